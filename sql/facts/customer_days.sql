@@ -1,0 +1,128 @@
+-- facts.customer_days: what a customer did on a day.
+--
+-- grain   customer_id, order_date
+-- reads   staging.orders, facts.customers
+-- params  none
+--
+-- customer_id             id             someone with at least one sale
+-- order_date              date           a day with a sale or a refund
+-- is_purchase_day         boolean        has a sale
+-- orders                  bigint         sales of the day
+-- gross                   decimal(18,2)  their money
+-- refunds                 decimal(18,2)  refunds booked on the day, positive
+-- net                     decimal(18,2)  gross - refunds
+-- cost                    decimal(18,2)  as signed; null where not mapped
+-- purchase_day_number     bigint         purchase days up to and with this day
+-- previous_purchase_date  date           the latest purchase day before this day;
+--                                        null up to the first one
+-- first_order_date        date           the customer's first purchase day
+--
+-- Refunds stand on the day they were made; those made before the customer's first
+-- sale stand on the day of that sale, so that no life begins with a refund.
+
+with
+
+orders as (
+
+    select
+        customer_id,
+        order_date,
+        is_refund,
+        gross,
+        refunded,
+        net,
+        cost
+
+    from staging.orders
+
+),
+
+customers as (
+
+    select
+        customer_id,
+        first_order_date
+
+    from facts.customers
+
+),
+
+booked as (
+
+    select
+        orders.customer_id,
+        greatest(orders.order_date, customers.first_order_date) as order_date,
+        customers.first_order_date,
+        orders.is_refund,
+        orders.gross,
+        orders.refunded,
+        orders.net,
+        orders.cost
+
+    from customers
+
+    inner join orders
+        on customers.customer_id = orders.customer_id
+
+),
+
+days as (
+
+    select
+        customer_id,
+        order_date,
+
+        min(first_order_date) as first_order_date,
+        count(case when not is_refund then 1 end) as orders,
+        max(case when not is_refund then order_date end) as purchase_date,
+        sum(gross) as gross,
+        sum(refunded) as refunds,
+        sum(net) as net,
+        sum(cost) as cost
+
+    from booked
+
+    group by customer_id, order_date
+
+),
+
+numbered as (
+
+    select
+        *,
+
+        count(purchase_date) over (
+            partition by customer_id
+            order by order_date
+            rows between unbounded preceding and current row
+        ) as purchase_day_number,
+        lag(purchase_date) ignore nulls over (
+            partition by customer_id
+            order by order_date
+        ) as previous_purchase_date
+
+    from days
+
+),
+
+final as (
+
+    select
+        customer_id,
+        order_date,
+
+        orders > 0 as is_purchase_day,
+        orders,
+        cast(gross as decimal(18,2)) as gross,
+        cast(refunds as decimal(18,2)) as refunds,
+        cast(net as decimal(18,2)) as net,
+        cast(cost as decimal(18,2)) as cost,
+        purchase_day_number,
+        previous_purchase_date,
+        first_order_date
+
+    from numbered
+
+)
+
+select * from final

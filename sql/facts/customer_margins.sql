@@ -1,0 +1,128 @@
+-- facts.customer_margins: what a customer has earned us, in all and by year.
+--
+-- grain   customer_id
+-- reads   facts.customer_days, facts.customers
+-- params  as_of, margin_rate
+--
+-- customer_id          id             who
+-- first_channel        text           of the first order; null if unknown
+-- tenure_days          bigint         $as_of - first_order_date
+-- revenue              decimal(18,2)  net, over all history
+-- margin               decimal(26,8)  net - cost on days whose cost is known, net ×
+--                                     $margin_rate on the others
+-- margin_rate          double         margin / revenue; $margin_rate where revenue
+--                                     is not above 0
+-- margin_basis         text           cost, rate, or cost and rate: what it rests on
+-- revenue_last_year    decimal(18,2)  net of the 365 days up to $as_of
+-- margin_last_year     decimal(26,8)  its margin
+-- revenue_first_year   decimal(18,2)  net of the 365 days from the first order on;
+--                                     null if they are not over
+-- margin_first_year    decimal(26,8)  its margin; null likewise
+-- bought_last_year     boolean        a purchase in the 365 days up to $as_of
+-- bought_year_before   boolean        a purchase in the 365 days before those
+--
+-- Margins are not rounded: what is computed from them is. A refund takes its
+-- margin back on its own day: with its cost as the source signs it, else at
+-- $margin_rate.
+
+with
+
+customer_days as (
+
+    select
+        customer_id,
+        $as_of - order_date as age_days,
+        order_date - first_order_date as day_of_life,
+        is_purchase_day,
+        net,
+        cost,
+        case
+            when cost is null then net * cast($margin_rate as decimal(9,6))
+            else net - cost
+        end as margin
+
+    from facts.customer_days
+
+),
+
+customers as (
+
+    select
+        customer_id,
+        first_channel,
+        tenure_days
+
+    from facts.customers
+
+),
+
+totals as (
+
+    select
+        customer_id,
+
+        sum(net) as revenue,
+        sum(margin) as margin,
+        count(*) as days,
+        count(cost) as days_with_cost,
+        sum(case when age_days < 365 then net else 0 end) as revenue_last_year,
+        sum(case when age_days < 365 then margin else 0 end)
+            as margin_last_year,
+        sum(case when day_of_life < 365 then net else 0 end)
+            as revenue_first_year,
+        sum(case when day_of_life < 365 then margin else 0 end)
+            as margin_first_year,
+        count(case when is_purchase_day and age_days < 365 then 1 end) > 0
+            as bought_last_year,
+        count(
+            case
+                when is_purchase_day and age_days between 365 and 729 then 1
+            end
+        ) > 0 as bought_year_before
+
+    from customer_days
+
+    group by customer_id
+
+),
+
+final as (
+
+    select
+        customers.customer_id,
+
+        customers.first_channel,
+        customers.tenure_days,
+        cast(totals.revenue as decimal(18,2)) as revenue,
+        cast(totals.margin as decimal(26,8)) as margin,
+        case
+            when totals.revenue > 0 then
+                cast(totals.margin as double) / cast(totals.revenue as double)
+            else cast($margin_rate as double)
+        end as margin_rate,
+        case
+            when totals.days_with_cost = 0 then 'rate'
+            when totals.days_with_cost = totals.days then 'cost'
+            else 'cost and rate'
+        end as margin_basis,
+        cast(totals.revenue_last_year as decimal(18,2)) as revenue_last_year,
+        cast(totals.margin_last_year as decimal(26,8)) as margin_last_year,
+        case
+            when customers.tenure_days >= 365
+                then cast(totals.revenue_first_year as decimal(18,2))
+        end as revenue_first_year,
+        case
+            when customers.tenure_days >= 365
+                then cast(totals.margin_first_year as decimal(26,8))
+        end as margin_first_year,
+        totals.bought_last_year,
+        totals.bought_year_before
+
+    from customers
+
+    inner join totals
+        on customers.customer_id = totals.customer_id
+
+)
+
+select * from final

@@ -1,0 +1,145 @@
+-- facts.customer_periods: what a customer did in a period of $cohort_grain.
+--
+-- grain   customer_id, period
+-- reads   facts.customer_days, facts.periods
+-- params  cohort_grain
+--
+-- customer_id             id             someone with at least one sale
+-- period                  bigint         as in facts.periods; has a sale or refund
+-- period_start            date           its first day
+-- cohort_period           bigint         the period of the customer's first order
+-- cohort_start            date           its first day
+-- period_index            bigint         periods since the cohort's, which is 0
+-- is_active               boolean        has a sale
+-- orders                  bigint         sales of the period
+-- purchase_days           bigint         days with a sale
+-- revenue                 decimal(18,2)  net of the refunds made in the period
+-- previous_active_period  bigint         the latest one before with a sale; null in
+--                                        the cohort's own
+-- next_active_period      bigint         the next one with a sale; null if none yet
+-- is_complete             boolean        $as_of does not cut the period short
+--
+-- Idle periods are not rows: they follow from next_active_period and are filled
+-- in after aggregation. Refunds before the first sale count in its period.
+
+with
+
+customer_days as (
+
+    select
+        customer_id,
+        order_date,
+        is_purchase_day,
+        orders,
+        net
+
+    from facts.customer_days
+
+),
+
+periods as (
+
+    select
+        period,
+        period_start,
+        is_complete
+
+    from facts.periods
+
+),
+
+days as (
+
+    select
+        customer_id,
+        is_purchase_day,
+        orders,
+        net,
+        case $cohort_grain
+            when 'day' then cast(order_date as bigint)
+            -- Moved into positive numbers, where division rounds down.
+            when 'week' then
+                (cast(order_date as bigint) + 700003) / 7 - 100000
+            when 'month' then
+                cast(date_part('year', order_date) as bigint) * 12
+                + cast(date_part('month', order_date) as bigint) - 1
+            when 'quarter' then
+                cast(date_part('year', order_date) as bigint) * 4
+                + cast(date_part('quarter', order_date) as bigint) - 1
+            else cast(date_part('year', order_date) as bigint)
+        end as period
+
+    from customer_days
+
+),
+
+activity as (
+
+    select
+        customer_id,
+        period,
+
+        max(case when is_purchase_day then period end) as active_period,
+        sum(orders) as orders,
+        count(case when is_purchase_day then 1 end) as purchase_days,
+        sum(net) as revenue
+
+    from days
+
+    group by customer_id, period
+
+),
+
+-- A customer's first row is the first sale's: nothing is booked before it.
+sequenced as (
+
+    select
+        *,
+
+        min(period) over (
+            partition by customer_id
+            order by period
+            rows between unbounded preceding and current row
+        ) as cohort_period,
+        lag(active_period) ignore nulls over (
+            partition by customer_id
+            order by period
+        ) as previous_active_period,
+        lead(active_period) ignore nulls over (
+            partition by customer_id
+            order by period
+        ) as next_active_period
+
+    from activity
+
+),
+
+final as (
+
+    select
+        sequenced.customer_id,
+        sequenced.period,
+
+        periods.period_start,
+        sequenced.cohort_period,
+        cohorts.period_start as cohort_start,
+        sequenced.period - sequenced.cohort_period as period_index,
+        sequenced.active_period is not null as is_active,
+        cast(sequenced.orders as bigint) as orders,
+        sequenced.purchase_days,
+        cast(sequenced.revenue as decimal(18,2)) as revenue,
+        sequenced.previous_active_period,
+        sequenced.next_active_period,
+        periods.is_complete
+
+    from sequenced
+
+    inner join periods
+        on sequenced.period = periods.period
+
+    inner join periods as cohorts
+        on sequenced.cohort_period = cohorts.period
+
+)
+
+select * from final

@@ -1,0 +1,174 @@
+-- facts.customers: everyone who ever bought, in one row.
+--
+-- grain   customer_id
+-- reads   facts.orders
+-- uses    sources.customers
+-- params  as_of
+--
+-- customer_id                id             who
+-- first_order_id             id             the first order
+-- first_order_at             timestamp      when it was placed, UTC
+-- first_order_date           date           its day
+-- second_purchase_date       date           the second purchase day; null if none
+-- last_order_at              timestamp      when the latest was placed, UTC
+-- last_order_date            date           its day
+-- orders                     bigint         sales and redemptions
+-- purchase_days              bigint         distinct days with an order
+-- gross                      decimal(18,2)  money of all orders
+-- refunds                    decimal(18,2)  all refunds, positive
+-- net                        decimal(18,2)  gross - refunds
+-- cost                       decimal(18,2)  cost of it; null where not mapped
+-- average_order_value        decimal(18,2)  net / orders
+-- tenure_days                bigint         $as_of - first_order_date
+-- recency_days               bigint         $as_of - last_order_date
+-- first_channel              text           of the first order; null if unknown
+-- favourite_channel          text           the one with most orders, of equals the
+--                                           one used last; null if all unknown
+-- first_store                text           of the first order; null if unknown
+-- first_campaign             text           of the first order; null if unknown
+-- is_first_order_discounted  boolean        null where discount is not mapped
+-- categories_bought          bigint         null while no order lines are read
+-- acquisition_channel        text           from sources.customers, else null
+-- acquired_date              date           from sources.customers, else null
+-- acquisition_cost           decimal(18,2)  from sources.customers, else null
+--
+-- Refunds are money only: first, last, orders and days come from sales.
+
+with
+
+orders as (
+
+    select
+        order_id,
+        customer_id,
+        ordered_at,
+        order_date,
+        order_number,
+        purchase_day_number,
+        gross,
+        refunded,
+        net,
+        cost,
+        discount,
+        channel,
+        store,
+        campaign
+
+    from facts.orders
+
+),
+
+profiles as (
+
+    select
+        customer_id,
+        acquired_at,
+        channel,
+        acquisition_cost
+
+    from sources.customers
+
+),
+
+-- By channel first, so that one pass gives the totals and the favourite.
+by_channel as (
+
+    select
+        customer_id,
+        channel,
+
+        count(*) as orders,
+        max(order_number) as last_order_number,
+        max(purchase_day_number) as purchase_days,
+        max(case when order_number = 1 then order_id end) as first_order_id,
+        min(ordered_at) as first_order_at,
+        min(order_date) as first_order_date,
+        min(case when purchase_day_number = 2 then order_date end)
+            as second_purchase_date,
+        max(ordered_at) as last_order_at,
+        max(order_date) as last_order_date,
+        sum(gross) as gross,
+        sum(refunded) as refunds,
+        sum(net) as net,
+        sum(cost) as cost,
+        max(case when order_number = 1 then channel end) as first_channel,
+        max(case when order_number = 1 then store end) as first_store,
+        max(case when order_number = 1 then campaign end) as first_campaign,
+        max(case when order_number = 1 then discount end) as first_discount
+
+    from orders
+
+    group by customer_id, channel
+
+),
+
+totals as (
+
+    select
+        customer_id,
+
+        max(first_order_id) as first_order_id,
+        min(first_order_at) as first_order_at,
+        min(first_order_date) as first_order_date,
+        min(second_purchase_date) as second_purchase_date,
+        max(last_order_at) as last_order_at,
+        max(last_order_date) as last_order_date,
+        cast(sum(orders) as bigint) as orders,
+        max(purchase_days) as purchase_days,
+        cast(sum(gross) as decimal(18,2)) as gross,
+        cast(sum(refunds) as decimal(18,2)) as refunds,
+        cast(sum(net) as decimal(18,2)) as net,
+        cast(sum(cost) as decimal(18,2)) as cost,
+        max(first_channel) as first_channel,
+        first_value(channel order by orders desc, last_order_number desc)
+            filter (where channel is not null) as favourite_channel,
+        max(first_store) as first_store,
+        max(first_campaign) as first_campaign,
+        max(first_discount) > 0 as is_first_order_discounted
+
+    from by_channel
+
+    group by customer_id
+
+),
+
+final as (
+
+    select
+        totals.customer_id,
+        totals.first_order_id,
+        totals.first_order_at,
+        totals.first_order_date,
+        totals.second_purchase_date,
+        totals.last_order_at,
+        totals.last_order_date,
+
+        totals.orders,
+        totals.purchase_days,
+        totals.gross,
+        totals.refunds,
+        totals.net,
+        totals.cost,
+        cast(totals.net / totals.orders as decimal(18,2))
+            as average_order_value,
+        $as_of - totals.first_order_date as tenure_days,
+        $as_of - totals.last_order_date as recency_days,
+
+        totals.first_channel,
+        totals.favourite_channel,
+        totals.first_store,
+        totals.first_campaign,
+        totals.is_first_order_discounted,
+        cast(null as bigint) as categories_bought,
+        profiles.channel as acquisition_channel,
+        profiles.acquired_at as acquired_date,
+        profiles.acquisition_cost
+
+    from totals
+
+    left join profiles
+        on totals.customer_id = profiles.customer_id
+
+)
+
+select * from final

@@ -1,0 +1,278 @@
+-- metrics.lifecycle_summary: how many customers are won, kept, lost and won back?
+--
+-- grain   period
+-- reads   facts.lifecycle_periods, metrics.lifecycle_transitions,
+--         facts.lifecycle_activity, facts.orders
+-- params  none
+--
+-- period                        bigint         as in facts.lifecycle_periods
+-- period_start                  date           first day
+-- is_complete                   boolean        $as_of does not cut it short
+-- prospects                     bigint         unconverted leads in stock; null
+--                                              while no leads are read
+-- customers                     bigint         everyone who ever bought, at the end;
+--                                              the sum of the next five
+-- new                           bigint         in that state at the end
+-- active                        bigint         in that state, VIPs not included
+-- vip                           bigint         in that state
+-- dormant                       bigint         in that state
+-- lost                          bigint         in that state
+-- reactivated                   bigint         from dormant or lost to active or vip
+-- active_turned_vip             bigint         from active to vip
+-- active_turned_dormant         bigint         from active to dormant
+-- vip_turned_dormant            bigint         from vip to dormant
+-- turned_lost                   bigint         from another state to lost
+-- existing_average_order_value  decimal(18,2)  net per order of those who bought
+--                                              before the period; null without any
+-- buyers                        bigint         customers with a purchase
+-- first_buyers                  bigint         those whose first it was
+-- retained                      bigint         those who bought in the period before
+-- resurrected                   bigint         the other buyers
+-- lapsed                        bigint         bought in the period before, not in
+--                                              this one; so far, if not is_complete
+-- churn_rate                    double         turned_lost / not lost at the end of
+--                                              the period before; null if nobody, or
+--                                              if not is_complete: nobody can be lost
+--                                              to a period that is not over
+-- win_back_rate                 double         reactivated / dormant or lost at the
+--                                              end of the period before; null if
+--                                              nobody; so far, if not is_complete
+-- conversion_rate               double         leads that bought within
+--                                              $lead_window_days; null while no leads
+--                                              are read
+--
+-- Dense: every period since the first sale. A state is one of the automaton of
+-- rules.lifecycle; the product view, from buyers to lapsed, only asks who bought
+-- in this period and the one before.
+
+with
+
+periods as (
+
+    select
+        period,
+        period_start,
+        period_end,
+        is_complete
+
+    from facts.lifecycle_periods
+
+),
+
+transitions as (
+
+    select
+        period,
+        from_state,
+        to_state,
+        customers
+
+    from metrics.lifecycle_transitions
+
+),
+
+activity as (
+
+    select
+        period,
+        first_period,
+        next_active_period
+
+    from facts.lifecycle_activity
+
+    where is_active
+
+),
+
+orders as (
+
+    select
+        order_date,
+        first_order_date,
+        net
+
+    from facts.orders
+
+),
+
+flows as (
+
+    select
+        period,
+
+        sum(customers) as customers,
+        sum(case when to_state = 'new' then customers else 0 end) as new,
+        sum(case when to_state = 'active' then customers else 0 end) as active,
+        sum(case when to_state = 'vip' then customers else 0 end) as vip,
+        sum(case when to_state = 'dormant' then customers else 0 end)
+            as dormant,
+        sum(case when to_state = 'lost' then customers else 0 end) as lost,
+        sum(
+            case
+                when from_state in ('dormant', 'lost')
+                    and to_state in ('active', 'vip')
+                    then customers
+                else 0
+            end
+        ) as reactivated,
+        sum(
+            case
+                when from_state = 'active' and to_state = 'vip' then customers
+                else 0
+            end
+        ) as active_turned_vip,
+        sum(
+            case
+                when from_state = 'active' and to_state = 'dormant'
+                    then customers
+                else 0
+            end
+        ) as active_turned_dormant,
+        sum(
+            case
+                when from_state = 'vip' and to_state = 'dormant' then customers
+                else 0
+            end
+        ) as vip_turned_dormant,
+        sum(
+            case
+                when from_state not in ('none', 'lost') and to_state = 'lost'
+                    then customers
+                else 0
+            end
+        ) as turned_lost,
+        sum(
+            case
+                when from_state not in ('none', 'lost') then customers
+                else 0
+            end
+        ) as not_lost_before,
+        sum(
+            case
+                when from_state in ('dormant', 'lost') then customers
+                else 0
+            end
+        ) as gone_before
+
+    from transitions
+
+    group by period
+
+),
+
+buyers as (
+
+    select
+        period,
+
+        count(*) as buyers,
+        count(case when period = first_period then 1 end) as first_buyers,
+        count(case when next_active_period = period + 1 then 1 end)
+            as buyers_who_stay
+
+    from activity
+
+    group by period
+
+),
+
+days as (
+
+    select
+        period,
+        period_start,
+        unnest(range(cast(period_start as int), cast(period_end as int) + 1))
+            as day_number
+
+    from periods
+
+),
+
+existing_orders as (
+
+    select
+        days.period,
+
+        count(*) as orders,
+        sum(orders.net) as net
+
+    from orders
+
+    inner join days
+        on cast(orders.order_date as int) = days.day_number
+        and orders.first_order_date < days.period_start
+
+    group by days.period
+
+),
+
+product_view as (
+
+    select
+        periods.period,
+
+        coalesce(buyers.buyers, 0) as buyers,
+        coalesce(buyers.first_buyers, 0) as first_buyers,
+        coalesce(
+            lag(buyers.buyers_who_stay) over (order by periods.period), 0
+        ) as retained,
+        coalesce(lag(buyers.buyers) over (order by periods.period), 0)
+            as buyers_before
+
+    from periods
+
+    left join buyers
+        on periods.period = buyers.period
+
+),
+
+final as (
+
+    select
+        periods.period,
+
+        periods.period_start,
+        periods.is_complete,
+        cast(null as bigint) as prospects,
+        flows.customers,
+        flows.new,
+        flows.active,
+        flows.vip,
+        flows.dormant,
+        flows.lost,
+        flows.reactivated,
+        flows.active_turned_vip,
+        flows.active_turned_dormant,
+        flows.vip_turned_dormant,
+        flows.turned_lost,
+        cast(existing_orders.net / existing_orders.orders as decimal(18,2))
+            as existing_average_order_value,
+        product_view.buyers,
+        product_view.first_buyers,
+        product_view.retained,
+        product_view.buyers - product_view.first_buyers
+        - product_view.retained as resurrected,
+        product_view.buyers_before - product_view.retained as lapsed,
+        case
+            when periods.is_complete then
+                cast(flows.turned_lost as double)
+                / nullif(flows.not_lost_before, 0)
+        end as churn_rate,
+        cast(flows.reactivated as double)
+        / nullif(flows.gone_before, 0) as win_back_rate,
+        cast(null as double) as conversion_rate
+
+    from periods
+
+    inner join flows
+        on periods.period = flows.period
+
+    inner join product_view
+        on periods.period = product_view.period
+
+    left join existing_orders
+        on periods.period = existing_orders.period
+
+)
+
+select * from final

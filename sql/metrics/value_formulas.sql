@@ -1,0 +1,248 @@
+-- metrics.value_formulas: what is a customer worth by the formulas of the textbook?
+--
+-- grain   scope, scope_value
+-- reads   facts.orders, facts.customers, metrics.rfm_scores, metrics.value_assumptions
+-- params  as_of, margin_rate
+--
+-- scope                text           all, channel, store, cohort_year or segment
+-- scope_value          text           all; the channel or store of the order; the
+--                                     year of the customer's first order; the RFM
+--                                     class. What is not known stands in no row
+-- buyers               bigint         distinct customers of the last 365 days
+-- orders               bigint         their orders
+-- revenue              decimal(18,2)  net of all refunds of these orders
+-- margin               decimal(18,2)  revenue - cost where an order has a cost,
+--                                     else revenue × $margin_rate
+-- average_order_value  decimal(18,2)  revenue / orders
+-- frequency            double         orders / buyers
+-- customer_value       decimal(18,2)  average order value × frequency: a year of a
+--                                     buyer
+-- lifespan_years       double         mean tenure of the buyers, in years of 365
+--                                     days: a lower bound, their lives go on
+-- ltv                  decimal(18,2)  customer_value × lifespan_years
+-- yearly_churn         double         of the buyers of the 365 days that end a year
+--                                     before, the share that did not buy in the last
+--                                     365; null without any, or under two years of
+--                                     history
+-- churn_lifespan_years  double        1 / yearly_churn; null if nobody left
+-- churn_ltv            decimal(18,2)  customer_value × churn_lifespan_years
+-- cac                  decimal(18,2)  mean acquisition cost of the buyers for whom
+--                                     it is known; null if for none
+-- revenue_cac_ratio    double         ltv / cac
+-- ltv_cac_ratio        double         its margin / cac
+-- meets_3x             boolean        ltv_cac_ratio is at least 3; null without cac
+--
+-- A column that divides by buyers, orders or cac is null where there are none. A
+-- customer of two channels is a buyer in each; scopes are not to be added up.
+
+with
+
+orders as (
+
+    select
+        customer_id,
+        $as_of - order_date as age_days,
+        net,
+        case
+            when cost is null then net * cast($margin_rate as decimal(9,6))
+            else net - cost
+        end as margin,
+        channel,
+        store
+
+    from facts.orders
+
+    where $as_of - order_date < 730
+
+),
+
+customers as (
+
+    select
+        customer_id,
+        first_order_date,
+        tenure_days,
+        acquisition_cost
+
+    from facts.customers
+
+),
+
+segments as (
+
+    select
+        customer_id,
+        segment
+
+    from metrics.rfm_scores
+
+    where scope = 'all'
+
+),
+
+assumptions as (
+
+    select
+        history_days
+
+    from metrics.value_assumptions
+
+),
+
+placed as (
+
+    select
+        customer_id,
+        channel,
+        store,
+
+        count(case when age_days < 365 then 1 end) as orders,
+        count(case when age_days >= 365 then 1 end) as orders_before,
+        sum(case when age_days < 365 then net else 0 end) as revenue,
+        sum(case when age_days < 365 then margin else 0 end) as margin
+
+    from orders
+
+    group by customer_id, channel, store
+
+),
+
+scopes as (
+
+    select
+        unnest(
+            make_array('all', 'channel', 'store', 'cohort_year', 'segment')
+        ) as scope
+
+),
+
+scoped as (
+
+    select
+        placed.*,
+        customers.tenure_days,
+        customers.acquisition_cost,
+        scopes.scope,
+        case
+            when scopes.scope = 'all' then 'all'
+            when scopes.scope = 'channel' then placed.channel
+            when scopes.scope = 'store' then placed.store
+            when scopes.scope = 'segment' then segments.segment
+            else cast(
+                cast(date_part('year', customers.first_order_date) as bigint)
+                as varchar
+            )
+        end as scope_value
+
+    from placed
+
+    inner join customers
+        on placed.customer_id = customers.customer_id
+
+    left join segments
+        on placed.customer_id = segments.customer_id
+
+    cross join scopes
+
+),
+
+by_customer as (
+
+    select
+        customer_id,
+        scope,
+        scope_value,
+
+        sum(orders) as orders,
+        sum(orders_before) as orders_before,
+        sum(revenue) as revenue,
+        sum(margin) as margin,
+        max(case when orders > 0 then tenure_days end) as tenure_days,
+        max(case when orders > 0 then acquisition_cost end)
+            as acquisition_cost
+
+    from scoped
+
+    where scope_value is not null
+
+    group by customer_id, scope, scope_value
+
+),
+
+totals as (
+
+    select
+        scope,
+        scope_value,
+
+        count(case when orders > 0 then 1 end) as buyers,
+        sum(orders) as orders,
+        sum(revenue) as revenue,
+        cast(sum(margin) as decimal(18,2)) as margin,
+        sum(tenure_days) as tenure_days,
+        sum(acquisition_cost) as acquisition_cost,
+        count(acquisition_cost) as buyers_with_cost,
+        count(case when orders_before > 0 then 1 end) as buyers_before,
+        count(case when orders_before > 0 and orders = 0 then 1 end)
+            as churned_buyers
+
+    from by_customer
+
+    group by scope, scope_value
+
+),
+
+rated as (
+
+    select
+        totals.*,
+        cast(totals.revenue as double) / nullif(totals.buyers, 0)
+            as customer_value,
+        cast(totals.margin as double) / nullif(totals.buyers, 0)
+            as customer_margin,
+        cast(totals.tenure_days as double)
+        / (nullif(totals.buyers, 0) * 365) as lifespan_years,
+        case
+            when assumptions.history_days >= 730 then
+                cast(totals.churned_buyers as double)
+                / nullif(totals.buyers_before, 0)
+        end as yearly_churn,
+        cast(totals.acquisition_cost as double)
+        / nullif(totals.buyers_with_cost, 0) as cac
+
+    from totals
+
+    cross join assumptions
+
+),
+
+final as (
+
+    select
+        scope,
+        scope_value,
+
+        buyers,
+        orders,
+        cast(revenue as decimal(18,2)) as revenue,
+        margin,
+        cast(revenue / nullif(orders, 0) as decimal(18,2))
+            as average_order_value,
+        cast(orders as double) / nullif(buyers, 0) as frequency,
+        cast(customer_value as decimal(18,2)) as customer_value,
+        lifespan_years,
+        cast(customer_value * lifespan_years as decimal(18,2)) as ltv,
+        yearly_churn,
+        1 / nullif(yearly_churn, 0) as churn_lifespan_years,
+        cast(customer_value / nullif(yearly_churn, 0) as decimal(18,2))
+            as churn_ltv,
+        cast(cac as decimal(18,2)) as cac,
+        customer_value * lifespan_years / nullif(cac, 0) as revenue_cac_ratio,
+        customer_margin * lifespan_years / nullif(cac, 0) as ltv_cac_ratio,
+        customer_margin * lifespan_years / nullif(cac, 0) >= 3 as meets_3x
+
+    from rated
+
+)
+
+select * from final

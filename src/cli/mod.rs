@@ -1,0 +1,107 @@
+//! The command line: one file per command, and what they share.
+//!
+//! Arguments come in, text goes out: results on standard output, everything
+//! about the work (progress, warnings, errors) on standard error. What a
+//! command *does* stands in `plan`, `run` and `report`.
+
+mod check;
+mod console;
+mod generate;
+mod init;
+mod log;
+mod plan;
+mod progress;
+mod project;
+mod request;
+mod run;
+mod runs;
+mod show;
+mod standard;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+use console::Console;
+
+/// Turns an order history into the tables a business runs its customers by.
+#[derive(Debug, Parser)]
+#[command(name = "tenure", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// How to tell about the work on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log: LogFormat,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    published, or nothing to do
+  1    failed while running; nothing was published
+  2    project or arguments invalid; nothing ran
+  3    an audit failed; nothing was published
+  4    another run holds the target
+  130  interrupted";
+
+/// How the work is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people; a bar on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build, audit and publish the tables of a pipeline.
+    Run(run::Arguments),
+    /// Compile pipelines: SQL, types, headers, rules; no data is touched.
+    Check(check::Arguments),
+    /// Show what a run would do, and do nothing.
+    Plan(plan::Arguments),
+    /// Print a published table.
+    Show(show::Arguments),
+    /// List what was published when, and what failed.
+    Runs(runs::Arguments),
+    /// Write a project to start from.
+    Init(init::Arguments),
+    /// Make an order history with known truth.
+    Generate(generate::Arguments),
+}
+
+/// Runs the program: arguments in (the program's name first), exit code out.
+pub async fn main(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Where help cannot be printed, there is nobody to tell so.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    let console = Console::open(cli.log);
+    log::install(&console);
+    match dispatch(cli.command, &arguments, &console).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Result<()> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments, given, console).await,
+        Command::Check(arguments) => check::check(&arguments, console).await,
+        Command::Plan(arguments) => plan::plan(&arguments, console).await,
+        Command::Show(arguments) => show::show(&arguments, console).await,
+        Command::Runs(arguments) => runs::runs(&arguments, console).await,
+        Command::Init(arguments) => init::init(&arguments, console),
+        Command::Generate(arguments) => generate::generate(&arguments, console),
+    }
+}

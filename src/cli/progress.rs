@@ -1,0 +1,186 @@
+//! A run as it goes on: lines and a bar for people, objects for programs.
+
+use std::time::Duration;
+
+use indicatif::ProgressStyle;
+use serde_json::json;
+
+use super::console::{Audience, Console, counted};
+use crate::error::Result;
+use crate::plan::Role;
+use crate::report::units;
+use crate::run::target::SourceRead;
+use crate::run::{Event, Observer, Report, TableReport};
+
+/// How often the spinner turns: often enough to look alive.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Someone who watches in the way this process is watched.
+pub fn observer(console: &Console) -> Box<dyn Observer> {
+    match console.audience() {
+        Audience::Terminal => Box::new(Terminal(console.clone())),
+        Audience::Pipe => Box::new(Lines(console.clone())),
+        Audience::Program => Box::new(Objects(console.clone())),
+    }
+}
+
+/// Says what a run has done.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn finish(console: &Console, report: &Report) -> Result<()> {
+    console.bar().finish_and_clear();
+    if console.audience() == Audience::Program {
+        console.event("finished", finished(report));
+        return Ok(());
+    }
+    let tables = report.tables.iter().filter(|table| table.role == Role::Published).count();
+    console.print(&format!(
+        "{} as of {} published to {} in {} ({} passed, run {})\n",
+        counted(tables, "table"),
+        report.as_of,
+        report.url,
+        units::seconds(report.elapsed),
+        counted(report.checks, "check"),
+        report.run_id,
+    ))
+}
+
+fn finished(report: &Report) -> serde_json::Value {
+    json!({
+        "run_id": report.run_id,
+        "as_of": report.as_of.to_string(),
+        "url": report.url,
+        "tables": report.tables.len(),
+        "checks": report.checks,
+        "rows_read": report.sources.iter().map(|source| source.read).sum::<u64>(),
+        "rows_accepted": report.sources.iter().map(|source| source.accepted).sum::<u64>(),
+        "seconds": report.elapsed.as_secs_f64(),
+    })
+}
+
+/// A bar with the current step, and lines above it.
+struct Terminal(Console);
+
+impl Observer for Terminal {
+    fn event(&self, event: &Event) {
+        let bar = self.0.bar();
+        match event {
+            Event::Started { steps, .. } => {
+                bar.reset();
+                bar.set_length(*steps as u64);
+                bar.set_style(style());
+                bar.enable_steady_tick(TICK);
+            }
+            Event::Working { name } => bar.set_message(name.clone()),
+            Event::Source(..) | Event::Table(_) | Event::Check { .. } => bar.inc(1),
+            Event::Warning(_) | Event::Published { .. } => {}
+        }
+        Lines(self.0.clone()).event(event);
+    }
+}
+
+fn style() -> ProgressStyle {
+    // The template is a constant, so the fallback is never seen.
+    ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
+}
+
+/// A line for everything a reader of a log wants to find in it.
+struct Lines(Console);
+
+impl Observer for Lines {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Source(read, elapsed) => self.0.line(&source(read, *elapsed)),
+            Event::Table(report) if report.role == Role::Published => self.0.line(&table(report)),
+            Event::Warning(text) => self.0.warning(text),
+            // Steps and checks that pass are no news; a plan lists them.
+            Event::Table(_)
+            | Event::Started { .. }
+            | Event::Working { .. }
+            | Event::Check { .. }
+            | Event::Published { .. } => {}
+        }
+    }
+}
+
+/// `metrics.cohort_retention   1 326 rows   41 KiB   0.8 s`
+fn table(report: &TableReport) -> String {
+    columns(&report.name, report.rows, report.bytes, report.elapsed)
+}
+
+fn columns(name: &str, rows: u64, bytes: u64, elapsed: Duration) -> String {
+    format!(
+        "{name:<40} {:>13} rows {:>11} {:>8}",
+        units::grouped(rows),
+        units::bytes(bytes),
+        units::seconds(elapsed),
+    )
+}
+
+fn source(read: &SourceRead, elapsed: Duration) -> String {
+    let name = format!("sources.{}", read.source);
+    let line = columns(&name, read.read, read.bytes, elapsed);
+    let aside: Vec<String> = read
+        .rejected
+        .iter()
+        .filter(|(_, rows)| **rows > 0)
+        .map(|(reason, rows)| format!("{reason} {}", units::grouped(*rows)))
+        .collect();
+    if aside.is_empty() {
+        return line;
+    }
+    let total = units::grouped(read.rejected.values().sum());
+    format!("{line}\n  {total} set aside in quarantine.{}: {}", read.source, aside.join(", "))
+}
+
+/// Every event as a JSON object.
+struct Objects(Console);
+
+impl Observer for Objects {
+    fn event(&self, event: &Event) {
+        let (name, fields) = match event {
+            Event::Started { run_id, as_of, url, steps } => {
+                let as_of = as_of.to_string();
+                ("started", json!({ "run_id": run_id, "as_of": as_of, "url": url, "steps": steps }))
+            }
+            Event::Working { name } => ("working", json!({ "name": name })),
+            Event::Source(read, elapsed) => ("source", source_fields(read, *elapsed)),
+            Event::Table(report) => ("table", table_fields(report)),
+            Event::Check { name } => ("check", json!({ "name": name })),
+            Event::Warning(text) => ("warning", json!({ "message": text })),
+            Event::Published { run_id, url } => {
+                ("published", json!({ "run_id": run_id, "url": url }))
+            }
+        };
+        self.0.event(name, fields);
+    }
+}
+
+fn source_fields(read: &SourceRead, elapsed: Duration) -> serde_json::Value {
+    json!({
+        "source": read.source,
+        "url": read.url,
+        "files": read.files.len(),
+        "bytes": read.bytes,
+        "read": read.read,
+        "accepted": read.accepted,
+        "rejected": read.rejected,
+        "seconds": elapsed.as_secs_f64(),
+    })
+}
+
+fn table_fields(report: &TableReport) -> serde_json::Value {
+    json!({
+        "table": report.name,
+        "role": match report.role {
+            Role::Published => "published",
+            Role::Step => "step",
+        },
+        "rows": report.rows,
+        "bytes": report.bytes,
+        "seconds": report.elapsed.as_secs_f64(),
+    })
+}

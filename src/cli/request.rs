@@ -1,0 +1,36 @@
+//! The arguments that say what a run is about; `run` and `plan` share them.
+
+use clap::Args;
+
+use crate::plan::{Purpose, Request};
+
+/// Values and tables.
+#[derive(Debug, Clone, Args)]
+pub struct RequestArguments {
+    /// Set a parameter; repeat for more
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+
+    /// Publish only some tables: name, +name, name+, a glob, or several by commas
+    #[arg(long, value_name = "SELECTOR")]
+    select: Vec<String>,
+}
+
+impl RequestArguments {
+    /// The request for one day; none means that `--as-of` was not given.
+    pub fn on(&self, as_of: Option<&str>) -> Request {
+        Request {
+            as_of: as_of.map(str::to_string),
+            params: self.params.clone(),
+            select: self.select.clone(),
+            purpose: Purpose::Run,
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("write it as name=value".into()),
+    }
+}

@@ -1,0 +1,138 @@
+//! `tenure run`: builds, audits and publishes; one day, or a range of them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use chrono::NaiveDate;
+use clap::Args;
+
+use super::console::{Console, counted};
+use super::project::{self, Opened};
+use super::request::RequestArguments;
+use super::{plan, progress};
+use crate::error::{Error, Result};
+use crate::problem::Problem;
+use crate::report::units;
+use crate::run::target::Clock;
+use crate::run::{self, Job};
+
+/// Days one backfill may have: ten years.
+const BACKFILL_DAYS_MAX: usize = 3_660;
+
+/// What to run.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE")]
+    pipeline: PathBuf,
+
+    /// Last day counted, YYYY-MM-DD
+    #[arg(long, value_name = "DATE", conflicts_with = "from")]
+    as_of: Option<String>,
+
+    /// First day of a range; every day becomes a set of its own
+    #[arg(long, value_name = "DATE", requires = "to")]
+    from: Option<NaiveDate>,
+
+    /// Last day of the range
+    #[arg(long, value_name = "DATE", requires = "from")]
+    to: Option<NaiveDate>,
+
+    #[command(flatten)]
+    request: RequestArguments,
+
+    /// Show what would run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command; `given` are the arguments of the process, for the record.
+///
+/// # Errors
+/// Whatever keeps a day from being published; the days before it are.
+pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -> Result<()> {
+    let opened = project::open(&arguments.pipeline)?;
+    let given: Vec<String> =
+        given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let days = days(arguments)?;
+    let begun = Instant::now();
+    for (published, day) in days.iter().enumerate() {
+        let done = one_day(&opened, arguments, day.as_deref(), &given, console).await;
+        if published > 0 && done.is_err() {
+            let before = counted(published, "day");
+            console.warning(&format!("stopped after {before} of {}", days.len()));
+        }
+        done?;
+    }
+    if days.len() > 1 && !arguments.dry_run {
+        let took = units::seconds(begun.elapsed());
+        console.print(&format!("{} published in {took}\n", counted(days.len(), "day")))?;
+    }
+    Ok(())
+}
+
+/// The days asked for; a day nobody gave is the compiler's to ask for.
+fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
+    let (Some(from), Some(to)) = (arguments.from, arguments.to) else {
+        return Ok(vec![arguments.as_of.clone()]);
+    };
+    let days: Vec<_> = from
+        .iter_days()
+        .take_while(|day| *day <= to)
+        .take(BACKFILL_DAYS_MAX + 1)
+        .map(|day| Some(day.to_string()))
+        .collect();
+    let problem = match days.len() {
+        0 => Problem::new(format!("--from {from} is later than --to {to}")),
+        1..=BACKFILL_DAYS_MAX => return Ok(days),
+        _ => Problem::new(format!("a range has at most {BACKFILL_DAYS_MAX} days"))
+            .help("split it into several runs"),
+    };
+    Err(Error::Invalid(vec![problem]))
+}
+
+async fn one_day(
+    opened: &Opened,
+    arguments: &Arguments,
+    day: Option<&str>,
+    given: &[String],
+    console: &Console,
+) -> Result<()> {
+    let plan = opened.compile(&arguments.request.on(day)).await?;
+    if arguments.dry_run {
+        return console.print(&plan::describe(&plan));
+    }
+    let observer = progress::observer(console);
+    let job = Job {
+        plan: &plan,
+        base: &opened.base,
+        variables: &opened.variables,
+        arguments: given.to_vec(),
+        observer: observer.as_ref(),
+        clock: Clock::system(),
+    };
+    // Dropping the run is what a crash does: what is staged stays unseen, and
+    // the next run takes the lock over.
+    let report = tokio::select! {
+        report = run::execute(&job) => report,
+        () = interruption() => Err(Error::Interrupted),
+    };
+    progress::finish(console, &report?)
+}
+
+/// Waits until the user or the system asks the process to stop.
+async fn interruption() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

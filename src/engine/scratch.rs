@@ -1,0 +1,130 @@
+//! Tables nobody will see: written once to a local folder, read by the steps
+//! behind, gone with the run. On disk, so that memory stays bounded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream_partitioned};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStoreExt, path::Path as ObjectPath};
+use parquet::arrow::AsyncArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use tempfile::TempDir;
+
+use super::files::{FilesTable, TableFile};
+use crate::plan::FileFormat;
+
+/// The folder of one run's intermediate tables; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    store: Arc<LocalFileSystem>,
+    url: ObjectStoreUrl,
+}
+
+impl Scratch {
+    /// Makes a fresh folder below `parent`, or in the system's place for such.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(parent: Option<&Path>) -> Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("tenure-");
+        let folder = match parent {
+            Some(parent) => {
+                std::fs::create_dir_all(parent)?;
+                builder.tempdir_in(parent)?
+            }
+            None => builder.tempdir()?,
+        };
+        let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
+        Ok(Self { folder, store, url: ObjectStoreUrl::parse("scratch://run")? })
+    }
+
+    /// A folder for what the engine spills.
+    pub fn spill(&self) -> PathBuf {
+        self.folder.path().to_path_buf()
+    }
+
+    /// Computes a query and registers the result under a name.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn keep(
+        &self,
+        context: &SessionContext,
+        name: TableReference,
+        frame: DataFrame,
+    ) -> Result<()> {
+        context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
+        let plan = frame.create_physical_plan().await?;
+        let folder = name.to_string().replace('.', "/");
+        let files = self.write(context, &plan, &folder).await?;
+        let table = FilesTable {
+            store: self.url.clone(),
+            files,
+            schema: plan.schema(),
+            partition_columns: Vec::new(),
+            format: FileFormat::Parquet,
+            compression: FileCompressionType::UNCOMPRESSED,
+        };
+        context.deregister_table(name.clone())?;
+        context.register_table(name, Arc::new(table))?;
+        Ok(())
+    }
+
+    /// One file a partition, all at the same time.
+    async fn write(
+        &self,
+        context: &SessionContext,
+        plan: &Arc<dyn ExecutionPlan>,
+        folder: &str,
+    ) -> Result<Vec<TableFile>> {
+        let disk = self.folder.path().join(folder);
+        std::fs::create_dir_all(&disk)?;
+        let streams = execute_stream_partitioned(Arc::clone(plan), context.task_ctx())?;
+        debug_assert_eq!(streams.len(), plan.output_partitioning().partition_count());
+        let mut tasks = tokio::task::JoinSet::new();
+        for (part, mut stream) in streams.into_iter().enumerate() {
+            let path = disk.join(format!("{part:05}.parquet"));
+            let schema = plan.schema();
+            tasks.spawn(async move {
+                let file = tokio::fs::File::create(&path).await?;
+                let mut writer = AsyncArrowWriter::try_new(file, schema, Some(properties()))?;
+                while let Some(batch) = stream.next().await {
+                    writer.write(&batch?).await?;
+                }
+                writer.close().await?;
+                Ok::<_, DataFusionError>(part)
+            });
+        }
+        let mut parts = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            parts.push(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
+        }
+        parts.sort_unstable();
+        let mut files = Vec::with_capacity(parts.len());
+        for part in parts {
+            let meta = self.store.head(&ObjectPath::from(format!("{folder}/{part:05}.parquet"))).await?;
+            files.push(TableFile { meta, partition_values: Vec::new() });
+        }
+        Ok(files)
+    }
+}
+
+/// Read back within seconds from the page cache: speed counts, size hardly.
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::LZ4_RAW)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_dictionary_enabled(false)
+        .build()
+}

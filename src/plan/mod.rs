@@ -1,0 +1,195 @@
+//! Decides. Text becomes a [`Plan`], and nothing here touches storage, the
+//! clock or the environment: the same texts and values give the same plan.
+
+pub mod compile;
+mod fix;
+pub mod header;
+pub mod model;
+pub mod order;
+mod outer;
+pub mod params;
+mod rules;
+mod select;
+pub mod sources;
+pub mod spec;
+pub mod typecheck;
+pub mod types;
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
+pub use compile::{Project, Purpose, Request, Variables, compile};
+pub use fix::fix;
+pub use model::{Model, TableName};
+pub use outer::parse_expression;
+
+use crate::problem::At;
+use params::{Params, Values};
+use sources::{SourceColumn, SourceKind};
+
+/// A pipeline as understood: what a run will do, completely.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The last day counted.
+    pub as_of: NaiveDate,
+    /// The declared parameters.
+    pub params: Params,
+    /// Their values.
+    pub values: Values,
+    /// Where rows come from.
+    pub sources: Vec<SourcePlan>,
+    /// What is built, each after what it reads.
+    pub tables: Vec<PlannedTable>,
+    /// Checks that read only what is built.
+    pub checks: Vec<Model>,
+    /// Where tables go.
+    pub publish: PublishPlan,
+    /// Limits of the engine.
+    pub engine: EnginePlan,
+}
+
+/// A table of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedTable {
+    /// The model that makes it.
+    pub model: Model,
+    /// Whether anybody will see it.
+    pub role: Role,
+}
+
+/// What becomes of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is published.
+    Published,
+    /// Published tables are built from it.
+    Step,
+}
+
+/// A source as understood.
+#[derive(Debug, Clone)]
+pub struct SourcePlan {
+    /// Which of the known sources it is.
+    pub kind: &'static SourceKind,
+    /// File, folder or glob.
+    pub url: String,
+    /// Where the pipeline names it.
+    pub at: At,
+    /// Its file format.
+    pub format: FileFormat,
+    /// What a row is.
+    pub rows: Rows,
+    /// What each canonical column is made of; empty means the source's columns
+    /// already have the canonical names.
+    pub columns: Vec<Mapping>,
+    /// Rows to set aside: reason and predicate over the source's columns.
+    pub reject: Vec<Rejection>,
+    /// The largest share of rows that may be set aside before the run stops.
+    pub reject_max: Option<f64>,
+    /// Options of the store.
+    pub storage: BTreeMap<String, String>,
+}
+
+/// A canonical column and the source's expression for it.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// The canonical column.
+    pub column: &'static SourceColumn,
+    /// A column of the source, or a SQL expression over its columns.
+    pub expression: String,
+    /// Where the pipeline says so.
+    pub at: At,
+}
+
+/// A reason to set rows aside.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The reason, as it stands in the quarantine.
+    pub reason: String,
+    /// A predicate over the source's columns.
+    pub expression: String,
+    /// Where the pipeline says so.
+    pub at: At,
+}
+
+/// A file format of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Text with a header line; every column is read as text.
+    Csv,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a row of a source of orders is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// An order; a second row of the same order is a duplicate.
+    Orders,
+    /// A line of an order; lines of one order are summed.
+    Lines,
+}
+
+/// Where and how tables are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPlan {
+    /// The target folder or bucket prefix.
+    pub url: String,
+    /// How many superseded sets stay.
+    pub keep_runs: u64,
+    /// Whether a store without conditional writes is accepted.
+    pub writers: Writers,
+    /// Options of the store.
+    pub storage: BTreeMap<String, String>,
+}
+
+/// How many runs may meet on one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Any number; the store must support conditional writes.
+    Many,
+    /// The user vouches for there being one.
+    Single,
+}
+
+/// Limits of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnginePlan {
+    /// Bytes the query engine may hold; it spills past them.
+    pub memory_bytes: u64,
+    /// Threads; none means one a core.
+    pub threads: Option<usize>,
+    /// Folder for spilled data; none means the system's.
+    pub scratch: Option<String>,
+}
+
+impl Plan {
+    /// The sources in the order in which they are read: identities first, for
+    /// they apply to all others.
+    pub fn sources_in_order(&self) -> Vec<&SourcePlan> {
+        let mut sources: Vec<&SourcePlan> = self.sources.iter().collect();
+        sources.sort_by_key(|source| source.kind.name != "customer_ids");
+        sources
+    }
+
+    /// A parameter's text value, where it has one.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(params::ParamValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A parameter's date, where it has one.
+    pub fn date(&self, name: &str) -> Option<NaiveDate> {
+        match self.values.get(name) {
+            Some(params::ParamValue::Date(day)) => Some(*day),
+            _ => None,
+        }
+    }
+}

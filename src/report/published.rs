@@ -1,0 +1,267 @@
+//! Published tables: found through the manifest, read from the files it names.
+//!
+//! Never from the Hive folders: they are a view for other engines, and while
+//! it is refreshed they may show parts of two runs.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::ops::ControlFlow;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::problem::{Problem, suggest};
+use crate::run;
+use crate::run::target::{Column, DataFile, Day, RunId, StagedTable, Step, Target};
+use crate::storage::Location;
+
+/// A table on one day, as one run made it.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Its full name.
+    pub name: String,
+    /// The day it is about.
+    pub as_of: Day,
+    /// The run that made it.
+    pub run_id: RunId,
+    /// The parameters of that run.
+    pub params: BTreeMap<String, Value>,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    files: Vec<DataFile>,
+    location: Location,
+}
+
+/// Which table someone wants to see.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Its name, with or without the schema.
+    pub name: &'a str,
+    /// The day; the newest where nobody says.
+    pub as_of: Option<Day>,
+    /// The run; the one whose files are published where nobody says.
+    pub run_id: Option<&'a RunId>,
+}
+
+/// How much of a table to read.
+#[derive(Debug, Clone, Default)]
+pub struct Excerpt {
+    /// Columns in the order wanted; empty means all.
+    pub columns: Vec<String>,
+    /// Rows at most.
+    pub rows_max: Option<u64>,
+}
+
+/// Finds a table.
+///
+/// # Errors
+/// Nothing is published, or no such table, day or run.
+pub async fn find(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
+    match wanted.run_id {
+        Some(run_id) => staged(target, wanted, run_id).await,
+        None => current(target, wanted).await,
+    }
+}
+
+/// A table the manifest names.
+async fn current(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
+    let location = target.location();
+    let manifest = target.manifest().await.map_err(run::explain)?;
+    let Some(manifest) = manifest.filter(|manifest| !manifest.tables.is_empty()) else {
+        let problem = Problem::named(location.url(), "nothing is published here yet");
+        return Err(problem.help("publish with `tenure run PIPELINE --as-of YYYY-MM-DD`").into());
+    };
+    let name = resolve(wanted.name, manifest.tables.keys().map(String::as_str), location)?;
+    let found = match wanted.as_of {
+        Some(day) => manifest.entry(&name, day).map(|entry| (day, entry)),
+        None => manifest.latest(&name),
+    };
+    let Some((as_of, entry)) = found else {
+        let days = manifest.tables.get(&name).into_iter().flat_map(BTreeMap::keys);
+        return Err(no_day(&name, wanted.as_of, days, location));
+    };
+    Ok(Published {
+        as_of,
+        run_id: entry.run_id.clone(),
+        params: manifest.runs.get(&entry.run_id).map(|info| info.params.clone()).unwrap_or_default(),
+        columns: manifest.schema_of(entry).to_vec(),
+        files: entry.files.clone(),
+        location: location.clone(),
+        name,
+    })
+}
+
+/// A table some run made, whether it was published, superseded or refused by
+/// an audit. Its journal names the files.
+async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<Published> {
+    let location = target.location();
+    let mut params = BTreeMap::new();
+    let mut tables: BTreeMap<String, StagedTable> = BTreeMap::new();
+    let steps = target.steps(run_id).await.map_err(run::explain)?;
+    if steps.is_empty() {
+        let problem = Problem::named(location.url(), format!("there is no run `{run_id}` here"));
+        return Err(invalid(problem.help("`tenure runs PIPELINE` lists them")));
+    }
+    for record in steps {
+        match record.step {
+            Step::Started { params: given, .. } => params = given,
+            Step::TableStaged(table) => drop(tables.insert(table.table.clone(), table)),
+            _ => {}
+        }
+    }
+    let name = resolve(wanted.name, tables.keys().map(String::as_str), location)?;
+    let table = tables.remove(&name).filter(|table| wanted.as_of.is_none_or(|day| day == table.day));
+    let Some(table) = table else { return Err(no_day(&name, wanted.as_of, [], location)) };
+    Ok(Published {
+        as_of: table.day,
+        run_id: run_id.clone(),
+        params,
+        columns: table.schema,
+        files: table.files,
+        location: location.clone(),
+        name,
+    })
+}
+
+/// The full name of a table. What is published wins over what was set aside.
+fn resolve<'a>(
+    word: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+    location: &Location,
+) -> Result<String> {
+    if let Some(name) = names.clone().find(|name| *name == word) {
+        return Ok(name.into());
+    }
+    let mut found: Vec<&str> =
+        names.clone().filter(|name| name.split_once('.').is_some_and(|(_, t)| t == word)).collect();
+    found.sort_by_key(|name| name.starts_with("quarantine."));
+    match found.first() {
+        Some(name) => Ok((*name).into()),
+        None => {
+            let short = |name: &'a str| name.split_once('.').map_or(name, |(_, table)| table);
+            let help = suggest(word, names.clone())
+                .filter(|help| help.starts_with("did"))
+                .or_else(|| suggest(word, names.map(short)));
+            let problem = Problem::named(location.url(), format!("no table `{word}` is published"));
+            Err(invalid(problem.maybe_help(help)))
+        }
+    }
+}
+
+fn no_day<'a>(
+    name: &str,
+    day: Option<Day>,
+    days: impl IntoIterator<Item = &'a Day>,
+    location: &Location,
+) -> Error {
+    let day = day.map_or_else(String::new, |day| format!(" as of {day}"));
+    let problem = Problem::named(location.url(), format!("`{name}` is not published{day}"));
+    let days: Vec<String> = days.into_iter().map(Day::to_string).collect();
+    invalid(match days.as_slice() {
+        [] => problem,
+        // A year of days would bury the message.
+        [.., last] if days.len() > 12 => problem.help(format!("{} days, to {last}", days.len())),
+        _ => problem.help(format!("published are {}", days.join(", "))),
+    })
+}
+
+fn invalid(problem: Problem) -> Error {
+    Error::Invalid(vec![problem])
+}
+
+impl Published {
+    /// All its rows.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// The columns of an excerpt, by name.
+    ///
+    /// # Errors
+    /// A column the table does not have.
+    pub fn chosen(&self, excerpt: &Excerpt) -> Result<Vec<String>> {
+        let known = || self.columns.iter().map(|column| column.name.as_str());
+        if excerpt.columns.is_empty() {
+            return Ok(known().map(str::to_string).collect());
+        }
+        let unknown = |name: &&String| !known().any(|known| known == name.as_str());
+        let problems: Vec<Problem> = excerpt
+            .columns
+            .iter()
+            .filter(unknown)
+            .map(|name| {
+                let message = format!("`{}` has no column `{name}`", self.name);
+                Problem::new(message).maybe_help(suggest(name, known()))
+            })
+            .collect();
+        match problems.is_empty() {
+            true => Ok(excerpt.columns.clone()),
+            false => Err(Error::Invalid(problems)),
+        }
+    }
+
+    /// Reads an excerpt batch by batch until `take` breaks; tells how many rows
+    /// that were.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or what `take` says.
+    pub async fn read(
+        &self,
+        excerpt: &Excerpt,
+        mut take: impl FnMut(RecordBatch) -> Result<ControlFlow<()>>,
+    ) -> Result<u64> {
+        let columns = self.chosen(excerpt)?;
+        let rows_max = excerpt.rows_max.unwrap_or(u64::MAX);
+        let mut rows = 0;
+        for file in &self.files {
+            if rows >= rows_max {
+                break;
+            }
+            // A part has a bounded size, so it may be held whole.
+            let content = self.location.get(&file.path).await;
+            let Some(content) = content.map_err(|error| run::explain(error.into()))? else {
+                return Err(self.gone(file));
+            };
+            let builder = ParquetRecordBatchReaderBuilder::try_new(content)
+                .map_err(|error| self.unreadable(file, &error))?;
+            let names = columns.iter().map(String::as_str);
+            let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+            let left = usize::try_from(rows_max - rows).unwrap_or(usize::MAX);
+            let reader = builder.with_projection(mask).with_limit(left).build();
+            for batch in reader.map_err(|error| self.unreadable(file, &error))? {
+                let batch = batch.and_then(|batch| in_order(&batch, &columns));
+                let batch = batch.map_err(|error| self.unreadable(file, &error))?;
+                rows += batch.num_rows() as u64;
+                if take(batch)?.is_break() {
+                    return Ok(rows);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn gone(&self, file: &DataFile) -> Error {
+        Problem::named(self.location.shown(&file.path), format!("`{}` is gone", self.name))
+            .help("superseded sets stay for `keep_runs` runs; does anything else delete here?")
+            .into()
+    }
+
+    fn unreadable(&self, file: &DataFile, error: &dyn StdError) -> Error {
+        let place = self.location.shown(&file.path);
+        Problem::named(place, format!("cannot read `{}`", self.name))
+            .causes(error)
+            .help("files below `_tenure/` are written once; does anything else change them?")
+            .into()
+    }
+}
+
+/// Parquet hands columns out as they stand in the file.
+fn in_order(batch: &RecordBatch, columns: &[String]) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let indices: Result<Vec<usize>, _> = columns.iter().map(|name| schema.index_of(name)).collect();
+    batch.project(&indices?)
+}

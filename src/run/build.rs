@@ -1,0 +1,261 @@
+//! Building one table: bound, planned, computed, and put where it belongs:
+//! published tables into the staging area, steps into the scratch folder,
+//! what is read only once nowhere at all.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::datatypes::DataType;
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::ViewTable;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::SortExpr;
+use datafusion::prelude::SessionContext;
+use object_store::ObjectStoreExt;
+
+use super::mapping::named;
+use super::stage::{self, TableShape};
+use super::target::{Claim, Day, StagedTable};
+use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
+use crate::engine::files::{FilesTable, TableFile};
+use crate::engine::scratch::Scratch;
+use crate::error::Result;
+use crate::plan::header::Column;
+use crate::plan::sources::{Need, SOURCES, SourceColumn};
+use crate::plan::spec::Spanned;
+use crate::plan::types::{ColumnType, IdType};
+use crate::plan::{FileFormat, Model, PlannedTable, Role, SourcePlan, typecheck};
+use crate::problem::{Problem, Source};
+
+/// Builds the tables of one run.
+pub struct Builder<'a> {
+    /// The run.
+    pub job: &'a Job<'a>,
+    /// The session in which its tables are known.
+    pub context: &'a SessionContext,
+    /// Where steps go.
+    pub scratch: &'a Scratch,
+}
+
+/// What became of a table.
+pub struct Built {
+    /// What to publish, if it is to be.
+    pub staged: Option<StagedTable>,
+    /// What to tell; nothing of a table that is only a view.
+    pub report: Option<TableReport>,
+}
+
+impl Builder<'_> {
+    /// Builds one table.
+    ///
+    /// # Errors
+    /// The query, an audit or the store fails.
+    pub async fn build(&self, claim: &Claim, table: &PlannedTable) -> Result<Built> {
+        let begun = Instant::now();
+        let model = &table.model;
+        let plan = self.job.plan;
+        let logical =
+            typecheck::plan(self.context, model, &plan.params, &plan.values).await?;
+        let frame = DataFrame::new(self.context.state(), logical);
+        let name = typecheck::reference(&model.name);
+        if is_published(table.role) {
+            let shape = shape(model, &frame);
+            let staged = self.stage(claim, &shape, frame, name).await?;
+            let report = self.report(&shape.name, &staged, begun, Role::Published);
+            return Ok(Built { staged: Some(staged), report: Some(report) });
+        }
+        if self.readers(model) > 1 {
+            let kept = self.scratch.keep(self.context, name, frame).await;
+            kept.map_err(|error| table_problem(&model.name.to_string(), &error))?;
+        } else {
+            self.view(name, &frame)?;
+        }
+        Ok(Built { staged: None, report: None })
+    }
+
+    /// Keeps the accepted rows of a source for the models that read them.
+    ///
+    /// # Errors
+    /// They cannot be computed or kept.
+    pub async fn keep_source(&self, source: &SourcePlan) -> Result<()> {
+        let name = TableReference::partial("sources", source.kind.name);
+        let failed = |error| super::ingest::failed(source.kind.name, &error);
+        let frame = self.context.table(name.clone()).await.map_err(failed)?;
+        let frame = match source.kind.name {
+            "orders" => frame.sort(ascending(&CLUSTER)).map_err(failed)?,
+            _ => frame,
+        };
+        self.scratch.keep(self.context, name, frame).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Makes the sources a pipeline does not have known as empty tables, so
+    /// that what depends on them is null. Ids are what the orders' are: a join
+    /// of bigint with text would cast every row.
+    ///
+    /// # Errors
+    /// The orders are not known yet.
+    pub async fn absent_sources(&self) -> Result<()> {
+        let failed = |error| engine_problem(&error, "cannot register the absent sources");
+        let orders = self.context.table("sources.orders").await.map_err(failed)?;
+        let customer = orders.schema().field_with_unqualified_name("customer_id").map_err(failed)?;
+        let id = match customer.data_type() {
+            DataType::Int64 => IdType::Bigint,
+            _ => IdType::Text,
+        };
+        let plan = self.job.plan;
+        for kind in SOURCES {
+            if !plan.sources.iter().any(|source| source.kind.name == kind.name) {
+                let table = Arc::new(EmptyTable::new(kind.schema(id)));
+                self.register(TableReference::partial("sources", kind.name), table)
+                    .map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages the rows of a source that were set aside.
+    ///
+    /// # Errors
+    /// They cannot be computed or written.
+    pub async fn quarantine(&self, claim: &Claim, source: &SourcePlan) -> Result<StagedTable> {
+        let name = TableReference::partial("quarantine", source.kind.name);
+        let frame = self.context.table(name.clone()).await;
+        let frame = frame.map_err(|error| super::ingest::failed(source.kind.name, &error))?;
+        let columns = quarantine_columns(source);
+        let grain = vec!["reason".to_string(), "row_number".to_string()];
+        let full_name = format!("quarantine.{}", source.kind.name);
+        let shape = TableShape::new(&full_name, &columns, grain, frame.schema().as_arrow());
+        self.stage(claim, &shape, frame, name).await
+    }
+
+    /// Sorts, writes, and reads back from now on what was written.
+    async fn stage(
+        &self,
+        claim: &Claim,
+        shape: &TableShape,
+        frame: DataFrame,
+        name: TableReference,
+    ) -> Result<StagedTable> {
+        let failed = |error| table_problem(&shape.name, &error);
+        let keys: Vec<&str> = shape.grain.iter().map(String::as_str).collect();
+        let stream = frame.sort(ascending(&keys)).map_err(failed)?;
+        let stream = stream.execute_stream().await.map_err(failed)?;
+        let day = Day::from(self.job.plan.as_of);
+        let upload = claim.upload(&shape.name, day, 0);
+        let (rows, upload) = stage::write(stream, shape, upload).await?;
+        let file = upload.finish(rows).await.map_err(explain)?;
+        let staged = StagedTable {
+            table: shape.name.clone(),
+            day,
+            files: vec![file],
+            schema: shape.columns.clone(),
+            grain: shape.grain.clone(),
+            fingerprint: None,
+        };
+        self.read_back(shape, &staged, name).await?;
+        Ok(staged)
+    }
+
+    /// Registers the staged files under the table's name.
+    async fn read_back(
+        &self,
+        shape: &TableShape,
+        staged: &StagedTable,
+        name: TableReference,
+    ) -> Result<()> {
+        let failed = |error: &dyn std::error::Error| {
+            Problem::new(format!("`{}` cannot be read back", shape.name)).causes(error)
+        };
+        let target = super::open_target(self.job.plan, self.job.base, self.job.variables)?;
+        let location = target.location();
+        let store = ObjectStoreUrl::parse("target://set").map_err(|error| failed(&error))?;
+        self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
+        let mut files = Vec::new();
+        for file in &staged.files {
+            let meta = location.store().head(&location.path(&file.path)).await;
+            let meta = meta.map_err(|error| failed(&error))?;
+            files.push(TableFile { meta, partition_values: Vec::new() });
+        }
+        let table = FilesTable {
+            store,
+            files,
+            schema: Arc::clone(&shape.schema),
+            partition_columns: Vec::new(),
+            format: FileFormat::Parquet,
+            compression: FileCompressionType::UNCOMPRESSED,
+        };
+        self.register(name, Arc::new(table)).map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    fn view(&self, name: TableReference, frame: &DataFrame) -> Result<()> {
+        let view = ViewTable::new(frame.logical_plan().clone(), None);
+        self.register(name, Arc::new(view))
+            .map_err(|error| engine_problem(&error, "cannot register a view"))?;
+        Ok(())
+    }
+
+    fn register(
+        &self,
+        name: TableReference,
+        table: Arc<dyn datafusion::catalog::TableProvider>,
+    ) -> datafusion::error::Result<()> {
+        self.context.deregister_table(name.clone())?;
+        self.context.register_table(name, table)?;
+        Ok(())
+    }
+
+    /// How many models and checks of this run read a table.
+    fn readers(&self, model: &Model) -> usize {
+        let reads = |other: &Model| other.tables.iter().any(|table| table.value == model.name);
+        let plan = self.job.plan;
+        plan.tables.iter().filter(|table| reads(&table.model)).count()
+            + plan.checks.iter().filter(|check| reads(check)).count()
+    }
+
+    fn report(&self, name: &str, staged: &StagedTable, begun: Instant, role: Role) -> TableReport {
+        TableReport {
+            name: name.into(),
+            rows: staged.rows(),
+            bytes: staged.bytes(),
+            elapsed: begun.elapsed(),
+            role,
+        }
+    }
+}
+
+/// The order of a customer's life: what staging and facts stream along.
+const CLUSTER: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];
+
+fn ascending(names: &[&str]) -> Vec<SortExpr> {
+    names.iter().map(|name| named(name).sort(true, false)).collect()
+}
+
+fn shape(model: &Model, frame: &DataFrame) -> TableShape {
+    let grain = model.header.grain.iter().map(|word| word.value.clone()).collect();
+    let name = model.name.to_string();
+    TableShape::new(&name, &model.header.columns, grain, frame.schema().as_arrow())
+}
+
+/// The columns of a quarantine: why, which, and the row as it was mapped.
+fn quarantine_columns(source: &SourcePlan) -> Vec<Column> {
+    let at = Source::new("quarantine", "").whole();
+    let column = |name: &str, kind: ColumnType, comment: &str| Column {
+        name: Spanned { value: name.into(), at: at.clone() },
+        kind,
+        comment: comment.into(),
+    };
+    let mut columns = vec![
+        column("reason", ColumnType::Text, "why the row was set aside"),
+        column("row_number", ColumnType::Bigint, "tells the rows of a reason apart, from 1"),
+    ];
+    let visible = |column: &&SourceColumn| column.need != Need::Derived || column.name == "order_date";
+    columns.extend(
+        source.kind.columns.iter().filter(visible).map(|c| column(c.name, c.kind, c.doc)),
+    );
+    columns
+}

@@ -1,0 +1,294 @@
+//! Which rows of a source count, and why the others do not: the queries of
+//! `ingest`, as text.
+//!
+//! ```text
+//! mapped ─► identified ─► classified ─┬─► repeated ─► verdicts ─┐
+//!                                     └───────────► lines ◄─────┤
+//!                                       torn ◄──────┘           ▼
+//!                        sources.<name> ◄── lines       quarantine.<name>
+//! ```
+
+use chrono::NaiveDate;
+
+use super::mapping::Mapped;
+use crate::plan::sources::{Need, SourceKind};
+use crate::plan::types::ColumnType;
+use crate::plan::{Plan, Rows, SourcePlan};
+
+/// The canonical columns a row has before `is_refund` is decided.
+fn columns(kind: &SourceKind) -> Vec<&'static str> {
+    let names = kind.columns.iter().map(|column| column.name);
+    names.filter(|name| *name != "is_refund").collect()
+}
+
+fn list(names: &[&str]) -> String {
+    names.join(", ")
+}
+
+/// `mapped` with ids that are one person made one.
+pub fn identified(source: &SourcePlan) -> String {
+    let columns = columns(source.kind).into_iter().map(|name| match name {
+        "customer_id" => {
+            "coalesce(customer_ids.customer_id, mapped.customer_id) as customer_id".to_string()
+        }
+        name => format!("mapped.{name}"),
+    });
+    format!(
+        "select {}, mapped.reject from ingest.mapped as mapped \
+         left join sources.customer_ids as customer_ids \
+         on mapped.customer_id = customer_ids.source_id",
+        columns.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// `identified` with the reason for which a row is set aside, or null.
+///
+/// The pipeline's own reasons come first: they know the source best.
+pub fn reasons(source: &SourcePlan, plan: &Plan) -> String {
+    let mut rules: Vec<(String, String)> = Vec::new();
+    for column in source.kind.columns.iter().filter(|column| column.need == Need::Required) {
+        let name = column.name;
+        let absent = match column.kind {
+            ColumnType::Id | ColumnType::Text => {
+                format!("{name} is null or cast({name} as varchar) = ''")
+            }
+            _ if name == "amount" && source.kind.name == "orders" => {
+                // A redemption is activity without money.
+                "amount is null and kind is distinct from 'redemption'".to_string()
+            }
+            _ => format!("{name} is null"),
+        };
+        rules.push((absent_reason(name), absent));
+    }
+    if source.kind.name == "orders" {
+        rules.extend(order_rules(plan));
+    }
+    let whens: Vec<String> =
+        rules.iter().map(|(reason, test)| format!("when {test} then '{reason}'")).collect();
+    format!(
+        "select {}, coalesce(reject, case {} end) as reason from ingest.identified",
+        list(&columns(source.kind)),
+        whens.join(" ")
+    )
+}
+
+fn absent_reason(column: &str) -> String {
+    match column {
+        "customer_id" => "no_customer".into(),
+        "ordered_at" => "no_time".into(),
+        other => format!("no_{other}"),
+    }
+}
+
+fn order_rules(plan: &Plan) -> Vec<(String, String)> {
+    let day = |day: NaiveDate| format!("date '{day}'");
+    let rule = |reason: &str, test: String| (reason.to_string(), test);
+    let mut rules = vec![
+        rule("unknown_kind", "kind not in ('sale', 'refund', 'redemption')".into()),
+        rule("after_as_of", format!("order_date > {}", day(plan.as_of))),
+    ];
+    if let Some(start) = plan.date("history_start") {
+        rules.push(rule("before_history", format!("order_date < {}", day(start))));
+    }
+    if let Some(currency) = plan.text("currency") {
+        let quoted = currency.replace('\'', "''");
+        rules.push(rule("other_currency", format!("currency is distinct from '{quoted}'")));
+    }
+    rules
+}
+
+/// The columns that may not stand twice among accepted rows.
+fn key(source: &SourcePlan) -> Vec<&'static str> {
+    let line_id = || source.columns.is_empty() || mapped(source, "line_id");
+    match (source.kind.name, source.rows) {
+        ("orders", Rows::Orders) => vec!["order_id"],
+        // Equal lines are real unless something tells them apart.
+        ("orders", Rows::Lines) if line_id() => vec!["order_id", "line_id"],
+        ("customers", _) => vec!["customer_id"],
+        ("customer_ids", _) => vec!["source_id"],
+        _ => Vec::new(),
+    }
+}
+
+fn mapped(source: &SourcePlan, name: &str) -> bool {
+    source.columns.iter().any(|mapping| mapping.column.name == name)
+}
+
+/// Keys that stand more than once.
+pub fn repeated(source: &SourcePlan) -> String {
+    let key = key(source);
+    if key.is_empty() {
+        return "select 1 as nothing where false".into();
+    }
+    let present = key.iter().map(|name| format!("and {name} is not null")).collect::<String>();
+    let key = list(&key);
+    format!(
+        "select {key} from ingest.classified where reason is null {present} \
+         group by {key} having count(*) > 1"
+    )
+}
+
+/// `a.x = b.x and …` for the columns of the key.
+fn same_key(source: &SourcePlan, left: &str, right: &str) -> String {
+    let pairs = key(source).into_iter().map(|name| format!("{left}.{name} = {right}.{name}"));
+    pairs.collect::<Vec<_>>().join(" and ")
+}
+
+/// Each content that stands under a repeated key: how often it does
+/// (`copies`), and how many contents the key has (`contents`).
+pub fn verdicts(source: &SourcePlan) -> String {
+    let columns = columns(source.kind);
+    let key = key(source);
+    if key.is_empty() {
+        return format!(
+            "select {}, cast(0 as bigint) as copies, cast(0 as bigint) as contents \
+             from ingest.classified where false",
+            list(&columns)
+        );
+    }
+    let qualified: Vec<String> = columns.iter().map(|name| format!("classified.{name}")).collect();
+    let (columns, qualified) = (list(&columns), qualified.join(", "));
+    format!(
+        "select {columns}, copies, count(*) over (partition by {}) as contents from ( \
+           select {qualified}, count(*) as copies from ingest.classified as classified \
+           left semi join ingest.repeated as repeated on {} \
+           where classified.reason is null group by {qualified} )",
+        list(&key),
+        same_key(source, "classified", "repeated")
+    )
+}
+
+/// Rows that count: those under a key of their own, and one of equal copies.
+pub fn accepted(source: &SourcePlan) -> String {
+    let columns = columns(source.kind);
+    let qualified: Vec<String> = columns.iter().map(|name| format!("classified.{name}")).collect();
+    if key(source).is_empty() {
+        return format!("select {} from ingest.classified where reason is null", list(&columns));
+    }
+    format!(
+        "select {} from ingest.classified as classified \
+         left anti join ingest.repeated as repeated on {} where classified.reason is null \
+         union all select {} from ingest.verdicts where contents = 1",
+        qualified.join(", "),
+        same_key(source, "classified", "repeated"),
+        list(&columns)
+    )
+}
+
+/// Orders whose lines name several customers.
+pub const TORN: &str = "select order_id from ingest.lines group by order_id \
+                        having min(customer_id) <> max(customer_id)";
+
+/// Every row that does not count, with its reason, numbered so that equal
+/// rows stay apart.
+pub fn quarantine(source: &SourcePlan) -> String {
+    let columns = columns(source.kind);
+    let all = list(&columns);
+    let qualified: Vec<String> = columns.iter().map(|name| format!("lines.{name}")).collect();
+    let mut parts = vec![
+        format!("select reason, {all} from ingest.classified where reason is not null"),
+        format!(
+            "select reason, {all} from (select 'duplicate' as reason, {all}, \
+             unnest(range(1, copies)) from ingest.verdicts where contents = 1)"
+        ),
+        format!(
+            "select reason, {all} from (select 'contradiction' as reason, {all}, \
+             unnest(range(0, copies)) from ingest.verdicts where contents > 1)"
+        ),
+    ];
+    if is_lines(source) {
+        parts.push(format!(
+            "select 'contradiction' as reason, {} from ingest.lines as lines \
+             left semi join ingest.torn as torn on lines.order_id = torn.order_id",
+            qualified.join(", ")
+        ));
+    }
+    format!(
+        "select reason, cast(row_number() over (partition by reason order by {all}) as bigint) \
+         as row_number, {all} from ({})",
+        parts.join(" union all ")
+    )
+}
+
+fn is_lines(source: &SourcePlan) -> bool {
+    source.kind.name == "orders" && source.rows == Rows::Lines
+}
+
+/// Rows by reason; those that count have none.
+pub fn counts(source: &SourcePlan) -> String {
+    let accepted = match is_lines(source) {
+        true => {
+            "select count(*) as n from ingest.lines as lines \
+             left anti join ingest.torn as torn on lines.order_id = torn.order_id"
+        }
+        false => "select count(*) as n from ingest.lines",
+    };
+    format!(
+        "select reason, count(*) as n from quarantine.{} group by reason \
+         union all select cast(null as varchar) as reason, n from ({accepted})",
+        source.kind.name
+    )
+}
+
+/// The canonical table of a source.
+pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
+    if source.kind.name != "orders" {
+        return format!("select {} from ingest.lines", list(&columns(source.kind)));
+    }
+    let has_kind = mapping
+        .columns
+        .iter()
+        .any(|column| column.column.name == "kind" && column.raw.is_some());
+    let events = match (source.rows, has_kind) {
+        (Rows::Orders, _) => ONE_ROW.to_string(),
+        (Rows::Lines, false) => SUMMED.to_string(),
+        (Rows::Lines, true) => SUMMED_BY_KIND.to_string(),
+    };
+    format!(
+        "select order_id, customer_id, ordered_at, order_date, \
+         cast(case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
+              else amount end as decimal(18, 2)) as amount, \
+         case when is_refund then 'refund' else coalesce(kind, 'sale') end as kind, is_refund, \
+         channel, store, campaign, currency, discount, cost from ({events})"
+    )
+}
+
+/// Rows that are orders.
+const ONE_ROW: &str = "select *, (kind is not distinct from 'refund') or \
+    (kind is distinct from 'redemption' and amount < 0) as is_refund from ingest.lines";
+
+/// Lines of one order, summed; the sum says whether it is a refund.
+const SUMMED: &str = "select *, amount < 0 as is_refund from ( \
+    select lines.order_id, min(lines.customer_id) as customer_id, \
+    min(lines.ordered_at) as ordered_at, min(lines.order_date) as order_date, \
+    sum(lines.amount) as amount, cast(null as varchar) as kind, \
+    min(lines.channel) as channel, min(lines.store) as store, min(lines.campaign) as campaign, \
+    min(lines.currency) as currency, cast(sum(lines.discount) as decimal(18, 2)) as discount, \
+    cast(sum(lines.cost) as decimal(18, 2)) as cost from ingest.lines as lines \
+    left anti join ingest.torn as torn on lines.order_id = torn.order_id \
+    group by lines.order_id )";
+
+/// Lines of one order, sales and refunds apart: an order may take something
+/// back in the same breath. Sales that sum below zero are a refund as well, so
+/// each order ends in at most one row of either.
+const SUMMED_BY_KIND: &str = "select order_id, is_refund, min(customer_id) as customer_id, \
+    min(ordered_at) as ordered_at, min(order_date) as order_date, sum(amount) as amount, \
+    case when max(case when kind = 'redemption' then 0 else 1 end) = 0 then 'redemption' \
+         else 'sale' end as kind, \
+    min(channel) as channel, min(store) as store, min(campaign) as campaign, \
+    min(currency) as currency, cast(sum(discount) as decimal(18, 2)) as discount, \
+    cast(sum(cost) as decimal(18, 2)) as cost from ( \
+      select *, refund_line or amount < 0 as is_refund from ( \
+        select lines.order_id, lines.kind is not distinct from 'refund' as refund_line, \
+        min(lines.customer_id) as customer_id, min(lines.ordered_at) as ordered_at, \
+        min(lines.order_date) as order_date, \
+        sum(case when lines.kind = 'refund' then -abs(lines.amount) \
+                 when lines.kind = 'redemption' then 0 else lines.amount end) as amount, \
+        max(case when lines.kind = 'redemption' then 'redemption' else 'sale' end) as kind, \
+        min(lines.channel) as channel, min(lines.store) as store, \
+        min(lines.campaign) as campaign, min(lines.currency) as currency, \
+        sum(lines.discount) as discount, sum(lines.cost) as cost \
+        from ingest.lines as lines \
+        left anti join ingest.torn as torn on lines.order_id = torn.order_id \
+        group by lines.order_id, lines.kind is not distinct from 'refund' ) ) \
+    group by order_id, is_refund";

@@ -1,0 +1,56 @@
+//! What goes wrong below (the engine, the store) in the user's terms.
+
+use datafusion::error::DataFusionError;
+
+use super::target;
+use crate::error::Error;
+use crate::problem::Problem;
+use crate::storage::Explained;
+
+/// A store's explanation as a problem.
+pub fn explained(explained: &Explained) -> Problem {
+    let mut problem = match explained.place.as_str() {
+        "" => Problem::new(explained.what.clone()),
+        place => Problem::named(place, explained.what.clone()),
+    };
+    for cause in &explained.causes {
+        problem = problem.note("cause", cause.clone());
+    }
+    problem.maybe_help(explained.help.clone())
+}
+
+/// An error of the target, and what it means for the exit code.
+#[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
+pub fn explain(error: target::Error) -> Error {
+    let problem = explained(&error.explained());
+    match error {
+        target::Error::Locked { .. } => Error::Locked(problem),
+        _ => problem.into(),
+    }
+}
+
+/// An error of the engine, under a headline.
+pub fn engine_problem(error: &DataFusionError, headline: &str) -> Problem {
+    let root = error.find_root();
+    let text = root.strip_backtrace();
+    let first = text.lines().next().unwrap_or_default();
+    match root {
+        DataFusionError::ResourcesExhausted(_) => {
+            let headline = headline.replacen("cannot", "not enough memory to", 1);
+            Problem::new(headline)
+                .note("cause", first.trim_start_matches("Resources exhausted: "))
+                .help("raise `engine.memory`; spilling is on, so this is what one operator needs")
+        }
+        _ => Problem::new(headline).note("cause", clean(first)),
+    }
+}
+
+/// An error while a table was computed.
+pub fn table_problem(table: &str, error: &DataFusionError) -> Error {
+    engine_problem(error, &format!("cannot compute `{table}`")).into()
+}
+
+fn clean(text: &str) -> String {
+    let noise = ["Execution error: ", "External error: ", "Arrow error: ", "Parquet error: "];
+    noise.iter().fold(text.to_string(), |text, noise| text.replace(noise, ""))
+}

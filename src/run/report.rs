@@ -1,0 +1,86 @@
+//! What happens while a run goes on, and what happened when it is over.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+
+use super::target::{RunId, SourceRead};
+
+/// Something a person who watches a run wants to know.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run has its lock and begins.
+    Started {
+        /// The run.
+        run_id: RunId,
+        /// The day it is about.
+        as_of: NaiveDate,
+        /// Where it publishes.
+        url: String,
+        /// How many steps will follow: sources, tables and checks.
+        steps: usize,
+    },
+    /// A step begins: the name of a source or table.
+    Working {
+        /// Its name.
+        name: String,
+    },
+    /// A source has been read.
+    Source(SourceRead, Duration),
+    /// A table has been built.
+    Table(TableReport),
+    /// A check has found nothing.
+    Check {
+        /// Its name.
+        name: String,
+    },
+    /// Something worth knowing that does not stop the run.
+    Warning(String),
+    /// Everything is published.
+    Published {
+        /// The run.
+        run_id: RunId,
+        /// Where.
+        url: String,
+    },
+}
+
+/// One table of a run.
+#[derive(Debug, Clone)]
+pub struct TableReport {
+    /// Its full name.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Time to compute and write it.
+    pub elapsed: Duration,
+    /// Whether readers will see it, or other tables are made from it.
+    pub role: crate::plan::Role,
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The run.
+    pub run_id: RunId,
+    /// The day it was about.
+    pub as_of: NaiveDate,
+    /// Where it published.
+    pub url: String,
+    /// What became of every row read.
+    pub sources: Vec<SourceRead>,
+    /// The tables, in the order of work.
+    pub tables: Vec<TableReport>,
+    /// Checks that found nothing.
+    pub checks: usize,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Someone who watches a run.
+pub trait Observer: Send + Sync {
+    /// Called in the order things happen.
+    fn event(&self, event: &Event);
+}

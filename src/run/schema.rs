@@ -1,0 +1,129 @@
+//! What columns a file has, read from its footer, header or first records.
+
+use std::io::{BufReader, Cursor};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use parquet::arrow::parquet_to_arrow_schema;
+
+use crate::plan::{FileFormat, SourcePlan};
+use crate::problem::Problem;
+use crate::storage::Location;
+
+/// Enough of a text file for its header or first records.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// JSON records looked at to find the columns.
+const JSON_RECORDS: usize = 10_000;
+
+/// The columns of one file.
+#[derive(Debug)]
+pub struct FileSchema {
+    /// Names and types.
+    pub schema: SchemaRef,
+    /// Its rows, where the format says so without being read.
+    pub rows: Option<u64>,
+}
+
+/// Reads the schema of a file.
+///
+/// # Errors
+/// The file cannot be read or is not of the format.
+pub async fn read(
+    plan: &SourcePlan,
+    location: &Location,
+    meta: &ObjectMeta,
+    relative: &str,
+) -> Result<FileSchema, Problem> {
+    let place = location.shown(relative);
+    match plan.format {
+        FileFormat::Parquet => parquet(location, meta, &place).await,
+        FileFormat::Csv => text(location, meta, &place, csv_schema).await,
+        FileFormat::Json => text(location, meta, &place, json_schema).await,
+    }
+}
+
+async fn parquet(location: &Location, meta: &ObjectMeta, place: &str) -> Result<FileSchema, Problem> {
+    let failed = |error: &dyn std::error::Error| not_parquet(meta, place, error);
+    let footer = DFParquetMetadata::new(location.store().as_ref(), meta).fetch_metadata().await;
+    let footer = footer.map_err(|error| failed(error.find_root()))?;
+    let file = footer.file_metadata();
+    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+    Ok(FileSchema {
+        schema: Arc::new(schema.map_err(|error| failed(&error))?),
+        rows: Some(u64::try_from(file.num_rows()).unwrap_or(0)),
+    })
+}
+
+fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) -> Problem {
+    let text = error.to_string();
+    let message = match () {
+        () if meta.size == 0 => "the file is empty, so it is not a Parquet file",
+        () if text.contains("Invalid Parquet file") || text.contains("magic") => {
+            "not a Parquet file, or one cut short"
+        }
+        () => "the Parquet file cannot be read",
+    };
+    Problem::named(place, message)
+        .causes(error)
+        .note("note", format!("{} bytes", meta.size))
+        .help("write the file again, or leave it out of `url`")
+}
+
+type Infer = fn(Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError>;
+
+async fn text(
+    location: &Location,
+    meta: &ObjectMeta,
+    place: &str,
+    infer: Infer,
+) -> Result<FileSchema, Problem> {
+    let broken = |error: &dyn std::error::Error| {
+        Problem::named(place, "the columns of the file cannot be read").causes(error)
+    };
+    let range = 0..meta.size.min(HEAD_BYTES);
+    let head = match range.is_empty() {
+        true => Bytes::new(),
+        false => location.store().get_range(&meta.location, range).await.map_err(|e| broken(&e))?,
+    };
+    let compression = match meta.location.extension() {
+        Some("gz") => FileCompressionType::GZIP,
+        Some("zst") => FileCompressionType::ZSTD,
+        _ => FileCompressionType::UNCOMPRESSED,
+    };
+    let reader = compression.convert_read(Cursor::new(head)).map_err(|error| broken(&error))?;
+    let schema = infer(Box::new(reader)).map_err(|error| broken(&error))?;
+    if schema.fields().is_empty() {
+        let problem = Problem::named(place, "the file has no header line");
+        return Err(problem.help("leave empty files out of `url`"));
+    }
+    Ok(FileSchema { schema: Arc::new(schema), rows: None })
+}
+
+/// Names from the header line; every column is text, so that `007` stays
+/// `007` until the mapping says what it is.
+fn csv_schema(reader: Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError> {
+    let format = arrow::csv::reader::Format::default().with_header(true);
+    let (schema, _) = format.infer_schema(reader, Some(0))?;
+    let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+    Ok(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn json_schema(reader: Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError> {
+    let mut reader = BufReader::new(reader);
+    // The last record of the head may be cut; up to there is enough.
+    let mut values = Vec::new();
+    let mut line = String::new();
+    use std::io::BufRead;
+    while values.len() < JSON_RECORDS && reader.read_line(&mut line).unwrap_or(0) > 0 {
+        if let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) {
+            values.push(Ok(value));
+        }
+        line.clear();
+    }
+    arrow::json::reader::infer_json_schema_from_iterator(values.into_iter())
+}

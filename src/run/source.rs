@@ -1,0 +1,358 @@
+//! Opening a source: which files it has, which columns stand in them, and
+//! whether they agree. Rows are read in `ingest`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use futures::{StreamExt, TryStreamExt};
+use glob::{MatchOptions, Pattern};
+use object_store::ObjectMeta;
+use sha2::{Digest, Sha256};
+
+use super::schema::{self, FileSchema};
+use super::target::SourceFile;
+use crate::engine::files::{FilesTable, TableFile};
+use crate::plan::{FileFormat, SourcePlan, Variables};
+use crate::problem::{Problem, suggest};
+use crate::storage::{self, Location, hex};
+
+/// Footers read at the same time.
+const FOOTERS_IN_FLIGHT_MAX: usize = 16;
+
+/// A source whose files are known and agree.
+#[derive(Debug)]
+pub struct Opened {
+    /// The files as one table.
+    pub table: FilesTable,
+    /// The store they are in.
+    pub location: Location,
+    /// Each file as the run record keeps it.
+    pub files: Vec<SourceFile>,
+    /// Rows, where the format knows them without reading (Parquet).
+    pub rows: Option<u64>,
+    /// Changes when a file, its size or its version changes.
+    pub fingerprint: String,
+}
+
+impl Opened {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// Finds the files of a source and reads what columns they have.
+///
+/// # Errors
+/// Nothing there, no access, a file that is not of the format, or files that
+/// contradict each other; each naming the file.
+pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened, Problem> {
+    let (location, found) = list(plan, base, variables).await?;
+    let schemas: Vec<FileSchema> = futures::stream::iter(found.iter().map(|file| {
+        schema::read(plan, &location, &file.meta, &file.relative)
+    }))
+    .buffered(FOOTERS_IN_FLIGHT_MAX)
+    .try_collect()
+    .await?;
+    let schema = agree(plan, &location, &found, &schemas)?;
+    let partition_columns = partition_columns(plan, &location, &found)?;
+    let rows = schemas.iter().map(|schema| schema.rows).sum::<Option<u64>>();
+    let files: Vec<SourceFile> = found
+        .iter()
+        .map(|file| SourceFile {
+            path: file.relative.clone(),
+            bytes: file.meta.size,
+            version: Some(version(&file.meta)),
+        })
+        .collect();
+    let compression = compression(&found, plan.format);
+    let table = FilesTable {
+        store: store_url(plan.kind.name)?,
+        files: found
+            .into_iter()
+            .map(|file| TableFile {
+                meta: file.meta,
+                partition_values: file
+                    .partitions
+                    .into_iter()
+                    .map(|(_, value)| ScalarValue::from(value))
+                    .collect(),
+            })
+            .collect(),
+        schema,
+        partition_columns,
+        format: plan.format,
+        compression,
+    };
+    let fingerprint = fingerprint(&files);
+    Ok(Opened { table, location, files, rows, fingerprint })
+}
+
+/// The name under which the session knows a source's store.
+pub fn store_url(name: &str) -> Result<ObjectStoreUrl, Problem> {
+    // The host of a URL has no underscores.
+    ObjectStoreUrl::parse(format!("source://{}", name.replace('_', "-")))
+        .map_err(|error| Problem::new("cannot name the source's store").causes(&error))
+}
+
+/// A file that was found.
+struct Found {
+    relative: String,
+    meta: ObjectMeta,
+    /// `key=value` parts of its path.
+    partitions: Vec<(String, String)>,
+}
+
+async fn list(
+    plan: &SourcePlan,
+    base: &Path,
+    variables: &Variables,
+) -> Result<(Location, Vec<Found>), Problem> {
+    let (root, rest) = split(&plan.url);
+    let open = storage::open(root, base, variables, &plan.storage);
+    let location = open.map_err(|error| cannot_read(plan, &error))?;
+    let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
+        Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
+            .causes(&error)
+    })?;
+    let store_problem = |error: storage::Error| cannot_read(plan, &error);
+    if pattern.is_none()
+        && !rest.is_empty()
+        && let Some(meta) = location.head(rest).await.map_err(store_problem)?
+    {
+        let file = Found { relative: rest.into(), meta, partitions: Vec::new() };
+        return Ok((location, vec![file]));
+    }
+    let folder = if pattern.is_some() { "" } else { rest };
+    let listed = location.list(folder).await.map_err(store_problem)?;
+    let under = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let mut files: Vec<Found> = listed
+        .iter()
+        .map(|(name, meta)| (format!("{under}{}", name.trim_start_matches(&under)), meta))
+        .filter(|(name, _)| match &pattern {
+            Some(pattern) => pattern.matches_with(name, GLOB),
+            None => is_data(name, plan.format),
+        })
+        .map(|(name, meta)| Found {
+            partitions: partitions(&name),
+            relative: name,
+            meta: meta.clone(),
+        })
+        .collect();
+    // Stores list in any order; the order of files must not matter, and a
+    // fixed one makes errors and records the same each time.
+    files.sort_by(|a, b| a.relative.cmp(&b.relative));
+    if files.is_empty() {
+        return Err(nothing_there(plan, &location, &listed));
+    }
+    Ok((location, files))
+}
+
+const GLOB: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+fn has_glob(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// The folder that can be opened, and the rest: a name or a pattern.
+fn split(url: &str) -> (&str, &str) {
+    let trimmed = url.trim_end_matches('/');
+    let scheme = trimmed.find("://").map_or(0, |index| index + 3);
+    let fixed = trimmed.find(['*', '?', '[']).unwrap_or(trimmed.len());
+    match trimmed[scheme..fixed].rfind('/') {
+        Some(0) if scheme == 0 => ("/", &trimmed[1..]),
+        Some(slash) => (&trimmed[..scheme + slash], &trimmed[scheme + slash + 1..]),
+        // A bucket alone, or a name in the project folder.
+        None if scheme > 0 => (trimmed, ""),
+        None => (".", trimmed),
+    }
+}
+
+/// Files that belong to the data: `_SUCCESS`, hidden files and other formats
+/// in the same folder do not.
+fn is_data(relative: &str, format: FileFormat) -> bool {
+    let hidden = relative.split('/').any(|part| part.starts_with(['_', '.']));
+    let name = relative.to_lowercase();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    !hidden
+        && match format {
+            FileFormat::Parquet => ends(&[".parquet", ".parq", ".pq"]),
+            FileFormat::Csv => ends(&[".csv", ".csv.gz", ".csv.zst"]),
+            FileFormat::Json => {
+                ends(&[".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"])
+            }
+        }
+}
+
+fn partitions(relative: &str) -> Vec<(String, String)> {
+    let folders = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let pairs = folders.split('/').filter_map(|part| part.split_once('='));
+    pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn partition_columns(
+    plan: &SourcePlan,
+    location: &Location,
+    files: &[Found],
+) -> Result<Vec<FieldRef>, Problem> {
+    let keys = |file: &Found| file.partitions.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let Some(first) = files.first() else { return Ok(Vec::new()) };
+    let expected = keys(first);
+    if let Some(other) = files.iter().find(|file| keys(file) != expected) {
+        let message =
+            format!("the folders of source `{}` are not partitioned alike", plan.kind.name);
+        return Err(Problem::named(location.shown(&other.relative), message)
+            .note("here", keys(other).join(", "))
+            .note(
+                "first",
+                format!("{} ({})", expected.join(", "), location.shown(&first.relative)),
+            ));
+    }
+    Ok(expected.iter().map(|key| Arc::new(Field::new(key, DataType::Utf8, true))).collect())
+}
+
+/// One schema for all files: that of the first, as far as the others have it.
+fn agree(
+    plan: &SourcePlan,
+    location: &Location,
+    files: &[Found],
+    schemas: &[FileSchema],
+) -> Result<SchemaRef, Problem> {
+    let Some(first) = schemas.first() else { return Ok(Arc::new(Schema::empty())) };
+    let mut fields: Vec<Field> = first.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+    for (file, schema) in files.iter().zip(schemas).skip(1) {
+        for field in &mut fields {
+            let other = schema.schema.field_with_name(field.name()).ok().map(Field::data_type);
+            match other.map(|other| common(field.data_type(), other)) {
+                Some(Some(kind)) => *field = Field::new(field.name(), kind, true),
+                // A column that nothing is made from may come and go.
+                _ if !used(plan, field.name()) => {}
+                found => {
+                    return Err(disagree(plan, location, files, file, field, found.and(other)));
+                }
+            }
+        }
+        let known: BTreeSet<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let new = schema.schema.fields().iter().filter(|field| !known.contains(field.name()));
+        if let Some(field) = new.into_iter().find(|field| used(plan, field.name())) {
+            return Err(disagree(plan, location, files, file, field, None));
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Whether a source's column may be read: it stands in some expression.
+fn used(plan: &SourcePlan, name: &str) -> bool {
+    if plan.columns.is_empty() {
+        return plan.kind.column(name).is_some();
+    }
+    let expressions = plan.columns.iter().map(|mapping| &mapping.expression);
+    let mut all = expressions.chain(plan.reject.iter().map(|rejection| &rejection.expression));
+    all.any(|expression| expression.to_lowercase().contains(&name.to_lowercase()))
+}
+
+/// The type that holds the values of both.
+fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    use DataType::{Date32, Float32, Float64, Int64, Null, Timestamp, Utf8};
+    let text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    match (a, b) {
+        (a, b) if a == b => Some(a.clone()),
+        (a, b) if text(a) && text(b) => Some(Utf8),
+        (a, b) if a.is_signed_integer() && b.is_signed_integer() => Some(Int64),
+        (a, b) if a.is_integer() && b.is_integer() => Some(Int64),
+        (Float32 | Float64, Float32 | Float64) => Some(Float64),
+        (Timestamp(_, a_zone), Timestamp(_, b_zone)) if a_zone == b_zone => {
+            Some(Timestamp(arrow::datatypes::TimeUnit::Microsecond, a_zone.clone()))
+        }
+        (Date32, Timestamp(..)) | (Timestamp(..), Date32) => None,
+        (Null, other) | (other, Null) => Some(other.clone()),
+        _ => None,
+    }
+}
+
+fn disagree(
+    plan: &SourcePlan,
+    location: &Location,
+    files: &[Found],
+    file: &Found,
+    field: &Field,
+    found: Option<&DataType>,
+) -> Problem {
+    let first = files.first().map_or(String::new(), |first| location.shown(&first.relative));
+    let describe = |kind: Option<&DataType>| {
+        kind.map_or("absent".to_string(), crate::plan::types::ColumnType::describe)
+    };
+    let in_first = field.data_type();
+    let message = format!("files of source `{}` disagree on column `{}`", plan.kind.name, field.name());
+    Problem::named(location.shown(&file.relative), message)
+        .note("here", describe(found))
+        .note("elsewhere", format!("{} (in {first} or others)", describe(Some(in_first))))
+        .help("write the files alike, or leave those of another kind out of `url`")
+}
+
+fn nothing_there(plan: &SourcePlan, location: &Location, listed: &[(String, ObjectMeta)]) -> Problem {
+    let format = match plan.format {
+        FileFormat::Parquet => "Parquet",
+        FileFormat::Csv => "CSV",
+        FileFormat::Json => "JSON",
+    };
+    let message = format!("source `{}` has no {format} files", plan.kind.name);
+    let problem = Problem::named(plan.url.clone(), message);
+    match listed.first() {
+        None => problem
+            .note("note", format!("nothing is there ({})", location.url()))
+            .help("is the path right?"),
+        Some((first, _)) => {
+            let names = listed.iter().map(|(name, _)| name.as_str());
+            let near = suggest(&plan.url, names).filter(|help| help.starts_with("did"));
+            problem
+                .note("note", format!("{} files listed, first `{first}`", listed.len()))
+                .help(near.unwrap_or_else(|| "is the path or `format` right?".into()))
+        }
+    }
+}
+
+fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem {
+    let mut problem = super::explained(error.explained());
+    let what = std::mem::take(&mut problem.message);
+    problem.message = format!("cannot read source `{}`", plan.kind.name);
+    problem.notes.insert(0, ("cause", what));
+    problem
+}
+
+fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {
+    let ends = |ending: &str| files.iter().all(|file| file.relative.to_lowercase().ends_with(ending));
+    match format {
+        FileFormat::Parquet => FileCompressionType::UNCOMPRESSED,
+        _ if ends(".gz") => FileCompressionType::GZIP,
+        _ if ends(".zst") => FileCompressionType::ZSTD,
+        _ => FileCompressionType::UNCOMPRESSED,
+    }
+}
+
+/// What changes when the content does, as far as the store knows it.
+fn version(meta: &ObjectMeta) -> String {
+    match (&meta.version, &meta.e_tag) {
+        (Some(version), _) => version.clone(),
+        (None, Some(e_tag)) => e_tag.clone(),
+        (None, None) => meta.last_modified.timestamp_micros().to_string(),
+    }
+}
+
+fn fingerprint(files: &[SourceFile]) -> String {
+    let mut hasher = Sha256::new();
+    for file in files {
+        let version = file.version.as_deref().unwrap_or("");
+        hasher.update(format!("{}\n{}\n{version}\n", file.path, file.bytes));
+    }
+    hex(&hasher.finalize()[..16])
+}

@@ -1,0 +1,132 @@
+//! What can go wrong with a target, and what each means for the caller.
+//!
+//! Variants are what a caller branches on: [`Error::Locked`] is exit code 4,
+//! all others 1. Everything a user reads comes from [`Error::explained`].
+
+use std::fmt;
+
+use crate::storage::{self, Explained};
+
+use super::clock::RunId;
+use super::lease::Lease;
+
+/// An error of a target.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another run is working here; nothing was done.
+    Locked { url: String, holder: Box<Lease> },
+    /// This run no longer holds the lock, so it cannot publish.
+    LeaseLost {
+        url: String,
+        run_id: RunId,
+        to: Option<RunId>,
+    },
+    /// The target was written by a newer version in a format this one cannot read.
+    NewerFormat {
+        place: String,
+        found: u32,
+        known: u32,
+    },
+    /// A record of the target is not what was once written.
+    Unreadable { place: String, cause: String },
+    /// The store ignores conditions on writes, so two runs could overwrite each other.
+    NoConditionalWrites { url: String },
+    /// A file that was to be published is not there as it was staged.
+    NotStaged {
+        place: String,
+        expected_bytes: u64,
+        found_bytes: Option<u64>,
+    },
+    /// Two tables would share one Hive folder.
+    SameFolder {
+        folder: String,
+        first: String,
+        second: String,
+    },
+    /// The store refused or failed.
+    Storage(storage::Error),
+}
+
+impl Error {
+    /// The message in the form all messages have.
+    pub fn explained(&self) -> Explained {
+        match self {
+            Self::Storage(error) => error.explained().clone(),
+            Self::Locked { url, holder } => explain(
+                format!("another run is working on this target since {}", holder.since.format("%Y-%m-%d %H:%M:%S UTC")),
+                url,
+                format!("run {} on host {}, process {}", holder.run_id, holder.host, holder.pid),
+                format!(
+                    "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`",
+                    holder.ttl_seconds
+                ),
+            ),
+            Self::LeaseLost { url, run_id, to } => explain(
+                format!("run {run_id} lost its lock and has not published"),
+                url,
+                match to {
+                    Some(run) => format!("run {run} took over, because this one gave no sign of life in time"),
+                    None => "its lock was removed or taken over".to_owned(),
+                },
+                "run again; was this machine suspended, or the store out of reach?".to_owned(),
+            ),
+            Self::NewerFormat { place, found, known } => explain(
+                format!("this target has format {found}, and this version reads up to {known}"),
+                place,
+                "a newer version has published here".to_owned(),
+                "use that version; formats are never written back to older ones".to_owned(),
+            ),
+            Self::Unreadable { place, cause } => explain(
+                "a record of this target cannot be read".to_owned(),
+                place,
+                cause.clone(),
+                "it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target".to_owned(),
+            ),
+            Self::NoConditionalWrites { url } => explain(
+                "this store ignores conditions on writes (If-None-Match, If-Match)".to_owned(),
+                url,
+                "two runs at once could overwrite each other's result".to_owned(),
+                "use a store that honours them, or set `single_writer: true` under `storage:` if never two runs overlap".to_owned(),
+            ),
+            Self::NotStaged { place, expected_bytes, found_bytes } => explain(
+                "a staged file is not whole; nothing was published".to_owned(),
+                place,
+                match found_bytes {
+                    Some(found) => format!("{expected_bytes} bytes were written, {found} are there"),
+                    None => format!("{expected_bytes} bytes were written, and it is gone"),
+                },
+                "run again; does anything else delete below `_tenure/`?".to_owned(),
+            ),
+            Self::SameFolder { folder, first, second } => explain(
+                format!("`{first}` and `{second}` would both be published as `{folder}/`"),
+                "",
+                "a table's folder is its name without the schema".to_owned(),
+                "rename one of them, or publish them to different targets".to_owned(),
+            ),
+        }
+    }
+}
+
+fn explain(what: String, place: &str, cause: String, help: String) -> Explained {
+    Explained {
+        what,
+        place: place.to_owned(),
+        causes: vec![cause],
+        help: Some(help),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.explained().fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        Self::Storage(error)
+    }
+}

@@ -1,0 +1,193 @@
+//! Removes what nobody needs any more: old sets and what dead runs left.
+//!
+//! **Invariant:** a file the manifest names is never removed. It holds twice:
+//! [`plan`] leaves named files out, and [`collect`] runs under the lock, checks
+//! it again before each set, and checks each file against the manifest.
+//!
+//! A set is *superseded* when its run was published and some of its files are no
+//! longer named; the last `keep_runs` of them stay. It is an *orphan* when its
+//! run never published: orphans older than the last publication go, a younger
+//! one stays, for `retry` may use what it staged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::storage::{Depth, Location};
+
+use super::clock::RunId;
+use super::error::Error;
+use super::lease::LEASE;
+use super::lock::Lock;
+use super::manifest::Manifest;
+use super::probe::PROBES;
+use super::staging::SETS;
+
+/// Probes and clock marks of commands that died are removed after this.
+const LEFTOVER_SECONDS_MAX: i64 = 3600;
+const LEFTOVERS: [&str; 2] = [PROBES, "_tenure/clock"];
+
+/// What a collection removes, to be shown before it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcPlan {
+    pub removals: Vec<Removal>,
+}
+
+impl GcPlan {
+    pub fn bytes(&self) -> u64 {
+        self.removals.iter().map(|removal| removal.bytes).sum()
+    }
+
+    pub fn files(&self) -> usize {
+        self.removals
+            .iter()
+            .map(|removal| removal.files.len())
+            .sum()
+    }
+}
+
+/// The files of one run that go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    pub run_id: RunId,
+    pub why: Why,
+    /// Relative to the target.
+    pub files: Vec<String>,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Published once, replaced since, and older than `keep_runs` allow.
+    Superseded,
+    /// Staged by a run that never published.
+    Orphan,
+}
+
+/// Run → its files and their sizes.
+type Sets = BTreeMap<RunId, Vec<(String, u64)>>;
+
+/// What to remove, given what is there. Pure.
+fn plan(manifest: &Manifest, sets: Sets, keep_runs: usize, working: Option<&RunId>) -> GcPlan {
+    let named: BTreeSet<&str> = manifest
+        .named_files()
+        .map(|file| file.path.as_str())
+        .collect();
+    let published: BTreeSet<&RunId> = manifest
+        .history
+        .iter()
+        .chain(manifest.runs.keys())
+        .collect();
+    let last_published = manifest
+        .publication
+        .as_ref()
+        .map(|publication| &publication.run_id);
+    let mut kept = 0;
+    let mut removals = Vec::new();
+    for (run_id, files) in sets.into_iter().rev() {
+        let (files, sizes): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .filter(|(path, _)| !named.contains(path.as_str()))
+            .unzip();
+        if working == Some(&run_id) || files.is_empty() && published.contains(&run_id) {
+            continue;
+        }
+        let why = if published.contains(&run_id) {
+            kept += 1;
+            if kept <= keep_runs {
+                continue;
+            }
+            Why::Superseded
+        } else {
+            if last_published.is_none_or(|last| run_id > *last) {
+                continue;
+            }
+            Why::Orphan
+        };
+        removals.push(Removal {
+            run_id,
+            why,
+            files,
+            bytes: sizes.iter().sum(),
+        });
+    }
+    GcPlan { removals }
+}
+
+/// Looks at the target and plans.
+///
+/// # Errors
+/// When the store refuses or fails.
+pub(super) async fn look(
+    location: &Location,
+    manifest: &Manifest,
+    keep_runs: usize,
+    working: Option<&RunId>,
+) -> Result<GcPlan, Error> {
+    let mut sets = Sets::new();
+    // By folders too: on a disk a set may hold nothing but temporary files.
+    for name in location.folders(SETS).await? {
+        if let Ok(run_id) = name.parse() {
+            sets.entry(run_id).or_default();
+        }
+    }
+    for (path, meta) in location.list(SETS).await? {
+        let run = path
+            .strip_prefix(SETS)
+            .and_then(|rest| rest.trim_start_matches('/').split('/').next());
+        if let Some(Ok(run_id)) = run.map(str::parse) {
+            sets.entry(run_id).or_default().push((path, meta.size));
+        }
+    }
+    Ok(plan(manifest, sets, keep_runs, working))
+}
+
+/// Removes what `plan` lists.
+///
+/// # Errors
+/// [`Error::LeaseLost`] if another run took over; the store's error otherwise.
+/// What was removed until then stays removed, and repeating is safe.
+pub(super) async fn collect(
+    location: &Location,
+    plan: &GcPlan,
+    manifest: &Manifest,
+    lock: &Lock,
+) -> Result<(), Error> {
+    let named: BTreeSet<&str> = manifest
+        .named_files()
+        .map(|file| file.path.as_str())
+        .collect();
+    for removal in &plan.removals {
+        // A run that took over might use these files; so ask each time.
+        lock.verify().await?;
+        let files: Vec<_> = removal
+            .files
+            .iter()
+            .filter(|file| !named.contains(file.as_str()))
+            .cloned()
+            .collect();
+        location.delete_all(&files).await?;
+        location
+            .sweep(&format!("{SETS}/{}", removal.run_id), Depth::All)
+            .await;
+    }
+    remove_leftovers(location).await
+}
+
+/// Removes probes and clock marks of commands that died. Their age is judged
+/// against our own lease, which the heartbeat keeps young.
+async fn remove_leftovers(location: &Location) -> Result<(), Error> {
+    let Some(lease) = location.head(LEASE).await? else {
+        return Ok(());
+    };
+    for folder in LEFTOVERS {
+        let listed = location.list(folder).await?;
+        let old: Vec<_> = listed
+            .into_iter()
+            .filter(|(_, meta)| {
+                (lease.last_modified - meta.last_modified).num_seconds() > LEFTOVER_SECONDS_MAX
+            })
+            .map(|(path, _)| path)
+            .collect();
+        location.delete_all(&old).await?;
+    }
+    Ok(())
+}

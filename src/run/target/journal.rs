@@ -1,0 +1,362 @@
+//! What a run did, written while it does it: one small object a step.
+//!
+//! Stores cannot append, so a step is an object, `_tenure/runs/<run_id>/<seq>.json`.
+//! When a run ends, a summary of its steps is put beside them, so that listing
+//! runs reads one object a run. The summary is derived: without it (a run that
+//! died) it is made again from the steps.
+//!
+//! The journal says what happened; what *is* published only the manifest says.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::storage::Location;
+
+use super::clock::{Clock, Day, RunId, instant, maybe_instant};
+use super::error::Error;
+use super::manifest::{self, RunInfo};
+use super::staging::StagedTable;
+
+/// Where journals are, relative to the target.
+pub const RUNS: &str = "_tenure/runs";
+const SUMMARY: &str = "summary.json";
+const READS_IN_FLIGHT_MAX: usize = 8;
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Step {
+    /// The first step: all that `retry` needs to do the same again.
+    Started {
+        pipeline: String,
+        as_of: Day,
+        params: BTreeMap<String, Value>,
+        version: String,
+        /// The arguments as given, for a retry.
+        #[serde(default)]
+        arguments: Vec<String>,
+        #[serde(default)]
+        retry_of: Option<RunId>,
+    },
+    SourceRead(SourceRead),
+    TableStaged(StagedTable),
+    /// A table was not computed again: it is what `from` made.
+    TableReused {
+        table: String,
+        day: Day,
+        from: RunId,
+    },
+    Audited {
+        checks: u64,
+        failures: Vec<String>,
+    },
+    Published {
+        commit_id: String,
+        epoch: u64,
+        tables: u64,
+        rows: u64,
+        bytes: u64,
+    },
+    /// The run ended without publishing.
+    Failed {
+        error: String,
+    },
+    /// The run ended in good order.
+    Finished,
+    /// A step of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What became of the rows of a source: accepted + rejected = read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRead {
+    pub source: String,
+    /// Without secrets.
+    pub url: String,
+    pub bytes: u64,
+    pub read: u64,
+    pub accepted: u64,
+    /// Reason → rows.
+    pub rejected: BTreeMap<String, u64>,
+    pub fingerprint: String,
+    /// Path, size and version of each file, for `retry` to compare.
+    #[serde(default)]
+    pub files: Vec<SourceFile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    pub path: String,
+    pub bytes: u64,
+    pub version: Option<String>,
+}
+
+/// A step as written: when, and which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub seq: u64,
+    #[serde(with = "instant")]
+    pub at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+/// How a run ended, or that it did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Running,
+    Published,
+    Failed,
+    /// It ended in good order and had nothing to publish.
+    Finished,
+    /// It neither ended nor holds the lock.
+    Died,
+}
+
+/// A run in one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    pub run_id: RunId,
+    pub status: Status,
+    pub pipeline: Option<String>,
+    pub as_of: Option<Day>,
+    pub params: BTreeMap<String, Value>,
+    pub version: Option<String>,
+    #[serde(with = "maybe_instant")]
+    pub started_at: Option<DateTime<Utc>>,
+    #[serde(with = "maybe_instant")]
+    pub ended_at: Option<DateTime<Utc>>,
+    pub tables: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub rows_read: u64,
+    pub rows_accepted: u64,
+    pub rows_rejected: u64,
+    pub error: Option<String>,
+}
+
+/// The journal of the run that is under way.
+#[derive(Debug)]
+pub struct Journal {
+    location: Location,
+    run_id: RunId,
+    clock: Clock,
+    next_seq: AtomicU64,
+}
+
+impl Journal {
+    pub(super) fn new(location: &Location, run_id: &RunId, clock: &Clock) -> Self {
+        Self {
+            location: location.clone(),
+            run_id: run_id.clone(),
+            clock: clock.clone(),
+            next_seq: AtomicU64::new(0),
+        }
+    }
+
+    /// Writes a step. Steps may be written from several tasks at once.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn record(&self, step: Step) -> Result<(), Error> {
+        let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
+        let record = Record {
+            seq,
+            at: self.clock.now(),
+            step,
+        };
+        let relative = format!("{RUNS}/{}/{seq:06}.json", self.run_id);
+        let body = manifest::to_json(&record, &self.location, &relative)?;
+        Ok(self.location.put(&relative, body).await?)
+    }
+
+    /// Writes the last step and the summary.
+    ///
+    /// # Errors
+    /// When the step cannot be written; the summary can be made again.
+    pub async fn close(&self, step: Step) -> Result<(), Error> {
+        self.record(step).await?;
+        let summarised = async {
+            let records = read(&self.location, &self.run_id).await?;
+            let summary = RunSummary::of(&self.run_id, &records);
+            let relative = format!("{RUNS}/{}/{SUMMARY}", self.run_id);
+            let body = manifest::to_json(&summary, &self.location, &relative)?;
+            Ok::<(), Error>(self.location.put(&relative, body).await?)
+        };
+        if let Err(error) = summarised.await {
+            tracing::warn!(%error, "the summary of the run could not be written");
+        }
+        Ok(())
+    }
+}
+
+impl RunSummary {
+    /// What `records` say of a run, taken that it is over. Pure.
+    fn of(run_id: &RunId, records: &[Record]) -> Self {
+        let mut summary = Self {
+            run_id: run_id.clone(),
+            status: Status::Died,
+            pipeline: None,
+            as_of: None,
+            params: BTreeMap::new(),
+            version: None,
+            started_at: records.first().map(|record| record.at),
+            ended_at: None,
+            tables: 0,
+            rows: 0,
+            bytes: 0,
+            rows_read: 0,
+            rows_accepted: 0,
+            rows_rejected: 0,
+            error: None,
+        };
+        for record in records {
+            summary.add(record);
+        }
+        summary
+    }
+
+    fn add(&mut self, record: &Record) {
+        match &record.step {
+            Step::Started {
+                pipeline,
+                as_of,
+                params,
+                version,
+                ..
+            } => {
+                self.pipeline = Some(pipeline.clone());
+                self.as_of = Some(*as_of);
+                self.params.clone_from(params);
+                self.version = Some(version.clone());
+            }
+            Step::SourceRead(source) => {
+                self.rows_read += source.read;
+                self.rows_accepted += source.accepted;
+                self.rows_rejected += source.rejected.values().sum::<u64>();
+            }
+            Step::Published {
+                tables,
+                rows,
+                bytes,
+                ..
+            } => {
+                self.status = Status::Published;
+                (self.tables, self.rows, self.bytes) = (*tables, *rows, *bytes);
+                self.ended_at = Some(record.at);
+            }
+            Step::Failed { error } => {
+                if self.status != Status::Published {
+                    self.status = Status::Failed;
+                }
+                self.error = Some(error.clone());
+                self.ended_at = Some(record.at);
+            }
+            Step::Finished => {
+                if self.status == Status::Died {
+                    self.status = Status::Finished;
+                }
+                self.ended_at = Some(record.at);
+            }
+            Step::TableStaged(_)
+            | Step::TableReused { .. }
+            | Step::Audited { .. }
+            | Step::Unknown => {}
+        }
+    }
+
+    /// The manifest is the witness for what was published: a run may have died
+    /// between publishing and writing that down.
+    fn witnessed(
+        mut self,
+        history: &[RunId],
+        infos: &BTreeMap<RunId, RunInfo>,
+        working: Option<&RunId>,
+    ) -> Self {
+        if working == Some(&self.run_id) && self.status == Status::Died {
+            self.status = Status::Running;
+        }
+        if history.contains(&self.run_id) {
+            self.status = Status::Published;
+        }
+        if let Some(info) = infos.get(&self.run_id) {
+            self.pipeline.get_or_insert_with(|| info.pipeline.clone());
+            self.as_of.get_or_insert(info.as_of);
+        }
+        self
+    }
+}
+
+/// The steps of a run, in order. Steps that cannot be read (cut short by a
+/// crash on a store without atomic puts) are left out.
+///
+/// # Errors
+/// When the store refuses or fails.
+pub(super) async fn read(location: &Location, run_id: &RunId) -> Result<Vec<Record>, Error> {
+    let listed = location.list(&format!("{RUNS}/{run_id}")).await?;
+    let steps: Vec<_> = listed
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| !path.ends_with(SUMMARY))
+        .collect();
+    let reads: Vec<_> = steps.iter().map(|path| location.get(path)).collect();
+    let contents: Vec<_> = futures::stream::iter(reads)
+        .buffered(READS_IN_FLIGHT_MAX)
+        .try_collect()
+        .await?;
+    let mut records: Vec<Record> = contents
+        .into_iter()
+        .flatten()
+        .filter_map(|content| serde_json::from_slice(&content).ok())
+        .collect();
+    records.sort_by_key(|record| record.seq);
+    Ok(records)
+}
+
+/// The last `limit` runs, newest first. `working` is the run that holds the lock.
+///
+/// # Errors
+/// When the store refuses or fails.
+pub(super) async fn runs(
+    location: &Location,
+    history: &[RunId],
+    infos: &BTreeMap<RunId, RunInfo>,
+    working: Option<&RunId>,
+    limit: usize,
+) -> Result<Vec<RunSummary>, Error> {
+    let folders = location.folders(RUNS).await?;
+    let mut run_ids: Vec<RunId> = folders
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    run_ids.sort_by(|a, b| b.cmp(a));
+    run_ids.truncate(limit);
+    let reads: Vec<_> = run_ids
+        .iter()
+        .map(|run_id| summary(location, run_id))
+        .collect();
+    let summaries: Vec<RunSummary> = futures::stream::iter(reads)
+        .buffered(READS_IN_FLIGHT_MAX)
+        .try_collect()
+        .await?;
+    Ok(summaries
+        .into_iter()
+        .map(|summary| summary.witnessed(history, infos, working))
+        .collect())
+}
+
+async fn summary(location: &Location, run_id: &RunId) -> Result<RunSummary, Error> {
+    let written = location.get(&format!("{RUNS}/{run_id}/{SUMMARY}")).await?;
+    if let Some(summary) = written.and_then(|content| serde_json::from_slice(&content).ok()) {
+        return Ok(summary);
+    }
+    Ok(RunSummary::of(run_id, &read(location, run_id).await?))
+}

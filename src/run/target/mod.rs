@@ -1,0 +1,364 @@
+//! The place a run publishes to: who may, what is there, how it changes.
+//!
+//! ```text
+//! Target::new(location, clock, times)          no request yet
+//!   .claim(run_id)      probe → lock → fence → repair what a dead run left
+//!     .journal()        record steps while they happen
+//!     .upload(…)        stage files nobody can see
+//!     .publish(…)       one conditional PUT, then the Hive folders
+//!     .collect(…)       remove what nobody needs
+//!     .release()        give the lock back
+//! ```
+//!
+//! Reading order: `manifest` (what is published), `lease` and `lock` (who may
+//! publish),
+//! `staging`, `publish`, `view` (Hive folders), `journal`, `gc`. None of them
+//! knows Parquet, SQL or a cloud.
+//!
+//! ```text
+//! _tenure/current.json        the manifest: what is published
+//! _tenure/lease.json          who is working
+//! _tenure/view.json           which publication the Hive folders show
+//! _tenure/sets/<run>/<table>/as_of=<day>/part-00000.parquet
+//! _tenure/runs/<run>/000000.json, …, summary.json
+//! <name>/as_of=<day>/part-00000.parquet        the Hive folders
+//! ```
+
+mod clock;
+mod error;
+mod gc;
+mod journal;
+mod lease;
+mod lock;
+mod manifest;
+mod probe;
+mod publish;
+mod staging;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use object_store::UpdateVersion;
+
+use crate::storage::{Depth, Location};
+
+pub use clock::{Clock, Day, Malformed, RunId};
+pub use error::Error;
+pub use gc::{GcPlan, Removal, Why};
+pub use journal::{Journal, RUNS, Record, RunSummary, SourceFile, SourceRead, Status, Step};
+pub use lease::{LEASE, Lease, LeaseState, Life, LockState, LockTimes};
+pub use manifest::{
+    CURRENT, Column, DataFile, Entry, FORMAT, Manifest, Publication, RunInfo, SourceInfo,
+};
+pub use publish::{OtherTables, Request};
+pub use staging::{SETS, StagedTable, Upload, staged_path};
+pub use view::{check_folders, folder};
+
+use lock::Lock;
+use publish::Committed;
+
+/// A place to publish to. Making one makes no request.
+#[derive(Clone, Debug)]
+pub struct Target {
+    location: Location,
+    clock: Clock,
+    times: LockTimes,
+}
+
+/// How to remove a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlock {
+    /// Only if its holder is dead.
+    Dead,
+    /// Also if it seems alive; then it cannot publish any more.
+    Anyway,
+}
+
+impl Target {
+    pub fn new(location: Location, clock: Clock, times: LockTimes) -> Self {
+        Self {
+            location,
+            clock,
+            times,
+        }
+    }
+
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What is published; None where nobody has worked yet.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer version wrote it.
+    pub async fn manifest(&self) -> Result<Option<Manifest>, Error> {
+        manifest::read(&self.location).await
+    }
+
+    /// Whether the Hive folders show what the manifest names. If not, the next
+    /// run repairs them.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn view_is_current(&self) -> Result<bool, Error> {
+        match self.manifest().await? {
+            Some(manifest) => view::is_current(&self.location, &manifest).await,
+            None => Ok(true),
+        }
+    }
+
+    /// The last `limit` runs, newest first.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
+        let manifest = self.manifest().await?.unwrap_or_else(Manifest::empty);
+        let working = lease::working(&self.location, self.clock.now()).await?;
+        journal::runs(
+            &self.location,
+            &manifest.history,
+            &manifest.runs,
+            working.as_ref(),
+            limit,
+        )
+        .await
+    }
+
+    /// The steps of one run, in order; empty for a run that is not known.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn steps(&self, run_id: &RunId) -> Result<Vec<Record>, Error> {
+        journal::read(&self.location, run_id).await
+    }
+
+    /// The lock as it looks from outside; None if there never was one.
+    ///
+    /// # Errors
+    /// When the store refuses or fails. Judging a holder's age needs the right
+    /// to write: the store's time is what it says of an object just written.
+    pub async fn lock_state(&self) -> Result<Option<LockState>, Error> {
+        lease::look(&self.location).await
+    }
+
+    /// Removes a lock; tells which was removed, None if there was none to remove.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if its holder is alive and `how` spares the living.
+    pub async fn unlock(&self, how: Unlock) -> Result<Option<Lease>, Error> {
+        let Some(state) = self.lock_state().await? else {
+            return Ok(None);
+        };
+        match (state.life, how) {
+            (Life::Released, _) => Ok(None),
+            (Life::Alive, Unlock::Dead) => Err(Error::Locked {
+                url: self.location.url().to_owned(),
+                holder: Box::new(state.lease),
+            }),
+            (Life::Dead, _) | (Life::Alive, Unlock::Anyway) => {
+                lock::break_lease(&self.location, &state).await?;
+                Ok(Some(state.lease))
+            }
+        }
+    }
+
+    /// What a collection would remove now.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn garbage(&self, keep_runs: usize) -> Result<GcPlan, Error> {
+        let Some(manifest) = self.manifest().await? else {
+            return Ok(GcPlan::default());
+        };
+        let working = lease::working(&self.location, self.clock.now()).await?;
+        gc::look(&self.location, &manifest, keep_runs, working.as_ref()).await
+    }
+
+    /// Takes the lock for `run_id` and repairs what a dead run left undone.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] (exit code 4) while another run works here;
+    /// [`Error::NoConditionalWrites`] if the store cannot be trusted with it.
+    pub async fn claim(&self, run_id: RunId) -> Result<Claim, Error> {
+        probe::check(&self.location).await?;
+        let taken = Lock::take(&self.location, &run_id, &self.clock, self.times).await?;
+        let claim = Claim {
+            location: self.location.clone(),
+            clock: self.clock.clone(),
+            journal: Journal::new(&self.location, &run_id, &self.clock),
+            run_id,
+            lock: taken.lock,
+            manifest: taken.manifest,
+            version: taken.version,
+        };
+        claim.repair(taken.dead.as_ref()).await;
+        Ok(claim)
+    }
+}
+
+/// The right to publish to a target, until released, lost or dropped.
+///
+/// Dropping it without [`Claim::release`] is what a crash does: the lock stays
+/// until it runs out (on a local disk it is free at once).
+pub struct Claim {
+    location: Location,
+    clock: Clock,
+    run_id: RunId,
+    lock: Lock,
+    /// The manifest as we last wrote it; nobody else can have changed it
+    /// without making `version` stale.
+    manifest: Manifest,
+    version: UpdateVersion,
+    journal: Journal,
+}
+
+/// What was published, and how the Hive folders are.
+#[derive(Debug)]
+pub struct Published {
+    pub commit_id: String,
+    pub epoch: u64,
+    pub view: View,
+}
+
+/// The Hive folders after publishing.
+#[derive(Debug)]
+pub enum View {
+    Current,
+    /// The publication stands, but the folders still show (parts of) the one
+    /// before. The next run repairs them.
+    Behind(Error),
+}
+
+impl Claim {
+    pub fn run_id(&self) -> &RunId {
+        &self.run_id
+    }
+
+    pub fn lease(&self) -> &Lease {
+        self.lock.lease()
+    }
+
+    /// What is published at this moment.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// True once a heartbeat has found that another run took over: working on
+    /// is a waste. Publishing is safe without asking.
+    pub fn is_lost(&self) -> bool {
+        self.lock.is_lost()
+    }
+
+    /// Opens a file of the set for writing; parts of a table count from 0.
+    pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
+        Upload::open(&self.location, staged_path(&self.run_id, table, day, part))
+    }
+
+    /// Publishes a set, all of it or nothing, then refreshes the Hive folders
+    /// and notes it in the journal.
+    ///
+    /// # Errors
+    /// Nothing was published, except that a store which never gave a definite
+    /// answer leaves it open: `manifest().publication` will tell.
+    pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
+        let next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
+        let committed = publish::commit(
+            &self.location,
+            &next,
+            &self.version,
+            &request.tables,
+            &self.run_id,
+        )
+        .await?;
+        let commit_id = next
+            .publication
+            .as_ref()
+            .map(|publication| publication.commit_id.clone());
+        let commit_id = commit_id.unwrap_or_default();
+        let epoch = next.epoch;
+        self.manifest = next;
+        // From here on the publication stands: what fails now must not be told
+        // as if it did not.
+        self.note(request, &commit_id).await;
+        let view = match committed {
+            Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
+            Committed::Current(version) => {
+                self.version = version;
+                match view::refresh(&self.location, &self.manifest, &self.lock).await {
+                    Ok(()) => View::Current,
+                    Err(error) => View::Behind(error),
+                }
+            }
+        };
+        Ok(Published {
+            commit_id,
+            epoch,
+            view,
+        })
+    }
+
+    /// What a collection would remove now.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn garbage(&self, keep_runs: usize) -> Result<GcPlan, Error> {
+        gc::look(
+            &self.location,
+            &self.manifest,
+            keep_runs,
+            Some(&self.run_id),
+        )
+        .await
+    }
+
+    /// Removes what `plan` lists.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if another run took over; else the store's error.
+    /// Repeating is safe.
+    pub async fn collect(&self, plan: &GcPlan) -> Result<(), Error> {
+        gc::collect(&self.location, plan, &self.manifest, &self.lock).await
+    }
+
+    /// Gives the lock back; also to be called when a run has failed.
+    pub async fn release(self) {
+        self.lock.release().await;
+    }
+
+    /// Finishes what a dead run left: temporary files and the Hive folders.
+    /// Neither touches what the manifest names, and neither must keep a run
+    /// from working: publishing refreshes the folders anyway.
+    async fn repair(&self, dead: Option<&RunId>) {
+        if let Some(run_id) = dead {
+            tracing::info!(%run_id, "cleaning up after a run that died");
+            self.location.sweep("_tenure", Depth::Folder).await;
+            self.location
+                .sweep(&format!("{RUNS}/{run_id}"), Depth::All)
+                .await;
+            for table in self.manifest.tables.keys() {
+                self.location.sweep(folder(table), Depth::All).await;
+            }
+        }
+        if let Err(error) = view::refresh(&self.location, &self.manifest, &self.lock).await {
+            tracing::warn!(%error, "the Hive folders could not be repaired; the next publication does it");
+        }
+    }
+
+    async fn note(&self, request: &Request, commit_id: &str) {
+        let step = Step::Published {
+            commit_id: commit_id.to_owned(),
+            epoch: self.manifest.epoch,
+            tables: request.tables.len() as u64,
+            rows: request.tables.iter().map(StagedTable::rows).sum(),
+            bytes: request.tables.iter().map(StagedTable::bytes).sum(),
+        };
+        if let Err(error) = self.journal.record(step).await {
+            tracing::warn!(%error, "the journal lacks that this run has published; the manifest knows");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The act of publishing: one conditional PUT.
+//!
+//! **Invariant:** before [`commit`] nothing a reader can see has changed, after
+//! it everything has. In between there is only the PUT of the manifest, and if
+//! its answer is in doubt, the manifest itself is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use object_store::UpdateVersion;
+
+use crate::storage::{Expect, Location, Settled};
+
+use super::clock::RunId;
+use super::error::Error;
+use super::manifest::{self, Entry, Manifest, Publication, Purpose, RunInfo, schema_key};
+use super::staging::{self, StagedTable};
+use super::view;
+
+/// What a run publishes.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub info: RunInfo,
+    /// Each replaces its table on its day; other days stay as they are.
+    pub tables: Vec<StagedTable>,
+    pub others: OtherTables,
+}
+
+/// What becomes of tables on this day that the run did not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtherTables {
+    /// They stay. For a partial run only right if the caller found sources,
+    /// parameters and version unchanged.
+    Carry,
+    /// These are dropped on the run's day: they would contradict the new ones.
+    Drop(BTreeSet<String>),
+}
+
+/// How an attempt to publish ended.
+pub(super) enum Committed {
+    /// The manifest is ours, as this version.
+    Current(UpdateVersion),
+    /// We published, and meanwhile another run has taken the lock.
+    Overtaken,
+}
+
+/// The manifest that `request` makes of `base`. Pure.
+///
+/// # Errors
+/// [`Error::SameFolder`] if two published tables would share a Hive folder.
+pub(super) fn next(
+    base: &Manifest,
+    run_id: &RunId,
+    published_at: DateTime<Utc>,
+    request: &Request,
+) -> Result<Manifest, Error> {
+    let mut next = base.clone();
+    if let OtherTables::Drop(names) = &request.others {
+        for name in names {
+            next.tables
+                .entry(name.clone())
+                .or_default()
+                .remove(&request.info.as_of);
+        }
+    }
+    for staged in &request.tables {
+        let schema = schema_key(&staged.schema);
+        let entry = Entry {
+            files: staged.files.clone(),
+            rows: staged.rows(),
+            bytes: staged.bytes(),
+            schema: schema.clone(),
+            grain: staged.grain.clone(),
+            run_id: run_id.clone(),
+            fingerprint: staged.fingerprint.clone(),
+            more: BTreeMap::new(),
+        };
+        next.schemas.insert(schema, staged.schema.clone());
+        next.tables
+            .entry(staged.table.clone())
+            .or_default()
+            .insert(staged.day, entry);
+    }
+    next.runs.insert(run_id.clone(), request.info.clone());
+    next.history.retain(|published| published != run_id);
+    next.history.push(run_id.clone());
+    next.write_id = manifest::fresh_id();
+    next.publication = Some(Publication {
+        commit_id: manifest::fresh_id(),
+        run_id: run_id.clone(),
+        published_at,
+        tool_version: request.info.tool_version.clone(),
+    });
+    let next = next.pruned();
+    view::check_folders(next.tables.keys().map(String::as_str))?;
+    Ok(next)
+}
+
+/// Publishes `next` if the manifest is still the one of `version`.
+///
+/// # Errors
+/// [`Error::NotStaged`] before anything happened; [`Error::LeaseLost`] if
+/// another run moved the epoch; the store's error if it refused or never gave
+/// a definite answer.
+pub(super) async fn commit(
+    location: &Location,
+    next: &Manifest,
+    version: &UpdateVersion,
+    tables: &[StagedTable],
+    run_id: &RunId,
+) -> Result<Committed, Error> {
+    staging::verify(location, tables).await?;
+    let expect = Expect::Version(version.clone());
+    match manifest::write(location, next, &expect, Purpose::Publish).await? {
+        Settled::Written(version) => Ok(Committed::Current(version)),
+        Settled::Carried(_) => Ok(Committed::Overtaken),
+        Settled::Conflict(found) => {
+            let found =
+                found.and_then(|found| serde_json::from_slice::<Manifest>(&found.content).ok());
+            let to = found
+                .and_then(|found| found.fence)
+                .map(|fence| fence.run_id);
+            Err(Error::LeaseLost {
+                url: location.url().to_owned(),
+                run_id: run_id.clone(),
+                to,
+            })
+        }
+    }
+}

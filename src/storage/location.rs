@@ -1,0 +1,389 @@
+//! A place in a store: where things are read and written, and its name.
+//!
+//! All paths a caller gives are relative to the place. Every error names the
+//! full URL and passes the redactor. Listings come back sorted, because stores
+//! list in any order.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, UpdateVersion};
+
+use super::error::{Action, Error, names_missing_bucket};
+use super::local::LocalDisk;
+use super::redact::Redactor;
+use super::settle::{self, Expect, Settled};
+
+/// Bytes of one part of an upload: S3 wants at least 5 MiB and at most 10,000
+/// parts, so 10 MiB allows files of 100 GB.
+const PART_BYTES: usize = 10 * 1024 * 1024;
+/// Parts in flight for one upload: bounds its memory at 40 MiB and a part.
+const PARTS_IN_FLIGHT_MAX: usize = 4;
+/// Deletes in flight at once.
+const DELETES_IN_FLIGHT_MAX: usize = 8;
+/// Tries of a request that may be repeated, each with the client's own retries inside.
+const TRIES_MAX: u32 = 4;
+/// Pause after the first failed try; doubles with each further one.
+const PAUSE_MS: u64 = if cfg!(test) { 1 } else { 50 };
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// How many writers the target may have; see the capability probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// The store honours conditional writes, which is checked.
+    Many,
+    /// The user vouches (`single_writer: true`) that never two runs overlap.
+    Single,
+}
+
+/// An object and the version to name when replacing it.
+#[derive(Clone, Debug)]
+pub struct Versioned {
+    pub content: Bytes,
+    pub version: UpdateVersion,
+    pub meta: ObjectMeta,
+}
+
+/// The folder of a location on the local disk.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    pub(crate) root: PathBuf,
+}
+
+/// A store, a prefix in it, and its URL without secrets.
+#[derive(Clone)]
+pub struct Location {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    url: String,
+    disk: Option<Disk>,
+    writers: Writers,
+    redactor: Arc<Redactor>,
+}
+
+impl Location {
+    /// A place at `prefix` in `store`, shown as `url`.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, url: String) -> Self {
+        Self {
+            store,
+            prefix,
+            url,
+            disk: None,
+            writers: Writers::Many,
+            redactor: Arc::default(),
+        }
+    }
+
+    pub(crate) fn on_disk(self, disk: Disk) -> Self {
+        Self {
+            disk: Some(disk),
+            ..self
+        }
+    }
+
+    pub(crate) fn with_writers(self, writers: Writers) -> Self {
+        Self { writers, ..self }
+    }
+
+    pub(crate) fn with_redactor(self, redactor: Redactor) -> Self {
+        Self {
+            redactor: Arc::new(redactor),
+            ..self
+        }
+    }
+
+    /// The same place behind a decorator, for throttles and tests.
+    #[must_use]
+    pub fn decorated(
+        self,
+        decorate: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Self {
+        Self {
+            store: decorate(self.store),
+            ..self
+        }
+    }
+
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// The URL or path to show; it holds no secret.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn writers(&self) -> Writers {
+        self.writers
+    }
+
+    /// The folder on the local disk, if this is one.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.disk.as_ref().map(|disk| disk.root.as_path())
+    }
+
+    /// The place `relative` below this one.
+    #[must_use]
+    pub fn child(&self, relative: &str) -> Self {
+        let disk = self.disk.as_ref().map(|disk| Disk {
+            root: disk.root.join(relative),
+        });
+        Self {
+            prefix: self.path(relative),
+            url: self.shown(relative),
+            disk,
+            ..self.clone()
+        }
+    }
+
+    /// The store's path of `relative`.
+    pub fn path(&self, relative: &str) -> Path {
+        relative
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .fold(self.prefix.clone(), Path::join)
+    }
+
+    /// The URL of `relative`, to show.
+    pub fn shown(&self, relative: &str) -> String {
+        match relative {
+            "" => self.url.clone(),
+            relative => format!("{}/{relative}", self.url.trim_end_matches('/')),
+        }
+    }
+
+    /// Size and time of an object, None if there is none.
+    ///
+    /// # Errors
+    /// When the store refuses or fails, or the bucket is missing.
+    pub async fn head(&self, relative: &str) -> Result<Option<ObjectMeta>, Error> {
+        match self.store.head(&self.path(relative)).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.explain(Action::Read, relative, &error)),
+        }
+    }
+
+    /// The content of an object, None if there is none.
+    ///
+    /// # Errors
+    /// As [`Location::head`].
+    pub async fn get(&self, relative: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self
+            .get_versioned(relative)
+            .await?
+            .map(|found| found.content))
+    }
+
+    /// As [`Location::get`], with the version that [`Location::put_if`] takes.
+    ///
+    /// # Errors
+    /// As [`Location::head`].
+    pub async fn get_versioned(&self, relative: &str) -> Result<Option<Versioned>, Error> {
+        let result = match self.store.get(&self.path(relative)).await {
+            Ok(result) => result,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.explain(Action::Read, relative, &error)),
+        };
+        let meta = result.meta.clone();
+        let content = result
+            .bytes()
+            .await
+            .map_err(|error| self.explain(Action::Read, relative, &error))?;
+        let named = UpdateVersion {
+            e_tag: meta.e_tag.clone(),
+            version: meta.version.clone(),
+        };
+        Ok(Some(Versioned {
+            version: self.version_of(&content, named),
+            content,
+            meta,
+        }))
+    }
+
+    /// On a disk the content is the version, elsewhere what the store says.
+    pub(crate) fn version_of(&self, content: &[u8], named: UpdateVersion) -> UpdateVersion {
+        match self.disk {
+            Some(_) => LocalDisk::content_version(content),
+            None => named,
+        }
+    }
+
+    /// Writes an object, whatever stood there.
+    ///
+    /// # Errors
+    /// When the store refuses or fails after retries. Writing the same bytes
+    /// twice is harmless, so a doubtful answer is simply tried again.
+    pub async fn put(&self, relative: &str, content: Bytes) -> Result<(), Error> {
+        let path = self.path(relative);
+        self.retried(Action::Write, relative, || async {
+            self.store
+                .put(&path, content.clone().into())
+                .await
+                .map(drop)
+        })
+        .await
+    }
+
+    /// Writes `content`, which must hold a fresh id, if `expect` holds. A
+    /// doubtful answer is settled by reading back.
+    ///
+    /// # Errors
+    /// When the store refuses, or no try got a definite answer.
+    pub async fn put_if(
+        &self,
+        relative: &str,
+        content: &Bytes,
+        expect: &Expect,
+    ) -> Result<Settled, Error> {
+        settle::put_if(self, relative, content, expect, |_| false).await
+    }
+
+    /// As [`Location::put_if`], where a later writer may have carried ours on.
+    ///
+    /// # Errors
+    /// As [`Location::put_if`].
+    pub(crate) async fn put_if_ours(
+        &self,
+        relative: &str,
+        content: &Bytes,
+        expect: &Expect,
+        is_ours: impl Fn(&[u8]) -> bool + Sync,
+    ) -> Result<Settled, Error> {
+        settle::put_if(self, relative, content, expect, is_ours).await
+    }
+
+    /// Copies within the store; on a disk by hard link. The target is replaced
+    /// whole or not at all.
+    ///
+    /// # Errors
+    /// When the store refuses or fails after retries.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (source, target) = (self.path(from), self.path(to));
+        self.retried(Action::Copy, to, || self.store.copy(&source, &target))
+            .await
+    }
+
+    /// Deletes an object; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the store refuses or fails after retries.
+    pub async fn delete(&self, relative: &str) -> Result<(), Error> {
+        let path = self.path(relative);
+        self.retried(Action::Delete, relative, || async {
+            match self.store.delete(&path).await {
+                Err(error) if is_absent(&error) => Ok(()),
+                other => other,
+            }
+        })
+        .await
+    }
+
+    /// Deletes every object in `relatives`.
+    ///
+    /// # Errors
+    /// At the first object that cannot be deleted.
+    pub async fn delete_all(&self, relatives: &[String]) -> Result<(), Error> {
+        let deletes: Vec<_> = relatives
+            .iter()
+            .map(|relative| self.delete(relative))
+            .collect();
+        futures::stream::iter(deletes)
+            .buffer_unordered(DELETES_IN_FLIGHT_MAX)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    /// Opens an upload of any size: one put if small, parts if large.
+    pub fn writer(&self, relative: &str) -> BufWriter {
+        BufWriter::with_capacity(Arc::clone(&self.store), self.path(relative), PART_BYTES)
+            .with_max_concurrency(PARTS_IN_FLIGHT_MAX)
+    }
+
+    pub(crate) fn explain(&self, action: Action, relative: &str, error: &StoreError) -> Error {
+        Error::explain(action, self.shown(relative), error, &self.redactor)
+    }
+
+    /// Repeats what may be repeated: the store's client retries server errors,
+    /// but not a connection that broke after a request was sent.
+    async fn retried<F>(
+        &self,
+        action: Action,
+        relative: &str,
+        work: impl Fn() -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut pause = Duration::from_millis(PAUSE_MS);
+        let mut tries = 1;
+        loop {
+            let error = match work().await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.explain_if_final(action, relative, error, tries)?,
+            };
+            tracing::debug!(%error, tries, "trying again");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            tries += 1;
+        }
+    }
+
+    fn explain_if_final(
+        &self,
+        action: Action,
+        relative: &str,
+        error: StoreError,
+        tries: u32,
+    ) -> Result<StoreError, Error> {
+        // S3 answers 409 to concurrent writes of one key, the client calls it so.
+        let passing = matches!(
+            error,
+            StoreError::Generic { .. } | StoreError::AlreadyExists { .. }
+        );
+        if passing && tries < TRIES_MAX {
+            Ok(error)
+        } else {
+            Err(self.explain(action, relative, &error))
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// The URL only: the store's own form could name more than it should.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Location").field(&self.url).finish()
+    }
+}
+
+/// Lower-case hexadecimal, as checksums are written everywhere.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        hex.push(char::from(HEX[usize::from(byte >> 4)]));
+        hex.push(char::from(HEX[usize::from(byte & 15)]));
+        hex
+    })
+}
+
+/// True when the object, not the bucket, is what is missing.
+pub(crate) fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::NotFound { .. }) && !names_missing_bucket(error)
+}

@@ -1,0 +1,332 @@
+//! From what a user wrote to a [`Location`]: schemes, relative paths, mistakes.
+//!
+//! Only here is it decided which store a URL means. How a store is configured
+//! stands in `config`; nothing in this file touches the network.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use url::Url;
+
+use super::config::{self, Cloud};
+use super::error::Error;
+use super::local::LocalDisk;
+use super::location::{Disk, Location, Writers};
+use super::redact::Redactor;
+
+/// The variables a store may read. Passed in, so that tests need no process
+/// environment and nothing is read behind the caller's back.
+pub type Environment = BTreeMap<String, String>;
+
+/// The `storage:` block of a pipeline: endpoint, region and the like, never secrets.
+pub type Options = BTreeMap<String, String>;
+
+/// Option of this crate: accept a store that ignores conditional writes.
+const SINGLE_WRITER: &str = "single_writer";
+
+/// Opens `url`, which may be a plain path relative to `base_dir`.
+///
+/// No request is made: a wrong bucket or credential shows at first use.
+///
+/// # Errors
+/// [`super::Kind::Misconfigured`] for an unknown scheme, a URL that carries
+/// credentials, an unknown or secret option, or incomplete credentials.
+pub fn open(
+    url: &str,
+    base_dir: &FsPath,
+    environment: &Environment,
+    options: &Options,
+) -> Result<Location, Error> {
+    let mut options = options.clone();
+    let writers = writers(options.remove(SINGLE_WRITER).as_deref(), url)?;
+    let location = match scheme(url)? {
+        None => open_path(url, base_dir, &options)?,
+        Some(Scheme::File) => open_path(&file_path(url)?, base_dir, &options)?,
+        Some(Scheme::Memory) => open_memory(url, &options)?,
+        Some(Scheme::Cloud(cloud)) => open_cloud(cloud, url, environment, &options)?,
+    };
+    Ok(location.with_writers(writers))
+}
+
+/// The variables of this process, for callers at the rim.
+pub fn process_environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+enum Scheme {
+    File,
+    Memory,
+    Cloud(Cloud),
+}
+
+/// The scheme of `url`, or None for a plain path.
+fn scheme(url: &str) -> Result<Option<Scheme>, Error> {
+    let Some((scheme, _)) = url.split_once("://") else {
+        return Ok(None);
+    };
+    let help = match scheme.to_ascii_lowercase().as_str() {
+        "file" => return Ok(Some(Scheme::File)),
+        "memory" => return Ok(Some(Scheme::Memory)),
+        "s3" | "s3a" => return Ok(Some(Scheme::Cloud(Cloud::S3))),
+        "gs" => return Ok(Some(Scheme::Cloud(Cloud::Gcs))),
+        "az" | "abfs" | "abfss" => return Ok(Some(Scheme::Cloud(Cloud::Azure))),
+        "s3n" => "did you mean `s3://`?",
+        "gcs" | "google" => "did you mean `gs://`?",
+        "azure" | "adl" | "wasb" | "wasbs" | "blob" => "did you mean `az://` or `abfss://`?",
+        "http" | "https" => {
+            "name the bucket: `s3://bucket/…`, `az://container/…`; an own server goes into `storage: { endpoint: … }`"
+        }
+        "hdfs" | "dbfs" => "copy to object storage or mount it and use the path",
+        _ => "known are plain paths, file://, s3://, gs://, az:// and abfss://",
+    };
+    Err(Error::misconfigured(
+        format!("no storage has the scheme `{scheme}://`"),
+        without_secrets(url),
+        help,
+    ))
+}
+
+fn writers(single_writer: Option<&str>, url: &str) -> Result<Writers, Error> {
+    match single_writer {
+        None | Some("false") => Ok(Writers::Many),
+        Some("true") => Ok(Writers::Single),
+        Some(other) => Err(Error::misconfigured(
+            format!("option `{SINGLE_WRITER}` is `{other}`"),
+            without_secrets(url),
+            "write `true` or `false`",
+        )),
+    }
+}
+
+fn open_path(path: &str, base_dir: &FsPath, options: &Options) -> Result<Location, Error> {
+    config::refuse_all(options, path)?;
+    if path == "~" || path.starts_with("~/") {
+        return Err(Error::misconfigured(
+            "`~` is not expanded in paths",
+            path,
+            format!("write `${{HOME}}{}`", &path[1..]),
+        ));
+    }
+    if path.trim().is_empty() {
+        return Err(Error::misconfigured(
+            "the path is empty",
+            "",
+            "name a folder or a URL",
+        ));
+    }
+    let absolute = std::path::absolute(base_dir.join(path))
+        .map_err(|error| Error::misconfigured(error.to_string(), path, "write an absolute path"))?;
+    let absolute = normalised(&absolute);
+    let prefix = Path::from_absolute_path(&absolute)
+        .map_err(|error| Error::misconfigured(error.to_string(), path, "use another path"))?;
+    let disk = Arc::new(LocalDisk::new());
+    let display = absolute.display().to_string();
+    Ok(Location::new(disk, prefix, display).on_disk(Disk { root: absolute }))
+}
+
+/// Resolves `.` and `..` by text alone: the folder need not exist yet.
+fn normalised(path: &FsPath) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+fn file_path(url: &str) -> Result<String, Error> {
+    let wrong = || {
+        Error::misconfigured(
+            "a file URL names no file of this machine",
+            url,
+            "write three slashes, as in `file:///data/orders`, or a plain path",
+        )
+    };
+    let path = Url::parse(url)
+        .map_err(|_| wrong())?
+        .to_file_path()
+        .map_err(|()| wrong())?;
+    path.into_os_string().into_string().map_err(|_| wrong())
+}
+
+fn open_memory(url: &str, options: &Options) -> Result<Location, Error> {
+    config::refuse_all(options, url)?;
+    let prefix = Path::parse(url.trim_start_matches("memory://").trim_matches('/'))
+        .map_err(|error| Error::misconfigured(error.to_string(), url, "use another path"))?;
+    Ok(Location::new(
+        Arc::new(InMemory::new()),
+        prefix,
+        url.to_owned(),
+    ))
+}
+
+fn open_cloud(
+    cloud: Cloud,
+    url: &str,
+    environment: &Environment,
+    options: &Options,
+) -> Result<Location, Error> {
+    let shown = without_secrets(url);
+    let parsed = Url::parse(url).map_err(|error| {
+        Error::misconfigured(
+            format!("this is not a URL: {error}"),
+            shown.clone(),
+            cloud.example(),
+        )
+    })?;
+    // abfss://container@account.dfs.core.windows.net is a name, not a login.
+    let names_container = cloud == Cloud::Azure && parsed.password().is_none();
+    if parsed.query().is_some() || !(parsed.username().is_empty() || names_container) {
+        return Err(Error::misconfigured(
+            "credentials do not belong into a URL",
+            shown,
+            cloud.credentials_help(),
+        ));
+    }
+    if parsed.host_str().is_none_or(str::is_empty) {
+        return Err(Error::misconfigured(
+            "the URL names no bucket",
+            shown,
+            cloud.example(),
+        ));
+    }
+    let prefix = Path::from_url_path(parsed.path()).map_err(|error| {
+        Error::misconfigured(
+            error.to_string(),
+            shown.clone(),
+            "use another path in the bucket",
+        )
+    })?;
+    let redactor = Redactor::new(config::secrets(environment));
+    let store = config::build(cloud, url, environment, options, &redactor)?;
+    Ok(
+        Location::new(store, prefix, shown.trim_end_matches('/').to_owned())
+            .with_redactor(redactor),
+    )
+}
+
+/// `url` without login, password and query: those may be secrets.
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest
+        .split_once('/')
+        .map_or((rest, None), |(a, p)| (a, Some(p)));
+    let azure = matches!(scheme, "az" | "abfs" | "abfss");
+    let authority = match authority.rsplit_once('@') {
+        Some((login, _)) if azure && !login.contains(':') => authority,
+        Some((_, host)) => host,
+        None => authority,
+    };
+    match path {
+        Some(path) => format!("{scheme}://{authority}/{path}"),
+        None => format!("{scheme}://{authority}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(url: &str) -> Result<Location, Error> {
+        let environment = Environment::from([
+            ("AWS_ACCESS_KEY_ID".to_owned(), "testkey".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), "testsecret".to_owned()),
+            (
+                "AZURE_STORAGE_ACCOUNT_NAME".to_owned(),
+                "account".to_owned(),
+            ),
+            (
+                "AZURE_STORAGE_ACCOUNT_KEY".to_owned(),
+                "c2VjcmV0a2V5".to_owned(),
+            ),
+        ]);
+        open(url, FsPath::new("/project"), &environment, &Options::new())
+    }
+
+    #[test]
+    fn urls_and_paths_become_locations() {
+        let cases = [
+            (
+                "out/warehouse",
+                "/project/out/warehouse",
+                "project/out/warehouse",
+            ),
+            ("../other/./x", "/other/x", "other/x"),
+            ("/data/with space", "/data/with space", "data/with space"),
+            (
+                "file:///data/with%20space",
+                "/data/with space",
+                "data/with space",
+            ),
+            ("s3://lake/customers/", "s3://lake/customers", "customers"),
+            ("s3://lake", "s3://lake", ""),
+            ("gs://lake/a/b", "gs://lake/a/b", "a/b"),
+            ("az://lake/a", "az://lake/a", "a"),
+            (
+                "abfss://lake@account.dfs.core.windows.net/a",
+                "abfss://lake@account.dfs.core.windows.net/a",
+                "a",
+            ),
+            ("memory://x/y", "memory://x/y", "x/y"),
+        ];
+        for (url, display, prefix) in cases {
+            let location = opened(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+            assert_eq!(
+                (location.url(), location.prefix().as_ref()),
+                (display, prefix),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_urls_say_the_next_move() {
+        let cases = [
+            ("gcs://b", "did you mean `gs://`?"),
+            ("ftp://b", "known are plain paths"),
+            ("https://b.s3.amazonaws.com/x", "name the bucket"),
+            ("~/data", "write `${HOME}/data`"),
+            ("s3:///x", "s3://bucket/folder"),
+            ("", "name a folder"),
+        ];
+        for (url, help) in cases {
+            let error = opened(url).expect_err(url).to_string();
+            assert!(error.contains(help), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused_and_not_repeated() {
+        for url in [
+            "s3://key:hushhush@bucket/x",
+            "az://c/x?sv=1&sig=hushhush",
+            "abfss://c:hushhush@a/x",
+        ] {
+            let error = opened(url).expect_err(url).to_string();
+            assert!(
+                error.contains("credentials do not belong into a URL"),
+                "{error}"
+            );
+            assert!(!error.contains("hushhush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_location_shows_no_secret() {
+        let location = opened("s3://lake/x").expect("opens");
+        assert!(!format!("{location:?} {location}").contains("testsecret"));
+    }
+}
