@@ -12,3 +12,5 @@ pub mod engine;
 pub mod generate;
 pub mod run;
 pub mod storage;
+pub mod report;
+pub mod cli;

@@ -88,7 +88,8 @@ fn write_new(path: &Path, text: &str) -> Result<Written> {
     }
     match fs::File::create_new(path) {
         Ok(mut file) => {
-            std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| failed(&error))?;
+            std::io::Write::write_all(&mut file, text.as_bytes())
+                .map_err(|error| failed(&error))?;
             Ok(Written::New)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Written::Kept),

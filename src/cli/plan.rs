@@ -59,7 +59,8 @@ pub fn describe(plan: &Plan) -> String {
     section(&mut text, "Tables, in the order of work", tables);
     let checks = plan.checks.iter().map(|check| [check.name.to_string(), reads(check)]);
     section(&mut text, "Checks; a row they return stops the run", checks);
-    let kept = counted(usize::try_from(plan.publish.keep_runs).unwrap_or(usize::MAX), "superseded run");
+    let kept =
+        counted(usize::try_from(plan.publish.keep_runs).unwrap_or(usize::MAX), "superseded run");
     section(&mut text, "Publish", [[plan.publish.url.clone(), format!("parquet, {kept} kept")]]);
     text
 }

@@ -68,8 +68,7 @@ impl Opened {
     /// # Errors
     /// A pipeline that does not say where it publishes.
     pub fn target(&self) -> Result<Target> {
-        let publish =
-            plan::publishing(&self.pipeline, &self.variables).map_err(Error::Invalid)?;
+        let publish = plan::publishing(&self.pipeline, &self.variables).map_err(Error::Invalid)?;
         run::open_target(&publish, &self.base, &self.variables)
     }
 }

@@ -73,7 +73,10 @@ fn line(summary: &RunSummary, holder: Option<&str>) -> Vec<String> {
         count(summary.tables),
         count(summary.rows),
         started.unwrap_or_default(),
-        took.as_ref().and_then(|took| TimeDelta::to_std(took).ok()).map(units::seconds).unwrap_or_default(),
+        took.as_ref()
+            .and_then(|took| TimeDelta::to_std(took).ok())
+            .map(units::seconds)
+            .unwrap_or_default(),
         note(summary, holder),
     ]
 }

@@ -71,11 +71,8 @@ enum Format {
 /// No such table, or it cannot be read.
 pub async fn show(arguments: &Arguments, console: &Console) -> Result<()> {
     let target = project::open(&arguments.pipeline)?.target()?;
-    let wanted = Wanted {
-        name: &arguments.table,
-        as_of: arguments.as_of,
-        run_id: arguments.run.as_ref(),
-    };
+    let wanted =
+        Wanted { name: &arguments.table, as_of: arguments.as_of, run_id: arguments.run.as_ref() };
     let table = published::find(&target, &wanted).await?;
     let excerpt = Excerpt { columns: arguments.columns.clone(), rows_max: arguments.limit };
     match arguments.format {

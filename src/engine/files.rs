@@ -7,6 +7,7 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::{CsvOptions, TableParquetOptions};
+use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -17,8 +18,9 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use object_store::ObjectMeta;
 
 use crate::plan::FileFormat;
@@ -38,6 +40,21 @@ pub struct FilesTable {
     pub format: FileFormat,
     /// How the files are compressed as a whole (CSV and JSON).
     pub compression: FileCompressionType,
+    /// How rows are spread over the files and sorted within, where known.
+    pub layout: Option<Layout>,
+    /// Rows of all files, where known: the planner puts the smaller side of a
+    /// join into its hash table.
+    pub rows: Option<usize>,
+}
+
+/// What the planner may rely on: file n is partition n of `partitioning`, and
+/// each file is sorted.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Which rows are in which file.
+    pub partitioning: Partitioning,
+    /// The order within a file.
+    pub ordering: Option<LexOrdering>,
 }
 
 /// One file of a table.
@@ -56,12 +73,26 @@ impl FilesTable {
             .build()
     }
 
+    /// The files of each partition: one where the layout says so, else as even
+    /// as may be.
+    fn groups(&self, partitions: usize) -> Vec<FileGroup> {
+        let files = self.files.iter().map(|file| {
+            let mut part = PartitionedFile::from(file.meta.clone());
+            part.partition_values.clone_from(&file.partition_values);
+            part
+        });
+        match self.layout {
+            Some(_) => files.map(|file| FileGroup::new(vec![file])).collect(),
+            None => FileGroup::new(files.collect()).split_files(partitions.max(1)),
+        }
+    }
+
     fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         let schema = self.table_schema();
         match self.format {
             FileFormat::Parquet => {
-                let mut options = TableParquetOptions::default();
-                options.global = state.config_options().execution.parquet.clone();
+                let global = state.config_options().execution.parquet.clone();
+                let options = TableParquetOptions { global, ..TableParquetOptions::default() };
                 Arc::new(ParquetSource::new(schema).with_table_parquet_options(options))
             }
             FileFormat::Csv => {
@@ -104,20 +135,21 @@ impl TableProvider for FilesTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let groups = state.config().target_partitions().max(1);
-        let files = self.files.iter().map(|file| {
-            let mut part = PartitionedFile::from(file.meta.clone());
-            part.partition_values.clone_from(&file.partition_values);
-            part
-        });
-        let groups = FileGroup::new(files.collect()).split_files(groups);
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = self.rows.map_or(Precision::Absent, Precision::Exact);
         let config = FileScanConfigBuilder::new(self.store.clone(), self.file_source(state))
-            .with_file_groups(groups)
-            .with_statistics(Statistics::new_unknown(&self.schema()))
+            .with_file_groups(self.groups(state.config().target_partitions()))
+            .with_statistics(statistics)
             .with_file_compression_type(self.compression)
             .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
+            .with_limit(limit);
+        let config = match &self.layout {
+            None => config.build(),
+            Some(layout) => config
+                .with_output_partitioning(Some(layout.partitioning.clone()))
+                .with_output_ordering(layout.ordering.iter().cloned().collect())
+                .build(),
+        };
         Ok(DataSourceExec::from_data_source(config))
     }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
-use datafusion::dataframe::DataFrame;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream_partitioned};
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, execute_stream_partitioned,
+};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use object_store::local::LocalFileSystem;
@@ -19,7 +20,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tempfile::TempDir;
 
-use super::files::{FilesTable, TableFile};
+use super::files::{FilesTable, Layout, TableFile};
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.
@@ -54,7 +55,8 @@ impl Scratch {
         self.folder.path().to_path_buf()
     }
 
-    /// Computes a query and registers the result under a name.
+    /// Computes a query and registers the result under a name. What the plan
+    /// knows of its partitions and their order holds for the files too.
     ///
     /// # Errors
     /// The query or the disk fails.
@@ -62,19 +64,28 @@ impl Scratch {
         &self,
         context: &SessionContext,
         name: TableReference,
-        frame: DataFrame,
+        plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
         context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
-        let plan = frame.create_physical_plan().await?;
         let folder = name.to_string().replace('.', "/");
-        let files = self.write(context, &plan, &folder).await?;
+        let written = self.write(context, &plan, &folder).await?;
+        let layout = match plan.output_partitioning() {
+            Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
+            _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
+            _ => None,
+        };
         let table = FilesTable {
             store: self.url.clone(),
-            files,
+            rows: Some(written.iter().map(|(_, rows)| rows).sum()),
+            files: written.into_iter().map(|(file, _)| file).collect(),
             schema: plan.schema(),
             partition_columns: Vec::new(),
             format: FileFormat::Parquet,
             compression: FileCompressionType::UNCOMPRESSED,
+            layout: layout.map(|partitioning| Layout {
+                partitioning,
+                ordering: plan.output_ordering().cloned(),
+            }),
         };
         context.deregister_table(name.clone())?;
         context.register_table(name, Arc::new(table))?;
@@ -87,7 +98,7 @@ impl Scratch {
         context: &SessionContext,
         plan: &Arc<dyn ExecutionPlan>,
         folder: &str,
-    ) -> Result<Vec<TableFile>> {
+    ) -> Result<Vec<(TableFile, usize)>> {
         let disk = self.folder.path().join(folder);
         std::fs::create_dir_all(&disk)?;
         let streams = execute_stream_partitioned(Arc::clone(plan), context.task_ctx())?;
@@ -99,11 +110,14 @@ impl Scratch {
             tasks.spawn(async move {
                 let file = tokio::fs::File::create(&path).await?;
                 let mut writer = AsyncArrowWriter::try_new(file, schema, Some(properties()))?;
+                let mut rows = 0;
                 while let Some(batch) = stream.next().await {
-                    writer.write(&batch?).await?;
+                    let batch = batch?;
+                    rows += batch.num_rows();
+                    writer.write(&batch).await?;
                 }
                 writer.close().await?;
-                Ok::<_, DataFusionError>(part)
+                Ok::<_, DataFusionError>((part, rows))
             });
         }
         let mut parts = Vec::new();
@@ -112,9 +126,9 @@ impl Scratch {
         }
         parts.sort_unstable();
         let mut files = Vec::with_capacity(parts.len());
-        for part in parts {
+        for (part, rows) in parts {
             let meta = self.store.head(&ObjectPath::from(format!("{folder}/{part:05}.parquet"))).await?;
-            files.push(TableFile { meta, partition_values: Vec::new() });
+            files.push((TableFile { meta, partition_values: Vec::new() }, rows));
         }
         Ok(files)
     }

@@ -90,6 +90,20 @@ pub async fn compile(
     }
 }
 
+/// Where a pipeline publishes, whatever else is wrong with it or its models:
+/// all that is needed to look at what is published.
+///
+/// # Errors
+/// The problems of a pipeline that does not say it.
+pub fn publishing(
+    pipeline: &Arc<Source>,
+    variables: &Variables,
+) -> Result<PublishPlan, Vec<Problem>> {
+    let (spec, mut problems) = spec::read(pipeline);
+    let Some(spec) = spec else { return Err(problems) };
+    outer::publish(&spec, Purpose::Run, variables, &mut problems).ok_or(problems)
+}
+
 /// Everything that stands in files, before any pipeline is looked at.
 fn read_project(project: &Project) -> (Models, Params, Vec<Problem>) {
     let mut models = Models::new();

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-pub use compile::{Project, Purpose, Request, Variables, compile};
+pub use compile::{Project, Purpose, Request, Variables, compile, publishing};
 pub use fix::fix;
 pub use model::{Model, TableName};
 pub use outer::parse_expression;

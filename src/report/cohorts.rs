@@ -99,9 +99,8 @@ impl Triangle {
     }
 
     fn notes(&self, grain: &str, hidden: usize, longest: i64) -> String {
-        let mut notes = vec![
-            format!("* this {grain} is not over; the line `all` leaves such cells out"),
-        ];
+        let mut notes =
+            vec![format!("* this {grain} is not over; the line `all` leaves such cells out")];
         if self.cohorts.values().any(|cohort| cohort.is_left_truncated) {
             notes.push("< the history begins here: some of them may be older customers".into());
         }

@@ -87,7 +87,11 @@ async fn current(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
     Ok(Published {
         as_of,
         run_id: entry.run_id.clone(),
-        params: manifest.runs.get(&entry.run_id).map(|info| info.params.clone()).unwrap_or_default(),
+        params: manifest
+            .runs
+            .get(&entry.run_id)
+            .map(|info| info.params.clone())
+            .unwrap_or_default(),
         columns: manifest.schema_of(entry).to_vec(),
         files: entry.files.clone(),
         location: location.clone(),
@@ -114,7 +118,8 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
         }
     }
     let name = resolve(wanted.name, tables.keys().map(String::as_str), location)?;
-    let table = tables.remove(&name).filter(|table| wanted.as_of.is_none_or(|day| day == table.day));
+    let table =
+        tables.remove(&name).filter(|table| wanted.as_of.is_none_or(|day| day == table.day));
     let Some(table) = table else { return Err(no_day(&name, wanted.as_of, [], location)) };
     Ok(Published {
         as_of: table.day,

@@ -77,7 +77,7 @@ impl TextTable {
     /// The table as lines.
     pub fn render(mut self) -> String {
         for column in self.table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, 1));
         }
         let mut text = self.table.trim_fmt();
         text.push('\n');
@@ -106,7 +106,8 @@ pub struct Rows<W: Write> {
 
 #[derive(Debug)]
 enum Encoder<W: Write> {
-    Csv(csv::Writer<W>),
+    // Much larger than the other, so it stands elsewhere.
+    Csv(Box<csv::Writer<W>>),
     Json(json::LineDelimitedWriter<W>),
 }
 
@@ -118,7 +119,7 @@ impl<W: Write> Rows<W> {
     pub fn csv(mut out: W, head: &[String]) -> Result<Self, ArrowError> {
         writeln!(out, "{}", head.join(","))?;
         let writer = csv::WriterBuilder::new().with_header(false).build(out);
-        Ok(Self { out: Encoder::Csv(writer) })
+        Ok(Self { out: Encoder::Csv(Box::new(writer)) })
     }
 
     /// One JSON object a line; nulls are written.

@@ -13,6 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::SortExpr;
+use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning};
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
@@ -20,6 +21,7 @@ use super::mapping::named;
 use super::stage::{self, TableShape};
 use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
+use crate::engine::cluster::cluster;
 use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::scratch::Scratch;
 use crate::error::Result;
@@ -61,19 +63,31 @@ impl Builder<'_> {
             typecheck::plan(self.context, model, &plan.params, &plan.values).await?;
         let frame = DataFrame::new(self.context.state(), logical);
         let name = typecheck::reference(&model.name);
-        if is_published(table.role) {
-            let shape = shape(model, &frame);
-            let staged = self.stage(claim, &shape, frame, name).await?;
-            let report = self.report(&shape.name, &staged, begun, Role::Published);
-            return Ok(Built { staged: Some(staged), report: Some(report) });
+        let failed = |error| table_problem(&model.name.to_string(), &error);
+        if !is_published(table.role) {
+            match self.readers(model) {
+                0 | 1 => self.view(name, &frame)?,
+                _ => {
+                    let physical = frame.create_physical_plan().await.map_err(failed)?;
+                    self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
+                }
+            }
+            return Ok(Built { staged: None, report: None });
         }
-        if self.readers(model) > 1 {
-            let kept = self.scratch.keep(self.context, name, frame).await;
-            kept.map_err(|error| table_problem(&model.name.to_string(), &error))?;
+        let shape = shape(model, &frame);
+        let staged = if self.readers(model) > 0 && by_customer(&frame).await.map_err(failed)? {
+            // Published in the order of its grain, read on in the customers'.
+            let physical = frame.create_physical_plan().await.map_err(failed)?;
+            self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
+            let kept = self.context.table(name).await.map_err(failed)?;
+            self.stage(claim, &shape, kept).await?
         } else {
-            self.view(name, &frame)?;
-        }
-        Ok(Built { staged: None, report: None })
+            let staged = self.stage(claim, &shape, frame).await?;
+            self.read_back(&shape, &staged, name).await?;
+            staged
+        };
+        let report = self.report(&shape.name, &staged, begun, Role::Published);
+        Ok(Built { staged: Some(staged), report: Some(report) })
     }
 
     /// Keeps the accepted rows of a source for the models that read them.
@@ -84,12 +98,38 @@ impl Builder<'_> {
         let name = TableReference::partial("sources", source.kind.name);
         let failed = |error| super::ingest::failed(source.kind.name, &error);
         let frame = self.context.table(name.clone()).await.map_err(failed)?;
-        let frame = match source.kind.name {
-            "orders" => frame.sort(ascending(&CLUSTER)).map_err(failed)?,
-            _ => frame,
+        let physical = frame.create_physical_plan().await.map_err(failed)?;
+        let physical = match source.kind.name {
+            "orders" => {
+                let partitions = self.context.state().config().target_partitions();
+                cluster(physical, partitions).map_err(failed)?
+            }
+            _ => physical,
         };
-        self.scratch.keep(self.context, name, frame).await.map_err(failed)?;
-        Ok(())
+        self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
+        match source.kind.name {
+            "orders" => self.one_currency(source).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Amounts of several currencies add up to nothing.
+    async fn one_currency(&self, source: &SourcePlan) -> Result<()> {
+        if self.job.plan.text("currency").is_some() {
+            return Ok(());
+        }
+        let failed = |error| super::ingest::failed("orders", &error);
+        let sql = "select distinct currency from sources.orders where currency is not null \
+                   order by currency limit 5";
+        let found = self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
+        if super::ingest::rows(&found) < 2 {
+            return Ok(());
+        }
+        let problem = Problem::at(&source.at, "orders come in several currencies")
+            .note("found", super::audit::as_table(&found).unwrap_or_default())
+            .help("say which one counts (`currency: EUR` under `params:`; the others are set \
+                   aside), or convert them in the mapping of `amount`");
+        Err(problem.into())
     }
 
     /// Makes the sources a pipeline does not have known as empty tables, so
@@ -129,16 +169,17 @@ impl Builder<'_> {
         let grain = vec!["reason".to_string(), "row_number".to_string()];
         let full_name = format!("quarantine.{}", source.kind.name);
         let shape = TableShape::new(&full_name, &columns, grain, frame.schema().as_arrow());
-        self.stage(claim, &shape, frame, name).await
+        let staged = self.stage(claim, &shape, frame).await?;
+        self.read_back(&shape, &staged, name).await?;
+        Ok(staged)
     }
 
-    /// Sorts, writes, and reads back from now on what was written.
+    /// Sorts a table by its grain and writes it where nobody sees it yet.
     async fn stage(
         &self,
         claim: &Claim,
         shape: &TableShape,
         frame: DataFrame,
-        name: TableReference,
     ) -> Result<StagedTable> {
         let failed = |error| table_problem(&shape.name, &error);
         let keys: Vec<&str> = shape.grain.iter().map(String::as_str).collect();
@@ -156,11 +197,10 @@ impl Builder<'_> {
             grain: shape.grain.clone(),
             fingerprint: None,
         };
-        self.read_back(shape, &staged, name).await?;
         Ok(staged)
     }
 
-    /// Registers the staged files under the table's name.
+    /// From now on, whoever reads the table reads the staged files.
     async fn read_back(
         &self,
         shape: &TableShape,
@@ -170,7 +210,7 @@ impl Builder<'_> {
         let failed = |error: &dyn std::error::Error| {
             Problem::new(format!("`{}` cannot be read back", shape.name)).causes(error)
         };
-        let target = super::open_target(self.job.plan, self.job.base, self.job.variables)?;
+        let target = super::open_target(&self.job.plan.publish, self.job.base, self.job.variables)?;
         let location = target.location();
         let store = ObjectStoreUrl::parse("target://set").map_err(|error| failed(&error))?;
         self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
@@ -187,6 +227,8 @@ impl Builder<'_> {
             partition_columns: Vec::new(),
             format: FileFormat::Parquet,
             compression: FileCompressionType::UNCOMPRESSED,
+            layout: None,
+            rows: usize::try_from(staged.rows()).ok(),
         };
         self.register(name, Arc::new(table)).map_err(|error| failed(&error))?;
         Ok(())
@@ -228,8 +270,11 @@ impl Builder<'_> {
     }
 }
 
-/// The order of a customer's life: what staging and facts stream along.
-const CLUSTER: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];
+/// Whether a query's rows lie by customer, so that what reads it can stream.
+async fn by_customer(frame: &DataFrame) -> datafusion::error::Result<bool> {
+    let physical = frame.clone().create_physical_plan().await?;
+    Ok(matches!(physical.output_partitioning(), Partitioning::Hash(..)))
+}
 
 fn ascending(names: &[&str]) -> Vec<SortExpr> {
     names.iter().map(|name| named(name).sort(true, false)).collect()

@@ -22,7 +22,7 @@ pub async fn find(
     mapped: &Mapped,
 ) -> Option<Problem> {
     for (file, record) in opened.table.files.iter().zip(&opened.files) {
-        let one = FilesTable { files: vec![file.clone()], ..opened.table.clone() };
+        let one = FilesTable { files: vec![file.clone()], rows: None, ..opened.table.clone() };
         let place = opened.location.shown(&record.path);
         for column in &mapped.columns {
             if let Some(problem) = look(context, source, &one, &place, column).await {

@@ -26,7 +26,7 @@ use std::time::Instant;
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Role, Variables, Writers};
+use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use target::{
@@ -59,7 +59,7 @@ pub struct Job<'a> {
 /// Anything that goes wrong before the one write that publishes.
 pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
-    let target = open_target(job.plan, job.base, job.variables)?;
+    let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let run_id = RunId::fresh(&job.clock);
     let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
     job.observer.event(&Event::Started {
@@ -81,10 +81,12 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let run_id = claim.run_id().clone();
     claim.release().await;
     let done = worked?;
+    let url = target.location().url().to_string();
+    job.observer.event(&Event::Published { run_id: run_id.clone(), url: url.clone() });
     Ok(Report {
         run_id,
         as_of: job.plan.as_of,
-        url: target.location().url().into(),
+        url,
         sources: done.sources,
         tables: done.tables,
         checks: job.plan.checks.len(),
@@ -92,16 +94,20 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
     })
 }
 
-/// The place a plan publishes to. Makes no request.
+/// The place a pipeline publishes to. Makes no request.
 ///
 /// # Errors
 /// A URL or option nobody understands.
-pub fn open_target(plan: &Plan, base: &Path, variables: &Variables) -> Result<Target> {
-    let mut options = plan.publish.storage.clone();
-    if plan.publish.writers == Writers::Single {
+pub fn open_target(
+    publish: &PublishPlan,
+    base: &Path,
+    variables: &Variables,
+) -> Result<Target> {
+    let mut options = publish.storage.clone();
+    if publish.writers == Writers::Single {
         options.insert("single_writer".into(), "true".into());
     }
-    let location = storage::open(&plan.publish.url, base, variables, &options);
+    let location = storage::open(&publish.url, base, variables, &options);
     let location =
         location.map_err(|error| Error::Invalid(vec![explained(error.explained())]))?;
     Ok(Target::new(location, Clock::system(), LockTimes::default()))
@@ -200,15 +206,7 @@ async fn publish(
     if let Err(error) = collected.await {
         warn(format!("old sets could not be removed: {error}"));
     }
-    job.observer.event(&Event::Published {
-        run_id: claim.run_id().clone(),
-        url: claim_url(job)?,
-    });
     Ok(())
-}
-
-fn claim_url(job: &Job<'_>) -> Result<String> {
-    Ok(open_target(job.plan, job.base, job.variables)?.location().url().to_string())
 }
 
 fn source_info(read: &SourceRead) -> SourceInfo {

@@ -88,6 +88,8 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         partition_columns,
         format: plan.format,
         compression,
+        layout: None,
+        rows: rows.and_then(|rows| usize::try_from(rows).ok()),
     };
     let fingerprint = fingerprint(&files);
     Ok(Opened { table, location, files, rows, fingerprint })

@@ -1,1 +1,14 @@
-fn main() {}
+//! Tests through the front door: a real project folder, the real binary, rows
+//! in and rows out. One binary, because each links DataFusion once.
+
+/// A project in a temporary folder, and the binary that runs it.
+mod project;
+
+/// Bad input: each message a snapshot, each exit code the documented one.
+mod errors;
+/// The rules of the house that a machine can keep.
+mod house;
+/// Numbers others have printed, over the data sets in `../shared/data`.
+mod reference;
+/// The worked examples of the catalogue of metrics.
+mod worked;

@@ -1,0 +1,88 @@
+//! What the audit finds: exit code 3, and nothing is published.
+
+use insta::assert_snapshot;
+
+use super::{change, run, small, small_but};
+use crate::project::Project;
+
+const FACTS: &str = "sql/facts/customers.sql";
+
+#[test]
+fn a_key_that_stands_twice_stops_the_run() {
+    let project = small_but(FACTS, "group by customer_id", "group by customer_id, order_date");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_key_that_is_null_stops_the_run() {
+    let project = small_but(
+        FACTS,
+        "select\n    customer_id,\n",
+        "select\n    case when max(amount) < 20 then null else customer_id end as customer_id,\n",
+    );
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_check_that_finds_something_stops_the_run() {
+    let project = small_but("sql/checks/money_is_earned.sql", "revenue < 0", "revenue < 40");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn all_checks_that_find_something_are_told() {
+    let project = small_but("sql/checks/money_is_earned.sql", "revenue < 0", "revenue > 40");
+    let other = "-- checks.everybody_is_back: nobody has bought only once.\n--\n\
+                 -- reads   facts.customers\n-- params  none\n\nselect customer_id, orders\n\
+                 from facts.customers\nwhere orders < 2\n";
+    project.file("sql/checks/everybody_is_back.sql", other);
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn more_rows_set_aside_than_allowed_stop_the_run() {
+    let project = with_bad_rows("    reject_max: 0.01\n");
+    assert_snapshot!(run(&project), @"");
+}
+
+/// Without a limit quarantine is normal: the run publishes and exits 0.
+#[test]
+fn rows_set_aside_within_the_limit_do_not_stop_the_run() {
+    for limit in ["", "    reject_max: 0.5\n"] {
+        with_bad_rows(limit).run("2024-06-30");
+    }
+}
+
+fn with_bad_rows(limit: &str) -> Project {
+    let project = small();
+    change(
+        &project,
+        "pipelines/p.yaml",
+        "    url: orders\n",
+        &format!("    url: orders\n    reject:\n      free: amount = 0\n{limit}"),
+    );
+    project.orders(
+        "orders/o.parquet",
+        "order_id,customer_id,ordered_at,amount
+         1,7,2024-01-05T10:00:00,20.00
+         2,,2024-03-02T10:00:00,30.00
+         3,8,2024-05-11T10:00:00,0.00
+         4,8,2024-05-12T10:00:00,5.00
+         5,9,2024-05-12T10:00:00,5.00
+         6,9,2024-05-13T10:00:00,5.00",
+    );
+    project
+}
+
+/// A run that fails leaves what was published before as it was.
+#[test]
+fn what_was_published_before_an_audit_failed_stays() {
+    let project = small();
+    project.run("2024-06-30");
+    let before = project.published();
+    assert_ne!(before, []);
+    change(&project, FACTS, "group by customer_id", "group by customer_id, order_date");
+    let failed = project.tenure(&["run", "pipelines/p.yaml", "--as-of", "2024-06-30"]);
+    assert_eq!(failed.code, 3, "{}", failed.stderr);
+    assert_eq!(project.published(), before);
+}

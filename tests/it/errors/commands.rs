@@ -1,0 +1,69 @@
+//! Commands and flags, and what success looks like.
+
+use insta::assert_snapshot;
+
+use super::{said, small};
+use crate::project::Project;
+
+const PIPELINE: &str = "pipelines/p.yaml";
+
+#[test]
+fn a_misspelt_command_is_told_what_it_probably_means() {
+    assert_snapshot!(said(&small().tenure(&["rnu", PIPELINE])), @"");
+}
+
+#[test]
+fn a_misspelt_flag_is_told_what_it_probably_means() {
+    let outcome = small().tenure(&["run", PIPELINE, "--as_of", "2024-06-30"]);
+    assert_snapshot!(said(&outcome), @"");
+}
+
+#[test]
+fn a_command_needs_its_pipeline() {
+    assert_snapshot!(said(&small().tenure(&["check"])), @"");
+}
+
+#[test]
+fn a_range_has_two_ends_in_order() {
+    let range = ["run", PIPELINE, "--from", "2024-06-30", "--to", "2024-06-01"];
+    assert_snapshot!(said(&small().tenure(&range)), @"");
+}
+
+#[test]
+fn a_sound_project_is_said_to_be_sound() {
+    let outcome = small().tenure(&["check", PIPELINE]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    let (said, seconds) = outcome.stdout.split_once('(').expect("a time");
+    assert_snapshot!(said, @"");
+    assert!(seconds.ends_with(" s)\n"), "{seconds}");
+}
+
+/// A pipe, a cron mail and a program each get what they can read.
+#[test]
+fn problems_are_json_for_a_program() {
+    let project = small();
+    project.file(PIPELINE, "pipeline: p\nsources: { orders: { url: orders } }\ntabels: []\n");
+    let outcome = project.tenure(&["check", PIPELINE, "--log", "json"]);
+    assert_eq!(outcome.code, 2);
+    let lines = outcome.stderr.lines().map(|line| {
+        let mut event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        event["time"] = "[TIME]".into();
+        event.to_string()
+    });
+    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+}
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let outcome = Project::new().tenure(&["--help"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    for word in ["run", "check", "plan", "show", "runs", "init", "generate", "130  interrupted"] {
+        assert!(outcome.stdout.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_folder_with_files_in_it_is_not_made_a_project() {
+    let project = small();
+    assert_snapshot!(said(&project.tenure(&["init", "."])), @"");
+}

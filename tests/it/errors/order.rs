@@ -1,0 +1,76 @@
+//! Who reads whom: tables there are, arrows one way, no circles.
+
+use insta::assert_snapshot;
+
+use super::{change, check, small, small_but};
+
+const METRICS: &str = "sql/metrics/spenders.sql";
+
+#[test]
+fn a_table_that_is_not_there_is_told_what_it_probably_means() {
+    let project = small_but(METRICS, "from facts.customers", "from facts.custmers");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn a_table_has_a_schema() {
+    assert_snapshot!(check(&small_but(METRICS, "from facts.customers", "from customers")), @"");
+}
+
+#[test]
+fn metrics_do_not_read_staging() {
+    let project = small();
+    change(&project, METRICS, "from facts.customers", "from staging.orders");
+    change(&project, METRICS, "reads   facts.customers", "reads   staging.orders");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn facts_do_not_read_the_source_of_orders() {
+    let project = small();
+    let facts = "sql/facts/customers.sql";
+    change(&project, facts, "from staging.orders", "from sources.orders");
+    change(&project, facts, "reads   staging.orders", "reads   sources.orders");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn tables_do_not_depend_on_each_other_in_a_circle() {
+    let project = small();
+    let again = "-- metrics.again: the spenders, again.\n--\n-- grain   customer_id\n\
+                 -- reads   metrics.spenders\n-- params  none\n--\n\
+                 -- customer_id  id  who\n\nselect customer_id\nfrom metrics.spenders\n";
+    project.file("sql/metrics/again.sql", again);
+    change(&project, METRICS, "-- reads   facts.customers", "-- reads   facts.customers, metrics.again");
+    change(
+        &project,
+        METRICS,
+        "where orders",
+        "where customer_id in (select customer_id from metrics.again) and orders",
+    );
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn a_table_does_not_read_itself() {
+    let project = small();
+    change(&project, METRICS, "reads   facts.customers", "reads   facts.customers, metrics.spenders");
+    change(
+        &project,
+        METRICS,
+        "where orders",
+        "where customer_id in (select customer_id from metrics.spenders) and orders",
+    );
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn two_tables_do_not_share_a_folder() {
+    let project = small();
+    let twin = "-- metrics.customers: everyone.\n--\n-- grain   customer_id\n\
+                -- reads   facts.customers\n-- params  none\n--\n\
+                -- customer_id  id  who\n\nselect customer_id\nfrom facts.customers\n";
+    project.file("sql/metrics/customers.sql", twin);
+    project.pipeline("facts.customers, metrics.customers", "");
+    assert_snapshot!(check(&project), @"");
+}

@@ -1,0 +1,57 @@
+//! Rule files: every value and every cell is covered once, before any order is
+//! read.
+
+use insta::assert_snapshot;
+
+use super::{change, check};
+use crate::project::Project;
+
+/// The standard models with one rule changed.
+fn standard_but(file: &str, from: &str, to: &str) -> Project {
+    let project = Project::with_models();
+    project.pipeline("metrics.rfm_scores, metrics.lifecycle_states", "");
+    change(&project, file, from, to);
+    project
+}
+
+const SCORES: &str = "sql/rules/rfm_scores.sql";
+const SEGMENTS: &str = "sql/rules/rfm_segments.sql";
+
+#[test]
+fn a_gap_between_thresholds_is_named() {
+    let project = standard_but(SCORES, "('recency', 4, 31, 36)", "('recency', 4, 31, 35)");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn thresholds_that_overlap_are_named() {
+    let project = standard_but(SCORES, "('monetary', 2, 1000, 1500)", "('monetary', 2, 900, 1500)");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn a_rule_that_can_never_fire_is_named() {
+    let project = standard_but(SCORES, "('monetary', 4, 2000, 2500)", "('monetary', 4, 2500, 2000)");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn a_class_without_a_rule_and_one_with_two_are_named() {
+    let project = standard_but(SEGMENTS, "                true, true, true,", "                true, true, false,");
+    assert_snapshot!(check(&project), @"");
+}
+
+#[test]
+fn a_rule_that_says_nothing_about_its_cover_is_asked_to() {
+    let project = standard_but(SCORES, "ranges measure: at_least", "range of measure from at_least");
+    assert_snapshot!(check(&project), @"");
+}
+
+/// The windows of the lifecycle are parameters, and the rules are checked with
+/// the values of the run.
+#[test]
+fn a_parameter_that_leaves_no_room_for_a_state_is_named() {
+    let project = Project::with_models();
+    project.pipeline("metrics.lifecycle_states", "params:\n  lost_after_periods: -1\n");
+    assert_snapshot!(check(&project), @"");
+}

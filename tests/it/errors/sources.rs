@@ -1,0 +1,160 @@
+//! Files that rows should come from: absent, broken, of another shape.
+
+use insta::assert_snapshot;
+
+use super::{change, run, small};
+use crate::project::Project;
+
+/// The small project with its orders folder emptied.
+fn without_orders() -> Project {
+    let project = small();
+    std::fs::remove_file(project.path("orders/o.parquet")).expect("a file");
+    project
+}
+
+/// The small project reading CSV.
+fn csv(rows: &str) -> Project {
+    let project = without_orders();
+    change(&project, "pipelines/p.yaml", "url: orders", "url: orders\n    format: csv");
+    project.file("orders/o.csv", rows);
+    project
+}
+
+#[test]
+fn a_source_folder_may_not_be_empty() {
+    assert_snapshot!(run(&without_orders()), @"");
+}
+
+#[test]
+fn a_source_path_must_exist() {
+    let project = small();
+    change(&project, "pipelines/p.yaml", "url: orders", "url: ordres/2024");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_folder_of_other_files_is_named_with_its_first() {
+    let project = without_orders();
+    project.file("orders/orders.csv", "order_id\n1\n");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_text_named_parquet_is_no_parquet_file() {
+    let project = small();
+    project.file("orders/z.parquet", "order_id,customer_id\n1,2\nthree,four\n");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn an_empty_parquet_file_is_said_to_be_empty() {
+    let project = small();
+    project.file("orders/z.parquet", "");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_truncated_parquet_file_is_named() {
+    let project = small();
+    let whole = std::fs::read(project.path("orders/o.parquet")).expect("a file");
+    std::fs::write(project.path("orders/z.parquet"), &whole[..whole.len() / 2]).expect("a file");
+    let said = run(&project).replace(&format!("{} bytes", whole.len() / 2), "[HALF] bytes");
+    assert_snapshot!(said, @"");
+}
+
+/// The footer is whole, and what it points at is not.
+#[test]
+fn a_parquet_file_with_broken_pages_is_named() {
+    let project = small();
+    let mut bytes = std::fs::read(project.path("orders/o.parquet")).expect("a file");
+    bytes[4..120].fill(0xff);
+    std::fs::write(project.path("orders/o.parquet"), bytes).expect("a file");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_file_with_another_schema_is_named_beside_the_first() {
+    let project = small();
+    project.orders("orders/z.parquet", "order_id,customer_id,ordered_at,note\n4,8,2024-05-12,x");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_file_with_another_type_is_named_beside_the_first() {
+    let project = small();
+    project.orders(
+        "orders/z.parquet",
+        "order_id,customer_id,ordered_at,amount\nfour,8,2024-05-12T10:00:00,1",
+    );
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_missing_column_is_named_with_what_there_is() {
+    let project = small();
+    project.orders("orders/o.parquet", "order_id,customer_id,orderd_at,amount\n1,7,2024-01-05,1");
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_misspelt_column_of_a_mapping_is_underlined() {
+    let project = small();
+    let columns = "url: orders\n    columns:\n      order_id: order_id\n      customer_id: \
+                   custmer_id\n      ordered_at: ordered_at\n      amount: amount * rate";
+    change(&project, "pipelines/p.yaml", "url: orders", columns);
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn text_in_an_amount_is_shown_with_its_file() {
+    let project = csv(
+        "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-01-06,20 euro\n",
+    );
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn an_impossible_day_is_shown_with_its_file() {
+    let project = csv(
+        "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-02-30,1.00\n",
+    );
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn an_expression_that_fails_on_a_value_names_the_file() {
+    let project =
+        csv("order_id,customer_id,ordered_at,price\n1,7,2024-01-05,20.00\n2,7,2024-01-06,?\n");
+    let columns = "url: orders\n    columns:\n      order_id: order_id\n      customer_id: \
+                   customer_id\n      ordered_at: ordered_at\n      amount: cast(price as double)";
+    change(&project, "pipelines/p.yaml", "url: orders", columns);
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn an_id_that_is_a_float_is_refused() {
+    let project = small();
+    let columns = "url: orders\n    columns:\n      order_id: cast(order_id as double)\n      \
+                   customer_id: customer_id\n      ordered_at: ordered_at\n      amount: amount";
+    change(&project, "pipelines/p.yaml", "url: orders", columns);
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn a_rule_that_is_no_predicate_is_refused() {
+    let project = small();
+    let reject = "url: orders\n    reject:\n      free: amount * 2";
+    change(&project, "pipelines/p.yaml", "url: orders", reject);
+    assert_snapshot!(run(&project), @"");
+}
+
+#[test]
+fn orders_in_two_currencies_do_not_add_up() {
+    let project = small();
+    project.orders(
+        "orders/o.parquet",
+        "order_id,customer_id,ordered_at,amount,currency\n1,7,2024-01-05T10:00:00,1,EUR\n\
+         2,7,2024-01-06T10:00:00,1,USD",
+    );
+    assert_snapshot!(run(&project), @"");
+}
