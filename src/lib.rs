@@ -5,12 +5,12 @@
 //! becomes tables (acted), tables become what people look at. The modules, in
 //! reading order:
 
-pub mod problem;
-pub mod error;
-pub mod plan;
+pub mod cli;
 pub mod engine;
+pub mod error;
 pub mod generate;
+pub mod plan;
+pub mod problem;
+pub mod report;
 pub mod run;
 pub mod storage;
-pub mod report;
-pub mod cli;

@@ -22,10 +22,7 @@ pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id
 ///
 /// # Errors
 /// The plan lacks a column.
-pub fn cluster(
-    plan: Arc<dyn ExecutionPlan>,
-    partitions: usize,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn cluster(plan: Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
     let by_customer = Partitioning::Hash(vec![col("customer_id", &schema)?], partitions);
     let spread = Arc::new(RepartitionExec::try_new(plan, by_customer)?);

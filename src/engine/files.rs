@@ -96,8 +96,12 @@ impl FilesTable {
                 Arc::new(ParquetSource::new(schema).with_table_parquet_options(options))
             }
             FileFormat::Csv => {
-                let options =
-                    CsvOptions { has_header: Some(true), delimiter: b',', quote: b'"', ..CsvOptions::default() };
+                let options = CsvOptions {
+                    has_header: Some(true),
+                    delimiter: b',',
+                    quote: b'"',
+                    ..CsvOptions::default()
+                };
                 Arc::new(CsvSource::new(schema).with_csv_options(options))
             }
             FileFormat::Json => Arc::new(JsonSource::new(schema)),
@@ -115,7 +119,10 @@ impl TableProvider for FilesTable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         // Parquet prunes row groups by them; rows are filtered above.
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }

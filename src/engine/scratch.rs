@@ -127,7 +127,8 @@ impl Scratch {
         parts.sort_unstable();
         let mut files = Vec::with_capacity(parts.len());
         for (part, rows) in parts {
-            let meta = self.store.head(&ObjectPath::from(format!("{folder}/{part:05}.parquet"))).await?;
+            let meta =
+                self.store.head(&ObjectPath::from(format!("{folder}/{part:05}.parquet"))).await?;
             files.push((TableFile { meta, partition_values: Vec::new() }, rows));
         }
         Ok(files)

@@ -24,7 +24,8 @@ pub const BATCH_ROWS: usize = 8192;
 /// The scratch folder cannot be used.
 pub fn open(engine: &EnginePlan, scratch: PathBuf) -> datafusion::error::Result<SessionContext> {
     let memory = usize::try_from(engine.memory_bytes).unwrap_or(usize::MAX);
-    let consumers = std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+    let consumers =
+        std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), consumers);
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
     let runtime = RuntimeEnvBuilder::new()

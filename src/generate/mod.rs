@@ -46,6 +46,10 @@ const ROWS_MAX: usize = 500_000_000;
 ///
 /// The whole history is held in memory, because order numbers follow time
 /// across all customers; it is sorted, written and let go month by month.
+///
+/// # Errors
+/// Options that cannot be met, leftovers of another history in `dir`, or a
+/// file that cannot be written; files that were written before it stay.
 pub fn generate(options: &Options, dir: &Path) -> Result<Summary, GenerateError> {
     let calendar = options.calendar()?;
     let orders_dir = dir.join("orders");
@@ -63,10 +67,13 @@ pub fn generate(options: &Options, dir: &Path) -> Result<Summary, GenerateError>
 /// What was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
+    /// Customers who joined, whether or not they have dropped out since.
     pub customers: u64,
     /// Customers who have not dropped out when the history ends.
     pub customers_alive: u64,
+    /// Rows in the order files that are sales.
     pub sales: u64,
+    /// Rows in the order files that give back a sale, in full or in part.
     pub refunds: u64,
     /// First day of the history.
     pub start: NaiveDate,
@@ -96,23 +103,47 @@ impl Summary {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
+    /// Some options cannot be met; nothing was written.
     #[error("cannot generate an order history: {}", problems.join("; "))]
-    InvalidOptions { problems: Vec<String> },
+    InvalidOptions {
+        /// One sentence for each option: what it is and what it must be.
+        problems: Vec<String>,
+    },
+    /// The folder of orders holds what this history does not write.
     #[error(
         "{} is not part of this history and would be read together with it; \
          remove it or generate into another folder",
         path.display()
     )]
-    Leftover { path: PathBuf },
+    Leftover {
+        /// The first such file or folder, by name.
+        path: PathBuf,
+    },
+    /// The options ask for more than fits into memory; no rows were written.
     #[error(
         "the history grows beyond {rows_max} rows, which is more than is kept in memory; \
          ask for fewer customers or months"
     )]
-    TooManyRows { rows_max: usize },
+    TooManyRows {
+        /// Rows a history may have.
+        rows_max: usize,
+    },
+    /// A folder cannot be made or listed, or a file cannot be written.
     #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file was opened, and its rows could not be encoded or written.
     #[error("cannot write {} as Parquet", path.display())]
-    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+    Parquet {
+        /// The file, which is not whole.
+        path: PathBuf,
+        /// What the Parquet writer says.
+        source: parquet::errors::ParquetError,
+    },
 }
 
 /// Lives of all customers, told in order of their number and sorted into the

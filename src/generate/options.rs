@@ -25,19 +25,25 @@ const MEAN_RATE_PER_WEEK_MAX: f64 = 100.0;
 /// whose customers buy like those of the CDNOW sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
+    /// How many customers join over the whole history, 1 to 99,999,999.
     pub customers: u64,
     /// Length of the history, in months from `start`.
     pub months: u32,
+    /// Chooses one history of those the other options allow; the same seed makes the
+    /// same bytes.
     pub seed: u64,
     /// First day of the history.
     pub start: NaiveDate,
+    /// When customers buy and when they drop out.
     pub process: Process,
+    /// How the worth of orders is distributed.
     pub spend: Spend,
     /// Whether weekdays and months differ. Off, the purchases of a customer
     /// are a plain Poisson process in days, for tests that recover parameters.
     pub seasonality: bool,
     /// Share of the sales that come back, in full or in part; 0 to 1.
     pub refund_rate: f64,
+    /// Whether `customer_id` is a number or a text.
     pub id_type: IdType,
 }
 
@@ -132,12 +138,30 @@ pub enum Process {
     /// their own, beta distributed (`a`, `b`). Not after the first: in the
     /// model a customer who bought once is alive (Fader, Hardie & Lee 2005,
     /// "Counting Your Customers" the Easy Way, Marketing Science 24).
-    BgNbd { r: f64, alpha: f64, a: f64, b: f64 },
+    BgNbd {
+        /// Shape of the purchase rates; the larger, the more alike customers are.
+        r: f64,
+        /// Rate parameter of the purchase rates, in weeks: the mean is `r / alpha` a week.
+        alpha: f64,
+        /// First parameter of the dropout probabilities, whose mean is `a / (a + b)`.
+        a: f64,
+        /// Second parameter of the dropout probabilities; the larger, the fewer drop out.
+        b: f64,
+    },
     /// A customer lives for an exponential time whose rate is gamma
     /// distributed with shape `s` and rate `beta` (weeks; Schmittlein,
     /// Morrison & Colombo 1987, Counting Your Customers, Management
     /// Science 33).
-    ParetoNbd { r: f64, alpha: f64, s: f64, beta: f64 },
+    ParetoNbd {
+        /// Shape of the purchase rates; the larger, the more alike customers are.
+        r: f64,
+        /// Rate parameter of the purchase rates, in weeks: the mean is `r / alpha` a week.
+        alpha: f64,
+        /// Shape of the dropout rates; the larger, the more alike customers are.
+        s: f64,
+        /// Rate parameter of the dropout rates, in weeks: the mean is `s / beta` a week.
+        beta: f64,
+    },
 }
 
 impl Process {
@@ -192,8 +216,12 @@ impl fmt::Display for Process {
 /// Fader & Hardie 2013, The Gamma-Gamma Model of Monetary Value).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spend {
+    /// Shape of the worth of one customer's orders; the larger, the more alike they
+    /// are.
     pub p: f64,
+    /// Shape of the customers' own rates; above 1, or there is no mean over customers.
     pub q: f64,
+    /// Rate parameter of the customers' own rates, in currency units.
     pub v: f64,
 }
 

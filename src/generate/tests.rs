@@ -68,15 +68,15 @@ fn order_ids_increase_with_time_across_files() {
 
 #[test]
 fn every_file_holds_its_month_even_from_the_middle_of_one() {
-    let start = NaiveDate::from_ymd_opt(2023, 11, 15).unwrap();
+    let start = NaiveDate::from_ymd_opt(2023, 11, 15).expect("a date");
     let dir = made(&Options { start, months: 3, customers: 40, ..Options::default() });
     for (path, _) in bytes(&dir).iter().filter(|(path, _)| path.contains("orders-")) {
         for order in read(&dir.path().join(path)).iter().flat_map(orders_of) {
-            let at = chrono::DateTime::from_timestamp_micros(order.at_us).unwrap();
+            let at = chrono::DateTime::from_timestamp_micros(order.at_us).expect("an instant");
             assert!(path.contains(&at.format("orders-%Y-%m").to_string()), "{path}: {at}");
         }
     }
-    assert_eq!(fs::read_dir(dir.path().join("orders")).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(dir.path().join("orders")).expect("a folder").count(), 4);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn season_does_not_change_the_long_run() {
     let flat = orders(&Options { seasonality: false, ..options.clone() }).len() as f64;
     let seasonal = orders(&options).len() as f64;
     assert!((seasonal / flat - 1.0).abs() < 0.03, "{seasonal} against {flat}");
-    let calendar = options.calendar().unwrap();
+    let calendar = options.calendar().expect("valid options");
     let years = 4.0 * 365.25 / 7.0;
     assert!((calendar.buying.end() / years - 1.0).abs() < 1e-3);
 }
@@ -189,7 +189,7 @@ fn ids_may_be_text() {
 fn all_wrong_options_are_named_at_once() {
     let options =
         Options { customers: 0, months: 601, refund_rate: f64::NAN, ..Options::default() };
-    let error = generate(&options, Path::new("unused")).unwrap_err();
+    let error = generate(&options, Path::new("unused")).expect_err("wrong options");
     assert_eq!(
         error.to_string(),
         "cannot generate an order history: customers is 0, but must be 1 to 99999999; \
@@ -203,25 +203,28 @@ fn all_wrong_options_are_named_at_once() {
 fn files_of_another_history_are_not_mixed_in() {
     let dir = made(&small());
     let shorter = Options { months: 4, ..small() };
-    let error = generate(&shorter, dir.path()).unwrap_err();
+    let error = generate(&shorter, dir.path()).expect_err("leftovers");
     assert!(
         matches!(error, GenerateError::Leftover { path } if path.ends_with("orders-2024-05.parquet"))
     );
 }
 
 fn made(options: &Options) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    generate(options, dir.path()).unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
+    generate(options, dir.path()).expect("a history");
     dir
 }
 
 fn bytes(dir: &tempfile::TempDir) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for folder in [dir.path().to_owned(), dir.path().join("orders")] {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in
+            fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
             if path.is_file() {
-                let name = path.strip_prefix(dir.path()).unwrap().display().to_string();
-                files.insert(name, fs::read(path).unwrap());
+                let name =
+                    path.strip_prefix(dir.path()).expect("below the folder").display().to_string();
+                files.insert(name, fs::read(path).expect("a file"));
             }
         }
     }
@@ -229,9 +232,10 @@ fn bytes(dir: &tempfile::TempDir) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn read(path: &Path) -> Vec<RecordBatch> {
-    let file = File::open(path).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-    reader.map(Result::unwrap).collect()
+    let file = File::open(path).expect("a file");
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
+    reader.map(|batch| batch.expect("a batch")).collect()
 }
 
 struct Order {
@@ -297,7 +301,7 @@ fn weeks_alive(dir: &tempfile::TempDir) -> impl Iterator<Item = f64> {
 }
 
 fn end_us() -> i64 {
-    let calendar = Options::default().calendar().unwrap();
+    let calendar = Options::default().calendar().expect("valid options");
     calendar.micros(calendar.end_s())
 }
 

@@ -265,7 +265,8 @@ fn check_params(models: &Models, params: &Params, spec: &Spec) -> Vec<Problem> {
                 let message = format!("no parameter `{name}` is declared");
                 problems.push(Problem::at(&placeholder.at, message).help(help));
             } else if !model.header.params.iter().any(|word| word.value == *name) {
-                let message = format!("`{}` uses `${name}`, its header does not say so", model.name);
+                let message =
+                    format!("`{}` uses `${name}`, its header does not say so", model.name);
                 problems.push(
                     Problem::at(&placeholder.at, message)
                         .help("add it to `params`, or let `tenure check --fix` do it"),
@@ -276,7 +277,8 @@ fn check_params(models: &Models, params: &Params, spec: &Spec) -> Vec<Problem> {
             if !model.placeholders.iter().any(|used| used.value == word.value) {
                 let message =
                     format!("`{}` says it uses `{}`, the query does not", model.name, word.value);
-                let help = suggest(&word.value, model.placeholders.iter().map(|p| p.value.as_str()));
+                let help =
+                    suggest(&word.value, model.placeholders.iter().map(|p| p.value.as_str()));
                 problems.push(Problem::at(&word.at, message).maybe_help(help));
             }
         }
@@ -300,8 +302,11 @@ fn check_grain(models: &Models) -> Vec<Problem> {
         let columns = || header.columns.iter().map(|column| column.name.value.as_str());
         for word in &header.grain {
             if !columns().any(|column| column == word.value) {
-                let message = format!("the grain of `{}` names no column `{}`", model.name, word.value);
-                problems.push(Problem::at(&word.at, message).maybe_help(suggest(&word.value, columns())));
+                let message =
+                    format!("the grain of `{}` names no column `{}`", model.name, word.value);
+                problems.push(
+                    Problem::at(&word.at, message).maybe_help(suggest(&word.value, columns())),
+                );
             }
         }
         if header.grain.is_empty() && header.name.is_some() {
@@ -326,9 +331,7 @@ fn tables(
     let listed = select::listed(&spec.tables, models, problems);
     if spec.tables.is_empty() && problems.is_empty() {
         let message = "the pipeline publishes no tables";
-        problems.push(
-            Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"),
-        );
+        problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
     }
     problems.extend(same_folder(&listed, spec));
     problems.extend(absent_sources(&listed, models, sources, spec));

@@ -65,8 +65,11 @@ pub fn read(name: TableName, source: &Arc<Source>) -> (Option<Model>, Vec<Proble
     let (header, mut problems) = header::read(source);
     match &header.name {
         Some(written) if written.value != name.to_string() => problems.push(
-            Problem::at(&written.at, format!("the header of `{name}` names it `{}`", written.value))
-                .help("the path is the name; correct the header"),
+            Problem::at(
+                &written.at,
+                format!("the header of `{name}` names it `{}`", written.value),
+            )
+            .help("the path is the name; correct the header"),
         ),
         Some(_) => {}
         None if problems.is_empty() => problems.push(
@@ -215,9 +218,9 @@ pub fn syntax(source: &Arc<Source>, error: &str) -> Problem {
 
 fn decapitalised(message: &str) -> String {
     let mut characters = message.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 fn tables(

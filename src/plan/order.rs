@@ -32,7 +32,9 @@ fn layer_reason(reader: &str) -> &'static str {
     match reader {
         "staging" => "staging reads sources, and nothing reads a source's orders but staging",
         "facts" => "facts read staging, facts and rules",
-        "metrics" => "metrics read facts, metrics and rules, so that each cleaning rule has one home",
+        "metrics" => {
+            "metrics read facts, metrics and rules, so that each cleaning rule has one home"
+        }
         "rules" => "a rule file is one table of values and reads nothing",
         _ => "checks read what is published, not the sources",
     }
@@ -89,7 +91,8 @@ fn compare_header(model: &Model) -> Vec<Problem> {
     let named = || header.reads.iter().chain(&header.uses);
     for word in named() {
         if !model.tables.iter().any(|table| table.value.to_string() == word.value) {
-            let message = format!("`{}` says it reads `{}`, the query does not", model.name, word.value);
+            let message =
+                format!("`{}` says it reads `{}`, the query does not", model.name, word.value);
             let known: Vec<String> = model.tables.iter().map(|t| t.value.to_string()).collect();
             let help = suggest(&word.value, known.iter().map(String::as_str));
             problems.push(Problem::at(&word.at, message).maybe_help(help));

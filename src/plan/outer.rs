@@ -10,9 +10,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::compile::{Purpose, Variables};
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
-use super::{
-    EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan, Writers,
-};
+use super::{EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan, Writers};
 use crate::problem::{Problem, suggest};
 
 /// The sources of a pipeline.

@@ -38,11 +38,9 @@ pub async fn check(models: &Models, params: &Params, values: &Values) -> Vec<Pro
     for model in models.values().filter(|model| model.name.schema == "rules") {
         let Some(rule) = &model.header.rule else { continue };
         let Some(cover) = parse(&rule.value) else {
-            problems.push(
-                Problem::at(&rule.at, "this does not say what the rules cover").help(
-                    "write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`",
-                ),
-            );
+            problems.push(Problem::at(&rule.at, "this does not say what the rules cover").help(
+                "write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`",
+            ));
             continue;
         };
         match rows(model, params, values).await {
@@ -88,7 +86,9 @@ async fn rows(model: &Model, params: &Params, values: &Values) -> Result<Vec<Row
     let batches = batches.map_err(|error| typecheck::planner_problem(model, &error))?;
     let Some(first) = batches.first() else { return Ok(Vec::new()) };
     let read = concat_batches(&first.schema(), &batches).and_then(|batch| text_rows(&batch));
-    read.map_err(|error| Problem::at(&model.source.whole(), "the rules cannot be read").causes(&error))
+    read.map_err(|error| {
+        Problem::at(&model.source.whole(), "the rules cannot be read").causes(&error)
+    })
 }
 
 fn text_rows(batch: &RecordBatch) -> Result<Vec<Row>, arrow::error::ArrowError> {
@@ -157,7 +157,8 @@ fn ranges(rows: &[Row], key: &str, low: &str, high: &str) -> Vec<String> {
                 findings.push(format!("for {name}, no rule covers {}", span(reached, from)));
             }
             if from < reached {
-                findings.push(format!("for {name}, two rules cover {}", span(from, reached.min(to))));
+                findings
+                    .push(format!("for {name}, two rules cover {}", span(from, reached.min(to))));
             }
             reached = reached.max(to);
         }

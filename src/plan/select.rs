@@ -53,10 +53,7 @@ fn one(word: &str, published: &BTreeSet<TableName>, models: &Models) -> BTreeSet
 }
 
 /// The names a word or glob means, written with or without the schema.
-pub fn matching<'a>(
-    word: &str,
-    names: impl Iterator<Item = &'a TableName>,
-) -> BTreeSet<TableName> {
+pub fn matching<'a>(word: &str, names: impl Iterator<Item = &'a TableName>) -> BTreeSet<TableName> {
     let Ok(pattern) = Pattern::new(word) else { return BTreeSet::new() };
     let matches = |name: &&TableName| {
         pattern.matches(&name.to_string()) || !word.contains('.') && pattern.matches(&name.table)

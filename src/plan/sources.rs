@@ -44,7 +44,12 @@ pub enum Need {
 
 use Need::{Derived, Optional, Required};
 
-const fn column(name: &'static str, kind: ColumnType, need: Need, doc: &'static str) -> SourceColumn {
+const fn column(
+    name: &'static str,
+    kind: ColumnType,
+    need: Need,
+    doc: &'static str,
+) -> SourceColumn {
     SourceColumn { name, kind, need, doc }
 }
 
@@ -58,7 +63,12 @@ pub const SOURCES: &[SourceKind] = &[
             column("ordered_at", Timestamp, Required, "when it was bought, UTC"),
             column("order_date", Date, Derived, "the day of ordered_at in $timezone"),
             column("amount", MONEY, Required, "money; negative lowers revenue"),
-            column("kind", Text, Optional, "sale, refund or redemption; else by the sign of amount"),
+            column(
+                "kind",
+                Text,
+                Optional,
+                "sale, refund or redemption; else by the sign of amount",
+            ),
             column("is_refund", Boolean, Derived, "kind is refund"),
             column("line_id", Text, Optional, "tells equal lines of one order apart"),
             column("channel", Text, Optional, "where it was bought"),

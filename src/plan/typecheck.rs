@@ -89,7 +89,11 @@ pub async fn check(models: &[&Model], params: &Params, values: &Values) -> Vec<P
 ///
 /// # Errors
 /// A name stands twice.
-pub fn register(context: &SessionContext, models: &[&Model], id: IdType) -> datafusion::error::Result<()> {
+pub fn register(
+    context: &SessionContext,
+    models: &[&Model],
+    id: IdType,
+) -> datafusion::error::Result<()> {
     let table = |schema| -> Arc<dyn TableProvider> { Arc::new(EmptyTable::new(schema)) };
     for source in SOURCES {
         let reference = TableReference::partial("sources", source.name);
@@ -240,11 +244,12 @@ fn compare(model: &Model, planned: &Schema) -> Vec<Problem> {
             Some(_) => {}
             None => {
                 let known = planned.fields().iter().map(|field| field.name().as_str());
-                let message =
-                    format!("the header of `{}` has a column `{name}`, the query has not", model.name);
-                problems.push(
-                    Problem::at(&column.name.at, message).maybe_help(suggest(name, known)),
+                let message = format!(
+                    "the header of `{}` has a column `{name}`, the query has not",
+                    model.name
                 );
+                problems
+                    .push(Problem::at(&column.name.at, message).maybe_help(suggest(name, known)));
             }
         }
     }

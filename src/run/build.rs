@@ -59,8 +59,7 @@ impl Builder<'_> {
         let begun = Instant::now();
         let model = &table.model;
         let plan = self.job.plan;
-        let logical =
-            typecheck::plan(self.context, model, &plan.params, &plan.values).await?;
+        let logical = typecheck::plan(self.context, model, &plan.params, &plan.values).await?;
         let frame = DataFrame::new(self.context.state(), logical);
         let name = typecheck::reference(&model.name);
         let failed = |error| table_problem(&model.name.to_string(), &error);
@@ -127,8 +126,10 @@ impl Builder<'_> {
         }
         let problem = Problem::at(&source.at, "orders come in several currencies")
             .note("found", super::audit::as_table(&found).unwrap_or_default())
-            .help("say which one counts (`currency: EUR` under `params:`; the others are set \
-                   aside), or convert them in the mapping of `amount`");
+            .help(
+                "say which one counts (`currency: EUR` under `params:`; the others are set \
+                   aside), or convert them in the mapping of `amount`",
+            );
         Err(problem.into())
     }
 
@@ -141,7 +142,8 @@ impl Builder<'_> {
     pub async fn absent_sources(&self) -> Result<()> {
         let failed = |error| engine_problem(&error, "cannot register the absent sources");
         let orders = self.context.table("sources.orders").await.map_err(failed)?;
-        let customer = orders.schema().field_with_unqualified_name("customer_id").map_err(failed)?;
+        let customer =
+            orders.schema().field_with_unqualified_name("customer_id").map_err(failed)?;
         let id = match customer.data_type() {
             DataType::Int64 => IdType::Bigint,
             _ => IdType::Text,
@@ -298,9 +300,9 @@ fn quarantine_columns(source: &SourcePlan) -> Vec<Column> {
         column("reason", ColumnType::Text, "why the row was set aside"),
         column("row_number", ColumnType::Bigint, "tells the rows of a reason apart, from 1"),
     ];
-    let visible = |column: &&SourceColumn| column.need != Need::Derived || column.name == "order_date";
-    columns.extend(
-        source.kind.columns.iter().filter(visible).map(|c| column(c.name, c.kind, c.doc)),
-    );
+    let visible =
+        |column: &&SourceColumn| column.need != Need::Derived || column.name == "order_date";
+    columns
+        .extend(source.kind.columns.iter().filter(visible).map(|c| column(c.name, c.kind, c.doc)));
     columns
 }

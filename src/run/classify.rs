@@ -235,10 +235,8 @@ pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
     if source.kind.name != "orders" {
         return format!("select {} from ingest.lines", list(&columns(source.kind)));
     }
-    let has_kind = mapping
-        .columns
-        .iter()
-        .any(|column| column.column.name == "kind" && column.raw.is_some());
+    let has_kind =
+        mapping.columns.iter().any(|column| column.column.name == "kind" && column.raw.is_some());
     let events = match (source.rows, has_kind) {
         (Rows::Orders, _) => ONE_ROW.to_string(),
         (Rows::Lines, false) => SUMMED.to_string(),

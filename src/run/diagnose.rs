@@ -48,22 +48,33 @@ async fn look(
         Ok(batches) => {
             let batch = batches.iter().find(|batch| batch.num_rows() > 0)?;
             let options = FormatOptions::default();
-            let value = ArrayFormatter::try_new(batch.column(0), &options).ok()?.value(0).to_string();
+            let value =
+                ArrayFormatter::try_new(batch.column(0), &options).ok()?.value(0).to_string();
             Some(unreadable(source, place, column, &value))
         }
         // The pipeline's own expression fails on a value of this file.
         Err(error) => {
-            let message = format!("cannot read `{}` of source `{}`", column.column.name, source.kind.name);
-            Some(Problem::named(place, message).note("cause", error.find_root().strip_backtrace()).maybe_help(
-                column_text(raw).map(|text| format!("it is mapped as `{text}`; does every value fit?")),
-            ))
+            let message =
+                format!("cannot read `{}` of source `{}`", column.column.name, source.kind.name);
+            Some(
+                Problem::named(place, message)
+                    .note("cause", error.find_root().strip_backtrace())
+                    .maybe_help(
+                        column_text(raw)
+                            .map(|text| format!("it is mapped as `{text}`; does every value fit?")),
+                    ),
+            )
         }
     }
 }
 
 fn unreadable(source: &SourcePlan, place: &str, column: &MappedColumn, value: &str) -> Problem {
     let name = column.column.name;
-    let message = format!("`{value}` in `{name}` of source `{}` is not {}", source.kind.name, noun(column.column.kind));
+    let message = format!(
+        "`{value}` in `{name}` of source `{}` is not {}",
+        source.kind.name,
+        noun(column.column.kind)
+    );
     let mapped = column.raw.as_ref().and_then(|(raw, _)| column_text(raw));
     let problem = Problem::named(place, message);
     let problem = match mapped {

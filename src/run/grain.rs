@@ -64,12 +64,13 @@ impl<'a> Grain<'a> {
     }
 
     fn broken(&self, what: &str, batch: &RecordBatch, row: usize) -> Problem {
-        let problem = Problem::new(format!(
-            "audit failed for `{}`; nothing was published",
-            self.shape.name
-        ))
-        .note("check", format!("grain ({}) must be unique and not null", self.shape.grain.join(", ")))
-        .note("found", what.to_string());
+        let problem =
+            Problem::new(format!("audit failed for `{}`; nothing was published", self.shape.name))
+                .note(
+                    "check",
+                    format!("grain ({}) must be unique and not null", self.shape.grain.join(", ")),
+                )
+                .note("found", what.to_string());
         let sample = batch.slice(row, 1);
         match super::audit::as_table(&[sample]) {
             Some(table) => problem.note("row", table),

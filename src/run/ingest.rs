@@ -54,8 +54,7 @@ pub async fn ingest(
     let raw = raw.map_err(|error| failed(name, &error))?;
     let timezone = plan.text("timezone").unwrap_or("UTC");
     let schema = Arc::clone(raw.schema().inner());
-    let mapped =
-        mapping::map(context, source, &schema, timezone).map_err(Error::Invalid)?;
+    let mapped = mapping::map(context, source, &schema, timezone).map_err(Error::Invalid)?;
 
     let counted = read_rows(context, plan, source, &raw, &mapped).await;
     let rejected = match counted {
@@ -141,7 +140,11 @@ fn scratch(name: &str) -> TableReference {
     TableReference::partial("ingest", name)
 }
 
-fn register(context: &SessionContext, name: &str, frame: &DataFrame) -> Result<(), DataFusionError> {
+fn register(
+    context: &SessionContext,
+    name: &str,
+    frame: &DataFrame,
+) -> Result<(), DataFusionError> {
     register_as(context, "ingest", name, frame)
 }
 
@@ -204,11 +207,12 @@ async fn tally(
     };
     let rejected: u64 = counts.rejected.values().sum();
     if counts.accepted + rejected != read {
-        let problem = Problem::named(source.url.clone(), format!("source `{name}` does not add up"))
-            .note("read", read.to_string())
-            .note("accepted", counts.accepted.to_string())
-            .note("rejected", rejected.to_string())
-            .help("did its files change while they were read? run again");
+        let problem =
+            Problem::named(source.url.clone(), format!("source `{name}` does not add up"))
+                .note("read", read.to_string())
+                .note("accepted", counts.accepted.to_string())
+                .note("rejected", rejected.to_string())
+                .help("did its files change while they were read? run again");
         return Err(problem.into());
     }
     Ok(SourceRead {
@@ -232,7 +236,8 @@ fn within_limit(source: &SourcePlan, read: &SourceRead) -> Result<()> {
         return Ok(());
     }
     let reasons = read.rejected.iter().map(|(reason, rows)| format!("{reason} {rows}"));
-    let message = format!("too many rows of source `{}` are set aside; nothing was published", read.source);
+    let message =
+        format!("too many rows of source `{}` are set aside; nothing was published", read.source);
     Err(Error::Audit(vec![
         Problem::at(&source.at, message)
             .note("found", format!("{rejected} of {} rows ({:.2} %)", read.read, share * 100.0))

@@ -92,7 +92,9 @@ impl Mapper<'_> {
     fn column(&self, column: &SourceColumn) -> Result<MappedColumn, Problem> {
         let written = self.plan.columns.iter().find(|mapping| mapping.column.name == column.name);
         let (raw, at) = match written {
-            Some(mapping) => (self.expression(&mapping.expression, &mapping.at)?, Some(&mapping.at)),
+            Some(mapping) => {
+                (self.expression(&mapping.expression, &mapping.at)?, Some(&mapping.at))
+            }
             // Without a mapping the files have the canonical names.
             None if self.plan.columns.is_empty() && find(self.schema, column.name).is_some() => {
                 let name = find(self.schema, column.name).unwrap_or(column.name);
@@ -130,13 +132,16 @@ impl Mapper<'_> {
 
     fn type_of(&self, expression: &Expr) -> DataType {
         let schema = DFSchema::try_from(Schema::clone(self.schema));
-        schema
-            .and_then(|schema| expression.get_type(&schema))
-            .unwrap_or(DataType::Null)
+        schema.and_then(|schema| expression.get_type(&schema)).unwrap_or(DataType::Null)
     }
 
     /// Types that would lose something without a word.
-    fn castable(&self, column: &SourceColumn, raw: &DataType, at: Option<&At>) -> Result<(), Problem> {
+    fn castable(
+        &self,
+        column: &SourceColumn,
+        raw: &DataType,
+        at: Option<&At>,
+    ) -> Result<(), Problem> {
         let source = at.map_or("the column", At::text);
         let help = match (column.kind, raw) {
             (ColumnType::Id, DataType::Float32 | DataType::Float64) => {
@@ -198,7 +203,8 @@ impl Mapper<'_> {
     }
 
     fn not_there(&self, name: &str, at: &At, _column: &SourceColumn) -> Problem {
-        let known: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let known: Vec<&str> =
+            self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let message = format!("source `{}` has no column `{name}`", self.plan.kind.name);
         Problem::at(at, message)
             .note("note", format!("its files have {}", known.join(", ")))

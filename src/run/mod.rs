@@ -98,18 +98,13 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
 ///
 /// # Errors
 /// A URL or option nobody understands.
-pub fn open_target(
-    publish: &PublishPlan,
-    base: &Path,
-    variables: &Variables,
-) -> Result<Target> {
+pub fn open_target(publish: &PublishPlan, base: &Path, variables: &Variables) -> Result<Target> {
     let mut options = publish.storage.clone();
     if publish.writers == Writers::Single {
         options.insert("single_writer".into(), "true".into());
     }
     let location = storage::open(&publish.url, base, variables, &options);
-    let location =
-        location.map_err(|error| Error::Invalid(vec![explained(error.explained())]))?;
+    let location = location.map_err(|error| Error::Invalid(vec![explained(error.explained())]))?;
     Ok(Target::new(location, Clock::system(), LockTimes::default()))
 }
 
@@ -200,7 +195,9 @@ async fn publish(
     }
     // Old sets cost space, not truth: what cannot be removed now is next time.
     let collected = async {
-        let garbage = claim.garbage(usize::try_from(job.plan.publish.keep_runs).unwrap_or(usize::MAX)).await?;
+        let garbage = claim
+            .garbage(usize::try_from(job.plan.publish.keep_runs).unwrap_or(usize::MAX))
+            .await?;
         claim.collect(&garbage).await
     };
     if let Err(error) = collected.await {

@@ -47,7 +47,11 @@ pub async fn read(
     }
 }
 
-async fn parquet(location: &Location, meta: &ObjectMeta, place: &str) -> Result<FileSchema, Problem> {
+async fn parquet(
+    location: &Location,
+    meta: &ObjectMeta,
+    place: &str,
+) -> Result<FileSchema, Problem> {
     let failed = |error: &dyn std::error::Error| not_parquet(meta, place, error);
     let footer = DFParquetMetadata::new(location.store().as_ref(), meta).fetch_metadata().await;
     let footer = footer.map_err(|error| failed(error.find_root()))?;

@@ -51,11 +51,15 @@ impl Opened {
 /// # Errors
 /// Nothing there, no access, a file that is not of the format, or files that
 /// contradict each other; each naming the file.
-pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened, Problem> {
+pub async fn open(
+    plan: &SourcePlan,
+    base: &Path,
+    variables: &Variables,
+) -> Result<Opened, Problem> {
     let (location, found) = list(plan, base, variables).await?;
-    let schemas: Vec<FileSchema> = futures::stream::iter(found.iter().map(|file| {
-        schema::read(plan, &location, &file.meta, &file.relative)
-    }))
+    let schemas: Vec<FileSchema> = futures::stream::iter(
+        found.iter().map(|file| schema::read(plan, &location, &file.meta, &file.relative)),
+    )
     .buffered(FOOTERS_IN_FLIGHT_MAX)
     .try_collect()
     .await?;
@@ -206,7 +210,8 @@ fn partition_columns(
     location: &Location,
     files: &[Found],
 ) -> Result<Vec<FieldRef>, Problem> {
-    let keys = |file: &Found| file.partitions.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let keys =
+        |file: &Found| file.partitions.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
     let Some(first) = files.first() else { return Ok(Vec::new()) };
     let expected = keys(first);
     if let Some(other) = files.iter().find(|file| keys(file) != expected) {
@@ -265,7 +270,8 @@ fn used(plan: &SourcePlan, name: &str) -> bool {
 /// The type that holds the values of both.
 fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{Date32, Float32, Float64, Int64, Null, Timestamp, Utf8};
-    let text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let text =
+        |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (a, b) {
         (a, b) if a == b => Some(a.clone()),
         (a, b) if text(a) && text(b) => Some(Utf8),
@@ -294,14 +300,19 @@ fn disagree(
         kind.map_or("absent".to_string(), crate::plan::types::ColumnType::describe)
     };
     let in_first = field.data_type();
-    let message = format!("files of source `{}` disagree on column `{}`", plan.kind.name, field.name());
+    let message =
+        format!("files of source `{}` disagree on column `{}`", plan.kind.name, field.name());
     Problem::named(location.shown(&file.relative), message)
         .note("here", describe(found))
         .note("elsewhere", format!("{} (in {first} or others)", describe(Some(in_first))))
         .help("write the files alike, or leave those of another kind out of `url`")
 }
 
-fn nothing_there(plan: &SourcePlan, location: &Location, listed: &[(String, ObjectMeta)]) -> Problem {
+fn nothing_there(
+    plan: &SourcePlan,
+    location: &Location,
+    listed: &[(String, ObjectMeta)],
+) -> Problem {
     let format = match plan.format {
         FileFormat::Parquet => "Parquet",
         FileFormat::Csv => "CSV",
@@ -332,7 +343,8 @@ fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem {
 }
 
 fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {
-    let ends = |ending: &str| files.iter().all(|file| file.relative.to_lowercase().ends_with(ending));
+    let ends =
+        |ending: &str| files.iter().all(|file| file.relative.to_lowercase().ends_with(ending));
     match format {
         FileFormat::Parquet => FileCompressionType::UNCOMPRESSED,
         _ if ends(".gz") => FileCompressionType::GZIP,

@@ -139,7 +139,10 @@ fn properties() -> WriterProperties {
 
 /// The batch in the published types; the planner's own (Utf8View, say) are an
 /// affair of the engine.
-fn conform(batch: &RecordBatch, shape: &TableShape) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn conform(
+    batch: &RecordBatch,
+    shape: &TableShape,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
     let columns = shape.schema.fields().iter().map(|field| {
         let column = batch.column_by_name(field.name()).ok_or_else(|| {
             arrow::error::ArrowError::SchemaError(format!("no column {}", field.name()))
@@ -149,8 +152,12 @@ fn conform(batch: &RecordBatch, shape: &TableShape) -> Result<RecordBatch, arrow
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
     // Null keys are the audit's to report, with the rows that have them.
-    let nullable: Vec<Field> =
-        shape.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let nullable: Vec<Field> = shape
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_nullable(true))
+        .collect();
     let schema = Arc::new(Schema::new(nullable));
     RecordBatch::try_new(schema, columns)
 }

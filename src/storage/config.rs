@@ -23,15 +23,8 @@ const RETRIES_MAX: usize = 5;
 const RETRY_SECONDS_MAX: u64 = 90;
 
 /// Variables other than the store's own prefix that its tools read too.
-const SECRET_WORDS: [&str; 7] = [
-    "SECRET",
-    "TOKEN",
-    "PASSWORD",
-    "SAS",
-    "ACCOUNT_KEY",
-    "ACCESS_KEY",
-    "CUSTOMER_KEY",
-];
+const SECRET_WORDS: [&str; 7] =
+    ["SECRET", "TOKEN", "PASSWORD", "SAS", "ACCOUNT_KEY", "ACCESS_KEY", "CUSTOMER_KEY"];
 
 /// The options most users want, for the message about an unknown one.
 const S3_OPTIONS: &str =
@@ -104,33 +97,25 @@ pub(crate) fn build(
     check_options(cloud, url, options)?;
     let settings = settings(cloud, environment, options);
     let store: Result<Arc<dyn ObjectStore>, _> = match cloud {
-        Cloud::S3 => fold(
-            AmazonS3Builder::new(),
-            settings,
-            AmazonS3Builder::with_config,
-        )
-        .with_url(url)
-        .with_retry(retries())
-        .build()
-        .map(|store| Arc::new(store) as _),
-        Cloud::Gcs => fold(
-            GoogleCloudStorageBuilder::new(),
-            settings,
-            GoogleCloudStorageBuilder::with_config,
-        )
-        .with_url(url)
-        .with_retry(retries())
-        .build()
-        .map(|store| Arc::new(store) as _),
-        Cloud::Azure => fold(
-            MicrosoftAzureBuilder::new(),
-            settings,
-            MicrosoftAzureBuilder::with_config,
-        )
-        .with_url(url)
-        .with_retry(retries())
-        .build()
-        .map(|store| Arc::new(store) as _),
+        Cloud::S3 => fold(AmazonS3Builder::new(), settings, AmazonS3Builder::with_config)
+            .with_url(url)
+            .with_retry(retries())
+            .build()
+            .map(|store| Arc::new(store) as _),
+        Cloud::Gcs => {
+            fold(GoogleCloudStorageBuilder::new(), settings, GoogleCloudStorageBuilder::with_config)
+                .with_url(url)
+                .with_retry(retries())
+                .build()
+                .map(|store| Arc::new(store) as _)
+        }
+        Cloud::Azure => {
+            fold(MicrosoftAzureBuilder::new(), settings, MicrosoftAzureBuilder::with_config)
+                .with_url(url)
+                .with_retry(retries())
+                .build()
+                .map(|store| Arc::new(store) as _)
+        }
     };
     store.map_err(|error| {
         Error::explain(Action::Read, url.to_owned(), &error, redactor)
@@ -185,9 +170,7 @@ fn settings(cloud: Cloud, environment: &Environment, options: &Options) -> Vec<(
         .get("IDENTITY_ENDPOINT")
         .filter(|_| cloud == Cloud::Azure)
         .map(|endpoint| ("azure_msi_endpoint".to_owned(), endpoint.clone()));
-    let from_options = options
-        .iter()
-        .map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
+    let from_options = options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
     service_account
         .into_iter()
         .chain(identity)
@@ -202,12 +185,10 @@ fn fold<B, K: FromStr>(
     with_config: impl Fn(B, K, String) -> B,
 ) -> B {
     // Variables of other tools share the prefix (AWS_PAGER): not ours, no error.
-    settings
-        .into_iter()
-        .fold(builder, |builder, (key, value)| match K::from_str(&key) {
-            Ok(key) => with_config(builder, key, value),
-            Err(_) => builder,
-        })
+    settings.into_iter().fold(builder, |builder, (key, value)| match K::from_str(&key) {
+        Ok(key) => with_config(builder, key, value),
+        Err(_) => builder,
+    })
 }
 
 fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error> {
@@ -249,32 +230,20 @@ mod tests {
     use super::*;
 
     fn build_with(options: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
-        let options = options
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        build(
-            Cloud::S3,
-            "s3://bucket/x",
-            &Environment::new(),
-            &options,
-            &Redactor::default(),
-        )
+        let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        build(Cloud::S3, "s3://bucket/x", &Environment::new(), &options, &Redactor::default())
     }
 
     #[test]
     fn options_are_checked_before_use() {
         assert!(build_with(&[("endpoint", "http://127.0.0.1:1"), ("allow_http", "true")]).is_ok());
-        let unknown = build_with(&[("endpiont", "x")])
-            .expect_err("unknown")
-            .to_string();
+        let unknown = build_with(&[("endpiont", "x")]).expect_err("unknown").to_string();
         assert!(
             unknown.contains("unknown storage option `endpiont`")
                 && unknown.contains("endpoint, region")
         );
-        let secret = build_with(&[("secret_access_key", "hushhush")])
-            .expect_err("secret")
-            .to_string();
+        let secret =
+            build_with(&[("secret_access_key", "hushhush")]).expect_err("secret").to_string();
         assert!(secret.contains("is a secret") && !secret.contains("hushhush"));
     }
 
@@ -289,11 +258,7 @@ mod tests {
         ] {
             assert!(is_secret(key), "{key}");
         }
-        for key in [
-            "AWS_REGION",
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            "AZURE_STORAGE_ACCOUNT_NAME",
-        ] {
+        for key in ["AWS_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_STORAGE_ACCOUNT_NAME"] {
             assert!(!is_secret(key), "{key}");
         }
     }

@@ -39,10 +39,15 @@ pub enum Kind {
 /// What was tried; names the verb in the message and the rights in the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Getting an object, or its size and version.
     Read,
+    /// Putting an object, in one request or in parts, or taking a lock file.
     Write,
+    /// Asking which objects or folders there are.
     List,
+    /// Removing objects.
     Delete,
+    /// Copying an object within the store, or linking a file on a disk.
     Copy,
 }
 
@@ -108,10 +113,7 @@ impl Error {
             causes: Vec::new(),
             help: Some(help.into()),
         };
-        Self {
-            kind: Kind::Misconfigured,
-            explained: Box::new(explained),
-        }
+        Self { kind: Kind::Misconfigured, explained: Box::new(explained) }
     }
 
     /// Explains what `source` means for `action` at `place`.
@@ -124,17 +126,11 @@ impl Error {
         let kind = kind_of(source);
         let explained = Explained {
             what: headline(kind, action),
-            causes: causes(source)
-                .iter()
-                .map(|cause| redactor.clean(cause))
-                .collect(),
+            causes: causes(source).iter().map(|cause| redactor.clean(cause)).collect(),
             help: help(kind, action, &place).map(str::to_owned),
             place,
         };
-        Self {
-            kind,
-            explained: Box::new(explained),
-        }
+        Self { kind, explained: Box::new(explained) }
     }
 
     /// The same error with another headline, for a caller who knows more.
@@ -144,10 +140,12 @@ impl Error {
         self
     }
 
+    /// The sort of failure, to branch on.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
+    /// The message for people; it holds no secret.
     pub fn explained(&self) -> &Explained {
         &self.explained
     }
@@ -156,13 +154,9 @@ impl Error {
 /// True when a 404 speaks of the bucket or container, not of the object.
 pub(crate) fn names_missing_bucket(error: &object_store::Error) -> bool {
     let text = error.to_string();
-    [
-        "NoSuchBucket",
-        "ContainerNotFound",
-        "The specified bucket does not exist",
-    ]
-    .iter()
-    .any(|code| text.contains(code))
+    ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"]
+        .iter()
+        .any(|code| text.contains(code))
 }
 
 fn kind_of(error: &object_store::Error) -> Kind {
@@ -245,11 +239,7 @@ fn causes(error: &object_store::Error) -> Vec<String> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
         // Servers answer in several lines of XML; a cause is one line here.
-        let text = error
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let repeated = causes.last().is_some_and(|outer| outer.ends_with(&text));
         if !repeated {
             causes.push(text);
@@ -275,18 +265,12 @@ mod tests {
     use super::*;
 
     fn generic(source: io::Error) -> object_store::Error {
-        object_store::Error::Generic {
-            store: "LocalDisk",
-            source: Box::new(source),
-        }
+        object_store::Error::Generic { store: "LocalDisk", source: Box::new(source) }
     }
 
     #[test]
     fn a_full_disk_is_told_from_other_failures() {
-        let full = generic(io::Error::new(
-            io::ErrorKind::StorageFull,
-            "No space left on device",
-        ));
+        let full = generic(io::Error::new(io::ErrorKind::StorageFull, "No space left on device"));
         let error = Error::explain(Action::Write, "/data/w".into(), &full, &Redactor::default());
         assert_eq!(error.kind(), Kind::Full);
         assert_eq!(

@@ -13,6 +13,7 @@ use super::location::Location;
 /// The answer to asking for the lock; held until it is dropped.
 #[derive(Debug)]
 pub enum Exclusive {
+    /// The lock is ours for as long as the guard lives.
     Held(ExclusiveGuard),
     /// A living process holds it.
     Busy,
@@ -44,10 +45,7 @@ impl Location {
                     path: relative.to_owned(),
                     source: source.into(),
                 },
-                _ => object_store::Error::Generic {
-                    store: "LocalDisk",
-                    source: source.into(),
-                },
+                _ => object_store::Error::Generic { store: "LocalDisk", source: source.into() },
             })
         });
         taken.map_err(|error| self.explain(Action::Write, relative, &error))
@@ -58,11 +56,7 @@ fn take(path: &std::path::Path) -> std::io::Result<Exclusive> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Exclusive::Held(ExclusiveGuard { _file: file })),
         Err(TryLockError::WouldBlock) => Ok(Exclusive::Busy),

@@ -53,10 +53,8 @@ impl Location {
             Err(error) if is_absent(&error) => Vec::new(),
             Err(error) => return Err(self.explain(Action::List, relative, &error)),
         };
-        let mut names: Vec<_> = prefixes
-            .iter()
-            .filter_map(|prefix| prefix.filename().map(str::to_owned))
-            .collect();
+        let mut names: Vec<_> =
+            prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect();
         names.sort();
         Ok(names)
     }
@@ -77,13 +75,7 @@ impl Location {
 
     fn relative(&self, location: &Path) -> Option<String> {
         let parts: Vec<_> = location.prefix_match(self.prefix())?.collect();
-        Some(
-            parts
-                .iter()
-                .map(AsRef::as_ref)
-                .collect::<Vec<&str>>()
-                .join("/"),
-        )
+        Some(parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/"))
     }
 }
 

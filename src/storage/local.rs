@@ -47,10 +47,9 @@ pub struct LocalDisk {
 }
 
 impl LocalDisk {
+    /// The whole disk, not a folder of it. Touches no file.
     pub fn new() -> Self {
-        Self {
-            inner: Arc::new(LocalFileSystem::new()),
-        }
+        Self { inner: Arc::new(LocalFileSystem::new()) }
     }
 
     /// The version of `content` that [`PutMode::Update`] compares.
@@ -58,10 +57,7 @@ impl LocalDisk {
     /// Inode and time can repeat within a clock tick; content with a unique id
     /// in it cannot.
     pub(crate) fn content_version(content: &[u8]) -> UpdateVersion {
-        UpdateVersion {
-            e_tag: Some(content_tag(content)),
-            version: None,
-        }
+        UpdateVersion { e_tag: Some(content_tag(content)), version: None }
     }
 }
 
@@ -234,11 +230,7 @@ fn lock_key(path: &FsPath) -> Result<File> {
     create_parent(path)?;
     let lock_path = with_suffix(path, LOCK_SUFFIX);
     let open = || {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path)?;
         file.lock()?;
         Ok(file)
     };
@@ -250,10 +242,7 @@ fn put_result(payload: &PutPayload) -> PutResult {
     for chunk in payload {
         hasher.update(chunk);
     }
-    PutResult {
-        e_tag: Some(tag(&hasher.finalize())),
-        version: None,
-    }
+    PutResult { e_tag: Some(tag(&hasher.finalize())), version: None }
 }
 
 fn content_tag(content: &[u8]) -> String {
@@ -265,17 +254,11 @@ fn tag(digest: &[u8]) -> String {
 }
 
 fn already_exists(source: io::Error, path: &FsPath) -> object_store::Error {
-    object_store::Error::AlreadyExists {
-        path: path.display().to_string(),
-        source: source.into(),
-    }
+    object_store::Error::AlreadyExists { path: path.display().to_string(), source: source.into() }
 }
 
 fn precondition(reason: &'static str, path: &FsPath) -> object_store::Error {
-    object_store::Error::Precondition {
-        path: path.display().to_string(),
-        source: reason.into(),
-    }
+    object_store::Error::Precondition { path: path.display().to_string(), source: reason.into() }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -295,13 +278,7 @@ mod tests {
     }
 
     async fn read(disk: &LocalDisk, key: &Path) -> Vec<u8> {
-        disk.get(key)
-            .await
-            .expect("get")
-            .bytes()
-            .await
-            .expect("bytes")
-            .to_vec()
+        disk.get(key).await.expect("get").bytes().await.expect("bytes").to_vec()
     }
 
     fn when(version: &[u8]) -> PutOptions {
@@ -313,30 +290,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let (disk, key) = (LocalDisk::new(), key(&dir, "deep/current.json"));
         let missing = disk.put_opts(&key, "b".into(), when(b"a")).await;
-        assert!(matches!(
-            missing,
-            Err(object_store::Error::Precondition { .. })
-        ));
-        let first = disk
-            .put_opts(&key, "a".into(), PutMode::Create.into())
-            .await
-            .expect("create");
+        assert!(matches!(missing, Err(object_store::Error::Precondition { .. })));
+        let first = disk.put_opts(&key, "a".into(), PutMode::Create.into()).await.expect("create");
         assert_eq!(UpdateVersion::from(first), LocalDisk::content_version(b"a"));
-        let twice = disk
-            .put_opts(&key, "z".into(), PutMode::Create.into())
-            .await;
-        assert!(matches!(
-            twice,
-            Err(object_store::Error::AlreadyExists { .. })
-        ));
-        disk.put_opts(&key, "b".into(), when(b"a"))
-            .await
-            .expect("update");
+        let twice = disk.put_opts(&key, "z".into(), PutMode::Create.into()).await;
+        assert!(matches!(twice, Err(object_store::Error::AlreadyExists { .. })));
+        disk.put_opts(&key, "b".into(), when(b"a")).await.expect("update");
         let stale = disk.put_opts(&key, "c".into(), when(b"a")).await;
-        assert!(matches!(
-            stale,
-            Err(object_store::Error::Precondition { .. })
-        ));
+        assert!(matches!(stale, Err(object_store::Error::Precondition { .. })));
         assert_eq!(read(&disk, &key).await, b"b");
     }
 
@@ -348,9 +309,7 @@ mod tests {
         let tries = (0..16).map(|n| {
             let (disk, key) = (disk.clone(), key.clone());
             tokio::spawn(async move {
-                disk.put_opts(&key, format!("w{n}").into(), when(b"start"))
-                    .await
-                    .is_ok()
+                disk.put_opts(&key, format!("w{n}").into(), when(b"start")).await.is_ok()
             })
         });
         let won = futures::future::join_all(tries)

@@ -46,8 +46,11 @@ pub enum Writers {
 /// An object and the version to name when replacing it.
 #[derive(Clone, Debug)]
 pub struct Versioned {
+    /// The whole object.
     pub content: Bytes,
+    /// What a conditional write names to replace exactly this content.
     pub version: UpdateVersion,
+    /// Size and time of the last change, by the store's clock, as of the same read.
     pub meta: ObjectMeta,
 }
 
@@ -71,21 +74,11 @@ pub struct Location {
 impl Location {
     /// A place at `prefix` in `store`, shown as `url`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, url: String) -> Self {
-        Self {
-            store,
-            prefix,
-            url,
-            disk: None,
-            writers: Writers::Many,
-            redactor: Arc::default(),
-        }
+        Self { store, prefix, url, disk: None, writers: Writers::Many, redactor: Arc::default() }
     }
 
     pub(crate) fn on_disk(self, disk: Disk) -> Self {
-        Self {
-            disk: Some(disk),
-            ..self
-        }
+        Self { disk: Some(disk), ..self }
     }
 
     pub(crate) fn with_writers(self, writers: Writers) -> Self {
@@ -93,10 +86,7 @@ impl Location {
     }
 
     pub(crate) fn with_redactor(self, redactor: Redactor) -> Self {
-        Self {
-            redactor: Arc::new(redactor),
-            ..self
-        }
+        Self { redactor: Arc::new(redactor), ..self }
     }
 
     /// The same place behind a decorator, for throttles and tests.
@@ -105,16 +95,16 @@ impl Location {
         self,
         decorate: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Self {
-        Self {
-            store: decorate(self.store),
-            ..self
-        }
+        Self { store: decorate(self.store), ..self }
     }
 
+    /// The store this place is in; its paths are full ones, as [`Location::path`]
+    /// gives.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
 
+    /// The store's path of this place; empty for the whole bucket.
     pub fn prefix(&self) -> &Path {
         &self.prefix
     }
@@ -124,6 +114,7 @@ impl Location {
         &self.url
     }
 
+    /// Whether conditional writes must hold here or the user vouches for one writer.
     pub fn writers(&self) -> Writers {
         self.writers
     }
@@ -136,23 +127,13 @@ impl Location {
     /// The place `relative` below this one.
     #[must_use]
     pub fn child(&self, relative: &str) -> Self {
-        let disk = self.disk.as_ref().map(|disk| Disk {
-            root: disk.root.join(relative),
-        });
-        Self {
-            prefix: self.path(relative),
-            url: self.shown(relative),
-            disk,
-            ..self.clone()
-        }
+        let disk = self.disk.as_ref().map(|disk| Disk { root: disk.root.join(relative) });
+        Self { prefix: self.path(relative), url: self.shown(relative), disk, ..self.clone() }
     }
 
     /// The store's path of `relative`.
     pub fn path(&self, relative: &str) -> Path {
-        relative
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .fold(self.prefix.clone(), Path::join)
+        relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), Path::join)
     }
 
     /// The URL of `relative`, to show.
@@ -180,10 +161,7 @@ impl Location {
     /// # Errors
     /// As [`Location::head`].
     pub async fn get(&self, relative: &str) -> Result<Option<Bytes>, Error> {
-        Ok(self
-            .get_versioned(relative)
-            .await?
-            .map(|found| found.content))
+        Ok(self.get_versioned(relative).await?.map(|found| found.content))
     }
 
     /// As [`Location::get`], with the version that [`Location::put_if`] takes.
@@ -197,19 +175,10 @@ impl Location {
             Err(error) => return Err(self.explain(Action::Read, relative, &error)),
         };
         let meta = result.meta.clone();
-        let content = result
-            .bytes()
-            .await
-            .map_err(|error| self.explain(Action::Read, relative, &error))?;
-        let named = UpdateVersion {
-            e_tag: meta.e_tag.clone(),
-            version: meta.version.clone(),
-        };
-        Ok(Some(Versioned {
-            version: self.version_of(&content, named),
-            content,
-            meta,
-        }))
+        let content =
+            result.bytes().await.map_err(|error| self.explain(Action::Read, relative, &error))?;
+        let named = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
+        Ok(Some(Versioned { version: self.version_of(&content, named), content, meta }))
     }
 
     /// On a disk the content is the version, elsewhere what the store says.
@@ -228,10 +197,7 @@ impl Location {
     pub async fn put(&self, relative: &str, content: Bytes) -> Result<(), Error> {
         let path = self.path(relative);
         self.retried(Action::Write, relative, || async {
-            self.store
-                .put(&path, content.clone().into())
-                .await
-                .map(drop)
+            self.store.put(&path, content.clone().into()).await.map(drop)
         })
         .await
     }
@@ -271,8 +237,7 @@ impl Location {
     /// When the store refuses or fails after retries.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         let (source, target) = (self.path(from), self.path(to));
-        self.retried(Action::Copy, to, || self.store.copy(&source, &target))
-            .await
+        self.retried(Action::Copy, to, || self.store.copy(&source, &target)).await
     }
 
     /// Deletes an object; one that is gone already is no error.
@@ -295,10 +260,7 @@ impl Location {
     /// # Errors
     /// At the first object that cannot be deleted.
     pub async fn delete_all(&self, relatives: &[String]) -> Result<(), Error> {
-        let deletes: Vec<_> = relatives
-            .iter()
-            .map(|relative| self.delete(relative))
-            .collect();
+        let deletes: Vec<_> = relatives.iter().map(|relative| self.delete(relative)).collect();
         futures::stream::iter(deletes)
             .buffer_unordered(DELETES_IN_FLIGHT_MAX)
             .try_collect::<Vec<()>>()
@@ -349,10 +311,8 @@ impl Location {
         tries: u32,
     ) -> Result<StoreError, Error> {
         // S3 answers 409 to concurrent writes of one key, the client calls it so.
-        let passing = matches!(
-            error,
-            StoreError::Generic { .. } | StoreError::AlreadyExists { .. }
-        );
+        let passing =
+            matches!(error, StoreError::Generic { .. } | StoreError::AlreadyExists { .. });
         if passing && tries < TRIES_MAX {
             Ok(error)
         } else {

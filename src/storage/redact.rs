@@ -100,9 +100,6 @@ mod tests {
 
     #[test]
     fn short_values_are_left_alone() {
-        assert_eq!(
-            Redactor::new(["a".to_owned()]).clean("a banana"),
-            "a banana"
-        );
+        assert_eq!(Redactor::new(["a".to_owned()]).clean("a banana"), "a banana");
     }
 }

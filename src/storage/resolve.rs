@@ -113,11 +113,7 @@ fn open_path(path: &str, base_dir: &FsPath, options: &Options) -> Result<Locatio
         ));
     }
     if path.trim().is_empty() {
-        return Err(Error::misconfigured(
-            "the path is empty",
-            "",
-            "name a folder or a URL",
-        ));
+        return Err(Error::misconfigured("the path is empty", "", "name a folder or a URL"));
     }
     let absolute = std::path::absolute(base_dir.join(path))
         .map_err(|error| Error::misconfigured(error.to_string(), path, "write an absolute path"))?;
@@ -152,10 +148,7 @@ fn file_path(url: &str) -> Result<String, Error> {
             "write three slashes, as in `file:///data/orders`, or a plain path",
         )
     };
-    let path = Url::parse(url)
-        .map_err(|_| wrong())?
-        .to_file_path()
-        .map_err(|()| wrong())?;
+    let path = Url::parse(url).map_err(|_| wrong())?.to_file_path().map_err(|()| wrong())?;
     path.into_os_string().into_string().map_err(|_| wrong())
 }
 
@@ -163,11 +156,7 @@ fn open_memory(url: &str, options: &Options) -> Result<Location, Error> {
     config::refuse_all(options, url)?;
     let prefix = Path::parse(url.trim_start_matches("memory://").trim_matches('/'))
         .map_err(|error| Error::misconfigured(error.to_string(), url, "use another path"))?;
-    Ok(Location::new(
-        Arc::new(InMemory::new()),
-        prefix,
-        url.to_owned(),
-    ))
+    Ok(Location::new(Arc::new(InMemory::new()), prefix, url.to_owned()))
 }
 
 fn open_cloud(
@@ -178,11 +167,7 @@ fn open_cloud(
 ) -> Result<Location, Error> {
     let shown = without_secrets(url);
     let parsed = Url::parse(url).map_err(|error| {
-        Error::misconfigured(
-            format!("this is not a URL: {error}"),
-            shown.clone(),
-            cloud.example(),
-        )
+        Error::misconfigured(format!("this is not a URL: {error}"), shown.clone(), cloud.example())
     })?;
     // abfss://container@account.dfs.core.windows.net is a name, not a login.
     let names_container = cloud == Cloud::Azure && parsed.password().is_none();
@@ -194,25 +179,14 @@ fn open_cloud(
         ));
     }
     if parsed.host_str().is_none_or(str::is_empty) {
-        return Err(Error::misconfigured(
-            "the URL names no bucket",
-            shown,
-            cloud.example(),
-        ));
+        return Err(Error::misconfigured("the URL names no bucket", shown, cloud.example()));
     }
     let prefix = Path::from_url_path(parsed.path()).map_err(|error| {
-        Error::misconfigured(
-            error.to_string(),
-            shown.clone(),
-            "use another path in the bucket",
-        )
+        Error::misconfigured(error.to_string(), shown.clone(), "use another path in the bucket")
     })?;
     let redactor = Redactor::new(config::secrets(environment));
     let store = config::build(cloud, url, environment, options, &redactor)?;
-    Ok(
-        Location::new(store, prefix, shown.trim_end_matches('/').to_owned())
-            .with_redactor(redactor),
-    )
+    Ok(Location::new(store, prefix, shown.trim_end_matches('/').to_owned()).with_redactor(redactor))
 }
 
 /// `url` without login, password and query: those may be secrets.
@@ -221,9 +195,7 @@ fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (authority, path) = rest
-        .split_once('/')
-        .map_or((rest, None), |(a, p)| (a, Some(p)));
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, p)| (a, Some(p)));
     let azure = matches!(scheme, "az" | "abfs" | "abfss");
     let authority = match authority.rsplit_once('@') {
         Some((login, _)) if azure && !login.contains(':') => authority,
@@ -244,14 +216,8 @@ mod tests {
         let environment = Environment::from([
             ("AWS_ACCESS_KEY_ID".to_owned(), "testkey".to_owned()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), "testsecret".to_owned()),
-            (
-                "AZURE_STORAGE_ACCOUNT_NAME".to_owned(),
-                "account".to_owned(),
-            ),
-            (
-                "AZURE_STORAGE_ACCOUNT_KEY".to_owned(),
-                "c2VjcmV0a2V5".to_owned(),
-            ),
+            ("AZURE_STORAGE_ACCOUNT_NAME".to_owned(), "account".to_owned()),
+            ("AZURE_STORAGE_ACCOUNT_KEY".to_owned(), "c2VjcmV0a2V5".to_owned()),
         ]);
         open(url, FsPath::new("/project"), &environment, &Options::new())
     }
@@ -259,18 +225,10 @@ mod tests {
     #[test]
     fn urls_and_paths_become_locations() {
         let cases = [
-            (
-                "out/warehouse",
-                "/project/out/warehouse",
-                "project/out/warehouse",
-            ),
+            ("out/warehouse", "/project/out/warehouse", "project/out/warehouse"),
             ("../other/./x", "/other/x", "other/x"),
             ("/data/with space", "/data/with space", "data/with space"),
-            (
-                "file:///data/with%20space",
-                "/data/with space",
-                "data/with space",
-            ),
+            ("file:///data/with%20space", "/data/with space", "data/with space"),
             ("s3://lake/customers/", "s3://lake/customers", "customers"),
             ("s3://lake", "s3://lake", ""),
             ("gs://lake/a/b", "gs://lake/a/b", "a/b"),
@@ -284,11 +242,7 @@ mod tests {
         ];
         for (url, display, prefix) in cases {
             let location = opened(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-            assert_eq!(
-                (location.url(), location.prefix().as_ref()),
-                (display, prefix),
-                "{url}"
-            );
+            assert_eq!((location.url(), location.prefix().as_ref()), (display, prefix), "{url}");
         }
     }
 
@@ -310,16 +264,11 @@ mod tests {
 
     #[test]
     fn credentials_in_a_url_are_refused_and_not_repeated() {
-        for url in [
-            "s3://key:hushhush@bucket/x",
-            "az://c/x?sv=1&sig=hushhush",
-            "abfss://c:hushhush@a/x",
-        ] {
+        for url in
+            ["s3://key:hushhush@bucket/x", "az://c/x?sv=1&sig=hushhush", "abfss://c:hushhush@a/x"]
+        {
             let error = opened(url).expect_err(url).to_string();
-            assert!(
-                error.contains("credentials do not belong into a URL"),
-                "{error}"
-            );
+            assert!(error.contains("credentials do not belong into a URL"), "{error}");
             assert!(!error.contains("hushhush"), "{error}");
         }
     }

@@ -98,20 +98,12 @@ async fn put_once(
         Expect::Absent => PutMode::Create,
         Expect::Version(version) => PutMode::Update(version.clone()),
     };
-    let options = PutOptions {
-        mode,
-        ..PutOptions::default()
-    };
+    let options = PutOptions { mode, ..PutOptions::default() };
     let path = location.path(relative);
-    let answer = location
-        .store()
-        .put_opts(&path, body.clone().into(), options)
-        .await;
+    let answer = location.store().put_opts(&path, body.clone().into(), options).await;
     let error = match answer {
         Ok(result) => {
-            return Ok(Try::Done(Settled::Written(
-                location.version_of(body, result.into()),
-            )));
+            return Ok(Try::Done(Settled::Written(location.version_of(body, result.into()))));
         }
         Err(error) => error,
     };

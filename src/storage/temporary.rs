@@ -20,9 +20,7 @@ pub(super) struct Temporary {
 impl Temporary {
     /// Names one beside `target`; whoever fills it makes it.
     pub(super) fn beside(target: &FsPath) -> Self {
-        Self {
-            path: temporary_path(target),
-        }
+        Self { path: temporary_path(target) }
     }
 
     /// Writes and syncs one; what is renamed later is whole.
@@ -30,10 +28,7 @@ impl Temporary {
         create_parent(target)?;
         let temporary = Self::beside(target);
         let written = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&temporary.path)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary.path)?;
             for chunk in payload {
                 file.write_all(chunk)?;
             }
@@ -101,18 +96,11 @@ pub(super) fn sync_folder(path: &FsPath) -> Result<()> {
 pub(super) fn explain(source: io::Error, path: &FsPath) -> object_store::Error {
     let path = path.display().to_string();
     match source.kind() {
-        ErrorKind::NotFound => object_store::Error::NotFound {
-            path,
-            source: source.into(),
-        },
-        ErrorKind::PermissionDenied => object_store::Error::PermissionDenied {
-            path,
-            source: source.into(),
-        },
-        _ => object_store::Error::Generic {
-            store: STORE,
-            source: Box::new(source),
-        },
+        ErrorKind::NotFound => object_store::Error::NotFound { path, source: source.into() },
+        ErrorKind::PermissionDenied => {
+            object_store::Error::PermissionDenied { path, source: source.into() }
+        }
+        _ => object_store::Error::Generic { store: STORE, source: Box::new(source) },
     }
 }
 

@@ -12,3 +12,8 @@ mod house;
 mod reference;
 /// The worked examples of the catalogue of metrics.
 mod worked;
+/// A second, naive implementation of the core tables, which must agree.
+mod oracle;
+/// Runs as a whole: the same again is the same bytes, every row is accounted
+/// for, and no run harms another.
+mod runs;

@@ -178,10 +178,9 @@ pub fn typed(text: &str) -> RecordBatch {
     let schema = Arc::new(Schema::new(fields));
     let reader = ReaderBuilder::new(Arc::clone(&schema)).with_header(true);
     let mut reader = reader.build(std::io::Cursor::new(text)).expect("csv");
-    let batch = reader.next().map_or_else(
-        || RecordBatch::new_empty(Arc::clone(&schema)),
-        |batch| batch.expect("csv"),
-    );
+    let batch = reader
+        .next()
+        .map_or_else(|| RecordBatch::new_empty(Arc::clone(&schema)), |batch| batch.expect("csv"));
     let columns: Vec<ArrayRef> = names
         .iter()
         .zip(batch.columns())

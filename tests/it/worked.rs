@@ -113,10 +113,9 @@ fn classes_follow_from_scores_above_the_mean() {
 /// `metrics.rfm_scores` by the rules of the example, over 30 days.
 fn scored(rows: &str, columns: &[&str]) -> Vec<String> {
     let project = Project::new();
-    project.orders("orders/o.parquet", rows).pipeline(
-        "metrics.rfm_scores",
-        "params:\n  rfm_method: rules\n  rfm_window_days: 30\n",
-    );
+    project
+        .orders("orders/o.parquet", rows)
+        .pipeline("metrics.rfm_scores", "params:\n  rfm_method: rules\n  rfm_window_days: 30\n");
     project.run(AS_OF);
     project.rows("metrics.rfm_scores", columns)
 }
@@ -160,8 +159,12 @@ struct Worth(Project);
 impl Worth {
     fn new() -> Self {
         let project = Project::new();
-        let history =
-            [("her", 1095, "2400"), ("her", 600, "2400"), ("her", 200, "1400"), ("her", 10, "1000")];
+        let history = [
+            ("her", 1095, "2400"),
+            ("her", 600, "2400"),
+            ("her", 200, "1400"),
+            ("her", 10, "1000"),
+        ];
         project.orders("orders/o.parquet", &orders(&history)).pipeline(
             "metrics.customer_value, metrics.value_assumptions",
             "params:\n  margin_rate: 0.6\n  retention_rate: 0.8\n  discount_rate: 0.10\n  \

@@ -16,7 +16,12 @@ pub struct Fields {
 
 impl Fields {
     /// Opens a map and reports the keys nobody knows and those written twice.
-    pub fn open(node: &Node, what: &str, known: &[&str], problems: &mut Vec<Problem>) -> Option<Self> {
+    pub fn open(
+        node: &Node,
+        what: &str,
+        known: &[&str],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             problems.push(
                 Problem::at(&node.at, format!("{what} must be a map of keys and values"))
@@ -55,7 +60,11 @@ impl Fields {
     }
 
     /// A text that must be there.
-    pub fn required_text(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
+    pub fn required_text(
+        &mut self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<String>> {
         if self.entries.iter().any(|entry| entry.key == key) {
             return self.text(key, problems);
         }

@@ -49,7 +49,8 @@ pub struct Entry {
 /// The text is not YAML, holds anchors (they cost the place in errors), or a
 /// key is not text or is written twice.
 pub fn read(source: &Arc<Source>) -> Result<Node, Problem> {
-    let value: Value = serde_yaml::from_str(&source.text).map_err(|error| syntax(source, &error))?;
+    let value: Value =
+        serde_yaml::from_str(&source.text).map_err(|error| syntax(source, &error))?;
     let mut marks = Marks::new(source);
     let tree = marks.node()?;
     join(value, tree, source)
@@ -99,10 +100,7 @@ impl<'a> Marks<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Range<usize>), Problem> {
         loop {
             match self.events.next() {
-                Some(Ok((
-                    Event::StreamStart | Event::DocumentStart(_) | Event::Nothing,
-                    _,
-                ))) => {}
+                Some(Ok((Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _))) => {}
                 Some(Ok((event, span))) => return Ok((event, self.range(span))),
                 Some(Err(error)) => {
                     let start = self.byte(error.marker().index());
@@ -157,7 +155,8 @@ fn join(value: Value, mark: Mark, source: &Arc<Source>) -> Result<Node, Problem>
     match (value, mark) {
         (Value::Sequence(values), Mark::List(range, marks)) => {
             let items = values.into_iter().zip(marks);
-            let items: Result<_, _> = items.map(|(value, mark)| join(value, mark, source)).collect();
+            let items: Result<_, _> =
+                items.map(|(value, mark)| join(value, mark, source)).collect();
             Ok(Node { kind: Kind::List(items?), at: source.at(range) })
         }
         (Value::Mapping(values), Mark::Map(range, marks)) => {

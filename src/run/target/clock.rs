@@ -30,6 +30,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
+    /// The instant this clock shows, in UTC; a new one with each call.
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }
@@ -55,6 +56,7 @@ pub struct Malformed {
 pub struct Day(NaiveDate);
 
 impl Day {
+    /// The day as a calendar date, without a time zone.
     pub fn date(self) -> NaiveDate {
         self.0
     }
@@ -78,10 +80,7 @@ impl FromStr for Day {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         NaiveDate::parse_from_str(text, DAY_FORMAT)
             .map(Self)
-            .map_err(|_| Malformed {
-                text: text.to_owned(),
-                expected: "a day like 2026-11-20",
-            })
+            .map_err(|_| Malformed { text: text.to_owned(), expected: "a day like 2026-11-20" })
     }
 }
 
@@ -116,6 +115,8 @@ impl RunId {
         Self::new(clock.now(), uuid::Uuid::new_v4().as_fields().0)
     }
 
+    /// The id as it stands in paths and records, such as
+    /// `20261120T020000000Z-1a2b3c4d`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -135,9 +136,7 @@ impl FromStr for RunId {
         let shaped = text.split_once('-').is_some_and(|(time, random)| {
             time.len() == RUN_TIME_LEN
                 && time.ends_with('Z')
-                && time
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || byte == b'T' || byte == b'Z')
+                && time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'T' || byte == b'Z')
                 && random.len() == 8
                 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
         });
@@ -179,9 +178,7 @@ pub(super) mod instant {
         from: D,
     ) -> Result<DateTime<Utc>, D::Error> {
         let text = String::deserialize(from)?;
-        DateTime::parse_from_rfc3339(&text)
-            .map(|at| at.to_utc())
-            .map_err(D::Error::custom)
+        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc()).map_err(D::Error::custom)
     }
 }
 
@@ -220,12 +217,7 @@ mod tests {
         assert_eq!(early.as_str(), "20261120T020000009Z-ffffffff");
         assert!(early < late);
         assert_eq!(late.to_string().parse(), Ok(late));
-        for wrong in [
-            "",
-            "../../etc",
-            "20261120T020000009Z-ffff/..",
-            "20261120-ffffffff",
-        ] {
+        for wrong in ["", "../../etc", "20261120T020000009Z-ffff/..", "20261120-ffffffff"] {
             assert!(wrong.parse::<RunId>().is_err(), "{wrong}");
         }
     }

@@ -15,33 +15,59 @@ use super::lease::Lease;
 #[non_exhaustive]
 pub enum Error {
     /// Another run is working here; nothing was done.
-    Locked { url: String, holder: Box<Lease> },
+    Locked {
+        /// The target's URL or path, without secrets.
+        url: String,
+        /// The lease in the way; this run's own where the other has written none yet.
+        holder: Box<Lease>,
+    },
     /// This run no longer holds the lock, so it cannot publish.
     LeaseLost {
+        /// The target's URL or path, without secrets.
         url: String,
+        /// The run that lost the lock.
         run_id: RunId,
+        /// The run that took over; None if the lock was removed or the successor is not
+        /// known.
         to: Option<RunId>,
     },
     /// The target was written by a newer version in a format this one cannot read.
     NewerFormat {
+        /// Where the manifest stands.
         place: String,
+        /// The format the manifest was written in.
         found: u32,
+        /// The newest format this version reads.
         known: u32,
     },
     /// A record of the target is not what was once written.
-    Unreadable { place: String, cause: String },
+    Unreadable {
+        /// Where the record stands.
+        place: String,
+        /// Why it cannot be read, in the words of what failed.
+        cause: String,
+    },
     /// The store ignores conditions on writes, so two runs could overwrite each other.
-    NoConditionalWrites { url: String },
+    NoConditionalWrites {
+        /// The target's URL, without secrets.
+        url: String,
+    },
     /// A file that was to be published is not there as it was staged.
     NotStaged {
+        /// URL or path of the staged file, without secrets.
         place: String,
+        /// Size of the file as it was written.
         expected_bytes: u64,
+        /// Size of the file that is there; None if there is none.
         found_bytes: Option<u64>,
     },
     /// Two tables would share one Hive folder.
     SameFolder {
+        /// Name of the Hive folder both would have, relative to the target.
         folder: String,
+        /// Full name of the table that has the folder.
         first: String,
+        /// Full name of the table that would take it as well.
         second: String,
     },
     /// The store refused or failed.
@@ -109,12 +135,7 @@ impl Error {
 }
 
 fn explain(what: String, place: &str, cause: String, help: String) -> Explained {
-    Explained {
-        what,
-        place: place.to_owned(),
-        causes: vec![cause],
-        help: Some(help),
-    }
+    Explained { what, place: place.to_owned(), causes: vec![cause], help: Some(help) }
 }
 
 impl fmt::Display for Error {

@@ -28,32 +28,36 @@ const LEFTOVERS: [&str; 2] = [PROBES, "_tenure/clock"];
 /// What a collection removes, to be shown before it is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GcPlan {
+    /// One entry a run that loses files, the newest run first.
     pub removals: Vec<Removal>,
 }
 
 impl GcPlan {
+    /// Bytes that all removals together free.
     pub fn bytes(&self) -> u64 {
         self.removals.iter().map(|removal| removal.bytes).sum()
     }
 
+    /// Number of files that all removals together delete.
     pub fn files(&self) -> usize {
-        self.removals
-            .iter()
-            .map(|removal| removal.files.len())
-            .sum()
+        self.removals.iter().map(|removal| removal.files.len()).sum()
     }
 }
 
 /// The files of one run that go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
+    /// The run that staged the files.
     pub run_id: RunId,
+    /// What makes the files unneeded.
     pub why: Why,
     /// Relative to the target.
     pub files: Vec<String>,
+    /// Size of these files together.
     pub bytes: u64,
 }
 
+/// Why a run's files are not needed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Published once, replaced since, and older than `keep_runs` allow.
@@ -67,26 +71,14 @@ type Sets = BTreeMap<RunId, Vec<(String, u64)>>;
 
 /// What to remove, given what is there. Pure.
 fn plan(manifest: &Manifest, sets: Sets, keep_runs: usize, working: Option<&RunId>) -> GcPlan {
-    let named: BTreeSet<&str> = manifest
-        .named_files()
-        .map(|file| file.path.as_str())
-        .collect();
-    let published: BTreeSet<&RunId> = manifest
-        .history
-        .iter()
-        .chain(manifest.runs.keys())
-        .collect();
-    let last_published = manifest
-        .publication
-        .as_ref()
-        .map(|publication| &publication.run_id);
+    let named: BTreeSet<&str> = manifest.named_files().map(|file| file.path.as_str()).collect();
+    let published: BTreeSet<&RunId> = manifest.history.iter().chain(manifest.runs.keys()).collect();
+    let last_published = manifest.publication.as_ref().map(|publication| &publication.run_id);
     let mut kept = 0;
     let mut removals = Vec::new();
     for (run_id, files) in sets.into_iter().rev() {
-        let (files, sizes): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .filter(|(path, _)| !named.contains(path.as_str()))
-            .unzip();
+        let (files, sizes): (Vec<_>, Vec<_>) =
+            files.into_iter().filter(|(path, _)| !named.contains(path.as_str())).unzip();
         if working == Some(&run_id) || files.is_empty() && published.contains(&run_id) {
             continue;
         }
@@ -102,12 +94,7 @@ fn plan(manifest: &Manifest, sets: Sets, keep_runs: usize, working: Option<&RunI
             }
             Why::Orphan
         };
-        removals.push(Removal {
-            run_id,
-            why,
-            files,
-            bytes: sizes.iter().sum(),
-        });
+        removals.push(Removal { run_id, why, files, bytes: sizes.iter().sum() });
     }
     GcPlan { removals }
 }
@@ -130,9 +117,8 @@ pub(super) async fn look(
         }
     }
     for (path, meta) in location.list(SETS).await? {
-        let run = path
-            .strip_prefix(SETS)
-            .and_then(|rest| rest.trim_start_matches('/').split('/').next());
+        let run =
+            path.strip_prefix(SETS).and_then(|rest| rest.trim_start_matches('/').split('/').next());
         if let Some(Ok(run_id)) = run.map(str::parse) {
             sets.entry(run_id).or_default().push((path, meta.size));
         }
@@ -151,23 +137,14 @@ pub(super) async fn collect(
     manifest: &Manifest,
     lock: &Lock,
 ) -> Result<(), Error> {
-    let named: BTreeSet<&str> = manifest
-        .named_files()
-        .map(|file| file.path.as_str())
-        .collect();
+    let named: BTreeSet<&str> = manifest.named_files().map(|file| file.path.as_str()).collect();
     for removal in &plan.removals {
         // A run that took over might use these files; so ask each time.
         lock.verify().await?;
-        let files: Vec<_> = removal
-            .files
-            .iter()
-            .filter(|file| !named.contains(file.as_str()))
-            .cloned()
-            .collect();
+        let files: Vec<_> =
+            removal.files.iter().filter(|file| !named.contains(file.as_str())).cloned().collect();
         location.delete_all(&files).await?;
-        location
-            .sweep(&format!("{SETS}/{}", removal.run_id), Depth::All)
-            .await;
+        location.sweep(&format!("{SETS}/{}", removal.run_id), Depth::All).await;
     }
     remove_leftovers(location).await
 }

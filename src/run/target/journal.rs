@@ -34,37 +34,57 @@ const READS_IN_FLIGHT_MAX: usize = 8;
 pub enum Step {
     /// The first step: all that `retry` needs to do the same again.
     Started {
+        /// Name of the pipeline that is run.
         pipeline: String,
+        /// The day the run computes its tables for.
         as_of: Day,
+        /// Parameter → the value this run uses.
         params: BTreeMap<String, Value>,
+        /// Version of this program.
         version: String,
         /// The arguments as given, for a retry.
         #[serde(default)]
         arguments: Vec<String>,
+        /// The run this one repeats; None if it is no retry.
         #[serde(default)]
         retry_of: Option<RunId>,
     },
+    /// A source was read to its end; every row was accepted or set aside.
     SourceRead(SourceRead),
+    /// The files of a table are written whole, and nobody can see them yet.
     TableStaged(StagedTable),
     /// A table was not computed again: it is what `from` made.
     TableReused {
+        /// Full name of the table.
         table: String,
+        /// The day of the table that is used again.
         day: Day,
+        /// The run that computed it.
         from: RunId,
     },
+    /// The checks were run on what is staged, and none or some have failed.
     Audited {
+        /// Number of checks that were run.
         checks: u64,
+        /// Names of the checks that failed; empty if all hold.
         failures: Vec<String>,
     },
+    /// The manifest names what this run made: readers see it.
     Published {
+        /// Id of the publication, as the manifest has it.
         commit_id: String,
+        /// Epoch of the manifest that was written.
         epoch: u64,
+        /// Number of tables this run made; tables carried on from before do not count.
         tables: u64,
+        /// Rows of these tables together.
         rows: u64,
+        /// Size of their files together.
         bytes: u64,
     },
     /// The run ended without publishing.
     Failed {
+        /// What went wrong, without causes and help.
         error: String,
     },
     /// The run ended in good order.
@@ -77,33 +97,46 @@ pub enum Step {
 /// What became of the rows of a source: accepted + rejected = read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRead {
+    /// Name of the source, such as `orders`.
     pub source: String,
     /// Without secrets.
     pub url: String,
+    /// Size of its files together, as stored (compressed, if they are).
     pub bytes: u64,
+    /// Rows its files hold.
     pub read: u64,
+    /// Rows that were usable and went on to the tables.
     pub accepted: u64,
     /// Reason → rows.
     pub rejected: BTreeMap<String, u64>,
+    /// Changes when a file, its size or its version changes.
     pub fingerprint: String,
     /// Path, size and version of each file, for `retry` to compare.
     #[serde(default)]
     pub files: Vec<SourceFile>,
 }
 
+/// A file of a source, as it was when a run read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
+    /// Relative to the URL of the source.
     pub path: String,
+    /// Size as stored.
     pub bytes: u64,
+    /// The store's version or ETag, or else the time of the last change in microseconds
+    /// since 1970; None if nothing of that is known.
     pub version: Option<String>,
 }
 
 /// A step as written: when, and which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
+    /// Number of the step in its run, counted from 0; also the name of its object.
     pub seq: u64,
+    /// When it was written, by the clock of the run.
     #[serde(with = "instant")]
     pub at: DateTime<Utc>,
+    /// What happened.
     #[serde(flatten)]
     pub step: Step,
 }
@@ -112,8 +145,11 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It has not ended and holds the lock.
     Running,
+    /// The manifest has named what it made, even if a later run has replaced that.
     Published,
+    /// It ended with an error and has published nothing.
     Failed,
     /// It ended in good order and had nothing to publish.
     Finished,
@@ -124,22 +160,37 @@ pub enum Status {
 /// A run in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
+    /// The run that is summed up.
     pub run_id: RunId,
+    /// How it ended, as far as journal, manifest and lock tell.
     pub status: Status,
+    /// Name of its pipeline; None if neither journal nor manifest tells.
     pub pipeline: Option<String>,
+    /// The day it computed tables for; None if neither journal nor manifest tells.
     pub as_of: Option<Day>,
+    /// Parameter → value; empty also if the first step cannot be read.
     pub params: BTreeMap<String, Value>,
+    /// Version of the program that ran; None if the first step cannot be read.
     pub version: Option<String>,
+    /// When its first readable step was written; None if there is none.
     #[serde(with = "maybe_instant")]
     pub started_at: Option<DateTime<Utc>>,
+    /// When its last closing step was written; None if it runs or died before one.
     #[serde(with = "maybe_instant")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// Number of tables it published; 0 if it noted no publication.
     pub tables: u64,
+    /// Rows of the tables it published; 0 if it noted no publication.
     pub rows: u64,
+    /// Size of the files it published; 0 if it noted no publication.
     pub bytes: u64,
+    /// Rows read, over all sources.
     pub rows_read: u64,
+    /// Rows that were usable, over all sources.
     pub rows_accepted: u64,
+    /// Rows that were set aside, over all sources and reasons.
     pub rows_rejected: u64,
+    /// What went wrong; None if it noted no failure.
     pub error: Option<String>,
 }
 
@@ -168,11 +219,7 @@ impl Journal {
     /// When the store refuses or fails.
     pub async fn record(&self, step: Step) -> Result<(), Error> {
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
-        let record = Record {
-            seq,
-            at: self.clock.now(),
-            step,
-        };
+        let record = Record { seq, at: self.clock.now(), step };
         let relative = format!("{RUNS}/{}/{seq:06}.json", self.run_id);
         let body = manifest::to_json(&record, &self.location, &relative)?;
         Ok(self.location.put(&relative, body).await?)
@@ -226,13 +273,7 @@ impl RunSummary {
 
     fn add(&mut self, record: &Record) {
         match &record.step {
-            Step::Started {
-                pipeline,
-                as_of,
-                params,
-                version,
-                ..
-            } => {
+            Step::Started { pipeline, as_of, params, version, .. } => {
                 self.pipeline = Some(pipeline.clone());
                 self.as_of = Some(*as_of);
                 self.params.clone_from(params);
@@ -243,12 +284,7 @@ impl RunSummary {
                 self.rows_accepted += source.accepted;
                 self.rows_rejected += source.rejected.values().sum::<u64>();
             }
-            Step::Published {
-                tables,
-                rows,
-                bytes,
-                ..
-            } => {
+            Step::Published { tables, rows, bytes, .. } => {
                 self.status = Status::Published;
                 (self.tables, self.rows, self.bytes) = (*tables, *rows, *bytes);
                 self.ended_at = Some(record.at);
@@ -302,16 +338,11 @@ impl RunSummary {
 /// When the store refuses or fails.
 pub(super) async fn read(location: &Location, run_id: &RunId) -> Result<Vec<Record>, Error> {
     let listed = location.list(&format!("{RUNS}/{run_id}")).await?;
-    let steps: Vec<_> = listed
-        .into_iter()
-        .map(|(path, _)| path)
-        .filter(|path| !path.ends_with(SUMMARY))
-        .collect();
+    let steps: Vec<_> =
+        listed.into_iter().map(|(path, _)| path).filter(|path| !path.ends_with(SUMMARY)).collect();
     let reads: Vec<_> = steps.iter().map(|path| location.get(path)).collect();
-    let contents: Vec<_> = futures::stream::iter(reads)
-        .buffered(READS_IN_FLIGHT_MAX)
-        .try_collect()
-        .await?;
+    let contents: Vec<_> =
+        futures::stream::iter(reads).buffered(READS_IN_FLIGHT_MAX).try_collect().await?;
     let mut records: Vec<Record> = contents
         .into_iter()
         .flatten()
@@ -333,24 +364,13 @@ pub(super) async fn runs(
     limit: usize,
 ) -> Result<Vec<RunSummary>, Error> {
     let folders = location.folders(RUNS).await?;
-    let mut run_ids: Vec<RunId> = folders
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .collect();
+    let mut run_ids: Vec<RunId> = folders.iter().filter_map(|name| name.parse().ok()).collect();
     run_ids.sort_by(|a, b| b.cmp(a));
     run_ids.truncate(limit);
-    let reads: Vec<_> = run_ids
-        .iter()
-        .map(|run_id| summary(location, run_id))
-        .collect();
-    let summaries: Vec<RunSummary> = futures::stream::iter(reads)
-        .buffered(READS_IN_FLIGHT_MAX)
-        .try_collect()
-        .await?;
-    Ok(summaries
-        .into_iter()
-        .map(|summary| summary.witnessed(history, infos, working))
-        .collect())
+    let reads: Vec<_> = run_ids.iter().map(|run_id| summary(location, run_id)).collect();
+    let summaries: Vec<RunSummary> =
+        futures::stream::iter(reads).buffered(READS_IN_FLIGHT_MAX).try_collect().await?;
+    Ok(summaries.into_iter().map(|summary| summary.witnessed(history, infos, working)).collect())
 }
 
 async fn summary(location: &Location, run_id: &RunId) -> Result<RunSummary, Error> {

@@ -36,17 +36,17 @@ const OS_LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// How long a lock outlives its holder's last sign of life.
 #[derive(Clone, Copy, Debug)]
 pub struct LockTimes {
+    /// Time after the last heartbeat when another run may take over; counted in whole
+    /// seconds.
     pub ttl: Duration,
+    /// Pause between two heartbeats; several should fit into `ttl`.
     pub heartbeat: Duration,
 }
 
 impl Default for LockTimes {
     /// A minute lets four heartbeats fail before anybody takes over.
     fn default() -> Self {
-        Self {
-            ttl: Duration::from_mins(1),
-            heartbeat: Duration::from_secs(12),
-        }
+        Self { ttl: Duration::from_mins(1), heartbeat: Duration::from_secs(12) }
     }
 }
 
@@ -55,36 +55,48 @@ impl Default for LockTimes {
 pub struct Lease {
     /// Fresh for each holder.
     pub token: String,
+    /// The run that holds the lock, or held it last.
     pub run_id: RunId,
+    /// Name of the holder's machine; `unknown` if it has none.
     pub host: String,
+    /// Process id of the holder on `host`.
     pub pid: u32,
     /// By the holder's clock; shown, never compared.
     #[serde(with = "instant")]
     pub since: DateTime<Utc>,
+    /// Seconds after its last heartbeat when the holder counts as dead.
     pub ttl_seconds: u64,
     /// Grows with each heartbeat, so that no two writes are equal.
     pub beat: u64,
+    /// Whether the lock is held; a holder that died never says that it is not.
     pub state: LeaseState,
 }
 
+/// What the lease object says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseState {
+    /// Its holder took it and has not given it back, alive or dead.
     Held,
+    /// It was given back, or taken away by `unlock`: anybody may take it.
     Released,
 }
 
 /// What is known of the lock from outside.
 #[derive(Clone, Debug)]
 pub struct LockState {
+    /// The lease as read from the target.
     pub lease: Lease,
+    /// Whether its holder still works.
     pub life: Life,
 }
 
 /// Whether the holder lives, as far as the store tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
+    /// There is no holder: the lock was given back or taken away.
     Released,
+    /// Its process holds the OS lock, or its last heartbeat is recent enough.
     Alive,
     /// No heartbeat within its time, or its process is gone.
     Dead,
@@ -175,10 +187,7 @@ pub(super) async fn look(location: &Location) -> Result<Option<LockState>, Error
         return Ok(None);
     };
     if lease.state == LeaseState::Released {
-        return Ok(Some(LockState {
-            lease,
-            life: Life::Released,
-        }));
+        return Ok(Some(LockState { lease, life: Life::Released }));
     }
     let life = match location.try_exclusive(OS_LOCK).await? {
         Exclusive::Busy => Life::Alive,
@@ -224,10 +233,7 @@ pub(super) async fn busy(location: &Location, ours: Lease) -> Error {
 }
 
 pub(super) fn locked(location: &Location, holder: Lease) -> Error {
-    Error::Locked {
-        url: location.url().to_owned(),
-        holder: Box::new(holder),
-    }
+    Error::Locked { url: location.url().to_owned(), holder: Box::new(holder) }
 }
 
 pub(super) fn new_lease(run_id: &RunId, clock: &Clock, times: LockTimes) -> Lease {
@@ -260,11 +266,7 @@ fn host() -> String {
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok())
         .map(|name| name.trim().to_owned())
-        .or_else(|| {
-            std::env::var("HOSTNAME")
-                .or_else(|_| std::env::var("COMPUTERNAME"))
-                .ok()
-        })
+        .or_else(|| std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -82,10 +82,7 @@ impl Lock {
         };
         let (version, dead) = take_lease(location, &lease, os_lock.is_some()).await?;
         let held = Arc::new(Held {
-            last: Mutex::new(Beat {
-                version,
-                number: lease.beat,
-            }),
+            last: Mutex::new(Beat { version, number: lease.beat }),
             lease,
             lost: AtomicBool::new(false),
             stop: Notify::new(),
@@ -98,12 +95,7 @@ impl Lock {
             _alone: os_lock,
         };
         match raise_fence(location, &lock.held.lease).await {
-            Ok((manifest, version)) => Ok(Taken {
-                lock,
-                manifest,
-                version,
-                dead,
-            }),
+            Ok((manifest, version)) => Ok(Taken { lock, manifest, version, dead }),
             Err(error) => {
                 lock.release().await;
                 Err(error)
@@ -138,11 +130,7 @@ impl Lock {
     pub(super) fn lost_to(&self, to: Option<RunId>) -> Error {
         let run_id = self.held.lease.run_id.clone();
         let to = to.filter(|to| *to != run_id);
-        Error::LeaseLost {
-            url: self.location.url().to_owned(),
-            run_id,
-            to,
-        }
+        Error::LeaseLost { url: self.location.url().to_owned(), run_id, to }
     }
 
     /// Gives the lock back. What cannot be said to the store now, the lease's
@@ -150,17 +138,11 @@ impl Lock {
     pub(super) async fn release(mut self) {
         self.held.stop.notify_one();
         if let Some(mut heartbeat) = self.heartbeat.take()
-            && tokio::time::timeout(STOP_WAIT, &mut heartbeat)
-                .await
-                .is_err()
+            && tokio::time::timeout(STOP_WAIT, &mut heartbeat).await.is_err()
         {
             heartbeat.abort();
         }
-        if let Err(error) = self
-            .held
-            .write_next(&self.location, LeaseState::Released)
-            .await
-        {
+        if let Err(error) = self.held.write_next(&self.location, LeaseState::Released).await {
             tracing::warn!(%error, "the lock could not be given back; it ends by itself");
         }
     }
@@ -179,21 +161,11 @@ impl Held {
     async fn write_next(&self, location: &Location, state: LeaseState) -> Result<(), Error> {
         let mut last = self.last.lock().await;
         loop {
-            let lease = Lease {
-                beat: last.number + 1,
-                state,
-                ..self.lease.clone()
-            };
+            let lease = Lease { beat: last.number + 1, state, ..self.lease.clone() };
             let body = manifest::to_json(&lease, location, LEASE)?;
-            match location
-                .put_if(LEASE, &body, &Expect::Version(last.version.clone()))
-                .await?
-            {
+            match location.put_if(LEASE, &body, &Expect::Version(last.version.clone())).await? {
                 Settled::Written(version) => {
-                    *last = Beat {
-                        version,
-                        number: lease.beat,
-                    };
+                    *last = Beat { version, number: lease.beat };
                     return Ok(());
                 }
                 // An earlier heartbeat of ours landed after it was given up.
@@ -201,10 +173,7 @@ impl Held {
                     if self.is_ours(&found) =>
                 {
                     let number = parse(location, &found.content)?.beat;
-                    *last = Beat {
-                        version: found.version,
-                        number,
-                    };
+                    *last = Beat { version: found.version, number };
                 }
                 Settled::Conflict(_) | Settled::Carried(_) => {
                     self.lost.store(true, Ordering::Release);
@@ -249,10 +218,7 @@ async fn raise_fence(
             Some((manifest, version)) => (manifest, Expect::Version(version)),
             None => (Manifest::empty(), Expect::Absent),
         };
-        let fence = Fence {
-            token: lease.token.clone(),
-            run_id: lease.run_id.clone(),
-        };
+        let fence = Fence { token: lease.token.clone(), run_id: lease.run_id.clone() };
         let next = current.fenced(fence);
         // A conflict means that a run which lost its lease has just published,
         // as it may until now. Read again, so that nothing of it is lost.
@@ -262,11 +228,7 @@ async fn raise_fence(
             return Ok((next, version));
         }
     }
-    Err(Error::LeaseLost {
-        url: location.url().to_owned(),
-        run_id: lease.run_id.clone(),
-        to: None,
-    })
+    Err(Error::LeaseLost { url: location.url().to_owned(), run_id: lease.run_id.clone(), to: None })
 }
 
 /// Removes the lock of `state`'s holder, and raises the fence so that it cannot
@@ -281,22 +243,12 @@ pub(super) async fn break_lease(location: &Location, state: &LockState) -> Resul
     if lease.token != state.lease.token {
         return Err(locked(location, lease));
     }
-    let broken = Lease {
-        beat: lease.beat + 1,
-        state: LeaseState::Released,
-        ..lease
-    };
+    let broken = Lease { beat: lease.beat + 1, state: LeaseState::Released, ..lease };
     let body = manifest::to_json(&broken, location, LEASE)?;
-    match location
-        .put_if(LEASE, &body, &Expect::Version(found.version))
-        .await?
-    {
+    match location.put_if(LEASE, &body, &Expect::Version(found.version)).await? {
         Settled::Written(_) => {}
         _ => return Err(locked(location, broken)),
     }
-    let by = Lease {
-        token: manifest::fresh_id(),
-        ..broken
-    };
+    let by = Lease { token: manifest::fresh_id(), ..broken };
     raise_fence(location, &by).await.map(drop)
 }

@@ -34,6 +34,7 @@ const HISTORY_MAX: usize = 1000;
 /// What is published, and who may publish next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Format of this object; one above [`FORMAT`] is not read.
     pub format: u32,
     /// Grows by one whenever a run takes the lock.
     pub epoch: u64,
@@ -56,9 +57,12 @@ pub struct Manifest {
     pub more: BTreeMap<String, Value>,
 }
 
+/// Marks the manifest as rewritten by whoever holds the lock since.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fence {
+    /// Token of the lease the run took.
     pub token: String,
+    /// The run that took it, or whose lock was taken away.
     pub run_id: RunId,
 }
 
@@ -66,22 +70,31 @@ pub struct Fence {
 /// answers "did my publication happen?" even later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
+    /// Fresh for each publication; 32 hexadecimal digits.
     pub commit_id: String,
+    /// The run that published.
     pub run_id: RunId,
+    /// When, by the clock of that run; shown, never compared.
     #[serde(with = "instant")]
     pub published_at: DateTime<Utc>,
+    /// Version of the program that published.
     pub tool_version: String,
 }
 
 /// What a run was asked to do, from what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
+    /// Name of the pipeline that was run.
     pub pipeline: String,
+    /// The day the run computed its tables for.
     pub as_of: Day,
+    /// Parameter → the value the run used.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
+    /// Source → the snapshot the run has read.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceInfo>,
+    /// Version of the program that ran.
     pub tool_version: String,
 }
 
@@ -90,8 +103,11 @@ pub struct RunInfo {
 pub struct SourceInfo {
     /// Without secrets.
     pub url: String,
+    /// Number of files read.
     pub files: u64,
+    /// Size of these files together, as stored (compressed, if they are).
     pub bytes: u64,
+    /// Rows read, whether they were accepted or set aside.
     pub rows: u64,
     /// Changes when a file, its size or its version changes.
     pub fingerprint: String,
@@ -100,9 +116,12 @@ pub struct SourceInfo {
 /// A column of a published table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
+    /// As in the table's file.
     pub name: String,
+    /// Its type in SQL, such as `bigint`, `text` or `decimal(18,2)`.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// What the column means, for people; empty if that was not recorded.
     #[serde(default)]
     pub comment: String,
 }
@@ -110,16 +129,21 @@ pub struct Column {
 /// One table on one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
+    /// Its parts, in the order of their numbers.
     pub files: Vec<DataFile>,
+    /// Rows of all files together.
     pub rows: u64,
+    /// Size of all files together.
     pub bytes: u64,
     /// Key into [`Manifest::schemas`].
     pub schema: String,
+    /// Columns whose values name a row: no two rows agree in all of them.
     pub grain: Vec<String>,
     /// Key into [`Manifest::runs`].
     pub run_id: RunId,
     /// What the table was computed from, for reuse; see the plan.
     pub fingerprint: Option<String>,
+    /// Fields of later versions, kept as they are.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
 }
@@ -127,9 +151,13 @@ pub struct Entry {
 /// One immutable file; `path` is relative to the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFile {
+    /// Relative to the target, below `_tenure/sets/`.
     pub path: String,
+    /// Rows in the file.
     pub rows: u64,
+    /// Size of the file.
     pub bytes: u64,
+    /// SHA-256 of the whole file, in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
@@ -150,16 +178,14 @@ impl Manifest {
         }
     }
 
+    /// What is published of `table` on `day`; None if nothing is.
     pub fn entry(&self, table: &str, day: Day) -> Option<&Entry> {
         self.tables.get(table)?.get(&day)
     }
 
     /// The newest day of `table` and its files.
     pub fn latest(&self, table: &str) -> Option<(Day, &Entry)> {
-        self.tables
-            .get(table)?
-            .last_key_value()
-            .map(|(day, entry)| (*day, entry))
+        self.tables.get(table)?.last_key_value().map(|(day, entry)| (*day, entry))
     }
 
     /// The columns of `entry`.
@@ -170,8 +196,7 @@ impl Manifest {
     /// Every entry, by table and day.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Day, &Entry)> {
         self.tables.iter().flat_map(|(table, days)| {
-            days.iter()
-                .map(move |(day, entry)| (table.as_str(), *day, entry))
+            days.iter().map(move |(day, entry)| (table.as_str(), *day, entry))
         })
     }
 
@@ -182,24 +207,14 @@ impl Manifest {
 
     /// The next manifest after `fence` took the lock: nothing published changes.
     pub(super) fn fenced(&self, fence: Fence) -> Self {
-        Self {
-            epoch: self.epoch + 1,
-            write_id: fresh_id(),
-            fence: Some(fence),
-            ..self.clone()
-        }
+        Self { epoch: self.epoch + 1, write_id: fresh_id(), fence: Some(fence), ..self.clone() }
     }
 
     /// Drops what no entry refers to, and history beyond its limit.
     pub(super) fn pruned(mut self) -> Self {
-        let runs: BTreeSet<_> = self
-            .entries()
-            .map(|(_, _, entry)| entry.run_id.clone())
-            .collect();
-        let schemas: BTreeSet<_> = self
-            .entries()
-            .map(|(_, _, entry)| entry.schema.clone())
-            .collect();
+        let runs: BTreeSet<_> = self.entries().map(|(_, _, entry)| entry.run_id.clone()).collect();
+        let schemas: BTreeSet<_> =
+            self.entries().map(|(_, _, entry)| entry.schema.clone()).collect();
         self.runs.retain(|run_id, _| runs.contains(run_id));
         self.schemas.retain(|schema, _| schemas.contains(schema));
         self.tables.retain(|_, days| !days.is_empty());
@@ -227,9 +242,7 @@ pub(super) fn schema_key(columns: &[Column]) -> String {
 /// # Errors
 /// When it cannot be read, or was written in a newer format.
 pub async fn read(location: &Location) -> Result<Option<Manifest>, Error> {
-    Ok(read_versioned(location)
-        .await?
-        .map(|(manifest, _)| manifest))
+    Ok(read_versioned(location).await?.map(|(manifest, _)| manifest))
 }
 
 pub(super) async fn read_versioned(
@@ -266,16 +279,11 @@ pub(super) async fn write(
         purpose == Purpose::Publish
             && parse(content, CURRENT).is_ok_and(|found| commit_of(&found) == commit_of(manifest))
     };
-    Ok(location
-        .put_if_ours(CURRENT, &body, expect, carried_on)
-        .await?)
+    Ok(location.put_if_ours(CURRENT, &body, expect, carried_on).await?)
 }
 
 fn commit_of(manifest: &Manifest) -> Option<&str> {
-    manifest
-        .publication
-        .as_ref()
-        .map(|publication| publication.commit_id.as_str())
+    manifest.publication.as_ref().map(|publication| publication.commit_id.as_str())
 }
 
 fn parse(content: &[u8], place: &str) -> Result<Manifest, Error> {
@@ -286,21 +294,15 @@ fn parse(content: &[u8], place: &str) -> Result<Manifest, Error> {
     // The format first: a newer file may not fit the struct at all.
     let Format { format: found } = from_json(content, place)?;
     if found > FORMAT {
-        return Err(Error::NewerFormat {
-            place: place.to_owned(),
-            found,
-            known: FORMAT,
-        });
+        return Err(Error::NewerFormat { place: place.to_owned(), found, known: FORMAT });
     }
     from_json(content, place)
 }
 
 /// Reads a record; `place` names it in the error.
 pub(super) fn from_json<T: DeserializeOwned>(content: &[u8], place: &str) -> Result<T, Error> {
-    serde_json::from_slice(content).map_err(|error| Error::Unreadable {
-        place: place.to_owned(),
-        cause: error.to_string(),
-    })
+    serde_json::from_slice(content)
+        .map_err(|error| Error::Unreadable { place: place.to_owned(), cause: error.to_string() })
 }
 
 /// Writes a record: indented and with sorted maps, the same bytes each time.
@@ -335,25 +337,12 @@ mod tests {
         json["format"] = Value::from(2);
         json["epoch"] = Value::from("not even a number");
         let error = parse(json.to_string().as_bytes(), "m").expect_err("newer");
-        assert!(
-            matches!(
-                error,
-                Error::NewerFormat {
-                    found: 2,
-                    known: 1,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::NewerFormat { found: 2, known: 1, .. }), "{error}");
     }
 
     #[test]
     fn the_same_manifest_gives_the_same_bytes() {
-        let manifest = Manifest {
-            write_id: "w".into(),
-            ..Manifest::empty()
-        };
+        let manifest = Manifest { write_id: "w".into(), ..Manifest::empty() };
         let json = serde_json::to_string(&manifest).expect("json");
         let back: Manifest = serde_json::from_str(&json).expect("back");
         assert_eq!(serde_json::to_string(&back).expect("json"), json);

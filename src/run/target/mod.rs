@@ -76,14 +76,13 @@ pub enum Unlock {
 }
 
 impl Target {
+    /// A target at `location`, for runs whose records go by `clock` and whose locks
+    /// last as `times` say. Makes no request.
     pub fn new(location: Location, clock: Clock, times: LockTimes) -> Self {
-        Self {
-            location,
-            clock,
-            times,
-        }
+        Self { location, clock, times }
     }
 
+    /// The place and store everything of this target is in.
     pub fn location(&self) -> &Location {
         &self.location
     }
@@ -115,14 +114,8 @@ impl Target {
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         let manifest = self.manifest().await?.unwrap_or_else(Manifest::empty);
         let working = lease::working(&self.location, self.clock.now()).await?;
-        journal::runs(
-            &self.location,
-            &manifest.history,
-            &manifest.runs,
-            working.as_ref(),
-            limit,
-        )
-        .await
+        journal::runs(&self.location, &manifest.history, &manifest.runs, working.as_ref(), limit)
+            .await
     }
 
     /// The steps of one run, in order; empty for a run that is not known.
@@ -216,14 +209,18 @@ pub struct Claim {
 /// What was published, and how the Hive folders are.
 #[derive(Debug)]
 pub struct Published {
+    /// Id of the publication, as the manifest has it.
     pub commit_id: String,
+    /// Epoch of the manifest that was written.
     pub epoch: u64,
+    /// Whether the Hive folders show this publication.
     pub view: View,
 }
 
 /// The Hive folders after publishing.
 #[derive(Debug)]
 pub enum View {
+    /// The folders show what was just published.
     Current,
     /// The publication stands, but the folders still show (parts of) the one
     /// before. The next run repairs them.
@@ -231,10 +228,12 @@ pub enum View {
 }
 
 impl Claim {
+    /// The run that holds the lock.
     pub fn run_id(&self) -> &RunId {
         &self.run_id
     }
 
+    /// The lease as it was when the lock was taken; heartbeats do not show here.
     pub fn lease(&self) -> &Lease {
         self.lock.lease()
     }
@@ -244,6 +243,7 @@ impl Claim {
         &self.manifest
     }
 
+    /// Where this run records its steps.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -267,18 +267,10 @@ impl Claim {
     /// answer leaves it open: `manifest().publication` will tell.
     pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
         let next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
-        let committed = publish::commit(
-            &self.location,
-            &next,
-            &self.version,
-            &request.tables,
-            &self.run_id,
-        )
-        .await?;
-        let commit_id = next
-            .publication
-            .as_ref()
-            .map(|publication| publication.commit_id.clone());
+        let committed =
+            publish::commit(&self.location, &next, &self.version, &request.tables, &self.run_id)
+                .await?;
+        let commit_id = next.publication.as_ref().map(|publication| publication.commit_id.clone());
         let commit_id = commit_id.unwrap_or_default();
         let epoch = next.epoch;
         self.manifest = next;
@@ -295,11 +287,7 @@ impl Claim {
                 }
             }
         };
-        Ok(Published {
-            commit_id,
-            epoch,
-            view,
-        })
+        Ok(Published { commit_id, epoch, view })
     }
 
     /// What a collection would remove now.
@@ -307,13 +295,7 @@ impl Claim {
     /// # Errors
     /// When the store refuses or fails.
     pub async fn garbage(&self, keep_runs: usize) -> Result<GcPlan, Error> {
-        gc::look(
-            &self.location,
-            &self.manifest,
-            keep_runs,
-            Some(&self.run_id),
-        )
-        .await
+        gc::look(&self.location, &self.manifest, keep_runs, Some(&self.run_id)).await
     }
 
     /// Removes what `plan` lists.
@@ -337,9 +319,7 @@ impl Claim {
         if let Some(run_id) = dead {
             tracing::info!(%run_id, "cleaning up after a run that died");
             self.location.sweep("_tenure", Depth::Folder).await;
-            self.location
-                .sweep(&format!("{RUNS}/{run_id}"), Depth::All)
-                .await;
+            self.location.sweep(&format!("{RUNS}/{run_id}"), Depth::All).await;
             for table in self.manifest.tables.keys() {
                 self.location.sweep(folder(table), Depth::All).await;
             }

@@ -34,9 +34,7 @@ pub(super) async fn check(location: &Location) -> Result<(), Error> {
     }
     match verdict? {
         Verdict::Hold => Ok(()),
-        Verdict::Ignored => Err(Error::NoConditionalWrites {
-            url: location.url().to_owned(),
-        }),
+        Verdict::Ignored => Err(Error::NoConditionalWrites { url: location.url().to_owned() }),
     }
 }
 
@@ -59,11 +57,7 @@ async fn conditions_hold(location: &Location, relative: &str) -> Result<Verdict,
         return Ok(Verdict::Ignored);
     }
     let stale = location.put_if(relative, &body(), &expect_first).await?;
-    Ok(if matches!(stale, Settled::Written(_)) {
-        Verdict::Ignored
-    } else {
-        Verdict::Hold
-    })
+    Ok(if matches!(stale, Settled::Written(_)) { Verdict::Ignored } else { Verdict::Hold })
 }
 
 fn body() -> Bytes {

@@ -20,9 +20,11 @@ use super::view;
 /// What a run publishes.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// What the run was asked to do and from what; kept in the manifest.
     pub info: RunInfo,
     /// Each replaces its table on its day; other days stay as they are.
     pub tables: Vec<StagedTable>,
+    /// What becomes of this day's tables that are not in `tables`.
     pub others: OtherTables,
 }
 
@@ -57,10 +59,7 @@ pub(super) fn next(
     let mut next = base.clone();
     if let OtherTables::Drop(names) = &request.others {
         for name in names {
-            next.tables
-                .entry(name.clone())
-                .or_default()
-                .remove(&request.info.as_of);
+            next.tables.entry(name.clone()).or_default().remove(&request.info.as_of);
         }
     }
     for staged in &request.tables {
@@ -76,10 +75,7 @@ pub(super) fn next(
             more: BTreeMap::new(),
         };
         next.schemas.insert(schema, staged.schema.clone());
-        next.tables
-            .entry(staged.table.clone())
-            .or_default()
-            .insert(staged.day, entry);
+        next.tables.entry(staged.table.clone()).or_default().insert(staged.day, entry);
     }
     next.runs.insert(run_id.clone(), request.info.clone());
     next.history.retain(|published| published != run_id);
@@ -117,14 +113,8 @@ pub(super) async fn commit(
         Settled::Conflict(found) => {
             let found =
                 found.and_then(|found| serde_json::from_slice::<Manifest>(&found.content).ok());
-            let to = found
-                .and_then(|found| found.fence)
-                .map(|fence| fence.run_id);
-            Err(Error::LeaseLost {
-                url: location.url().to_owned(),
-                run_id: run_id.clone(),
-                to,
-            })
+            let to = found.and_then(|found| found.fence).map(|fence| fence.run_id);
+            Err(Error::LeaseLost { url: location.url().to_owned(), run_id: run_id.clone(), to })
         }
     }
 }

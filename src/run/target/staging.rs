@@ -32,18 +32,25 @@ const HEADS_IN_FLIGHT_MAX: usize = 8;
 pub struct StagedTable {
     /// The full name, such as `metrics.cohort_retention`.
     pub table: String,
+    /// The day of the table that was computed.
     pub day: Day,
+    /// Its parts, in the order of their numbers.
     pub files: Vec<DataFile>,
+    /// Its columns, in the order of the file.
     pub schema: Vec<Column>,
+    /// Columns whose values name a row: no two rows agree in all of them.
     pub grain: Vec<String>,
+    /// What the table was computed from, for reuse; None if that was not recorded.
     pub fingerprint: Option<String>,
 }
 
 impl StagedTable {
+    /// Rows of all files together.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|file| file.rows).sum()
     }
 
+    /// Size of all files together, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
@@ -100,12 +107,7 @@ impl Upload {
             self.shutdown().await.map_err(|error| self.explain(error))?;
         }
         let sha256 = hex(&self.hasher.finalize());
-        Ok(DataFile {
-            path: self.path,
-            rows,
-            bytes: self.bytes,
-            sha256,
-        })
+        Ok(DataFile { path: self.path, rows, bytes: self.bytes, sha256 })
     }
 
     /// Gives the upload up, so that no parts are left behind in the store.
@@ -119,10 +121,7 @@ impl Upload {
     pub fn explain(&self, error: io::Error) -> Error {
         let error = match error.downcast::<object_store::Error>() {
             Ok(error) => error,
-            Err(error) => object_store::Error::Generic {
-                store: "upload",
-                source: Box::new(error),
-            },
+            Err(error) => object_store::Error::Generic { store: "upload", source: Box::new(error) },
         };
         Error::Storage(self.location.explain(Action::Write, &self.path, &error))
     }

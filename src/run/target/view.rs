@@ -56,10 +56,7 @@ pub fn folder(table: &str) -> &str {
 pub fn check_folders<'a>(tables: impl Iterator<Item = &'a str>) -> Result<(), Error> {
     let mut owners = BTreeMap::new();
     for table in tables {
-        if let Some(first) = owners
-            .insert(folder(table), table)
-            .filter(|first| *first != table)
-        {
+        if let Some(first) = owners.insert(folder(table), table).filter(|first| *first != table) {
             return Err(Error::SameFolder {
                 folder: folder(table).to_owned(),
                 first: first.to_owned(),
@@ -78,9 +75,7 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
     let Some(publication) = &manifest.publication else {
         return Ok(true);
     };
-    Ok(read_marker(location)
-        .await?
-        .is_some_and(|marker| marker.commit_id == publication.commit_id))
+    Ok(read_marker(location).await?.is_some_and(|marker| marker.commit_id == publication.commit_id))
 }
 
 /// Makes the folders show what `manifest` names. Does only what the marker
@@ -108,11 +103,7 @@ pub(super) async fn refresh(
             show(location, folder, entry).await?;
         }
     }
-    for folder in marker
-        .shown
-        .keys()
-        .filter(|folder| !wanted.contains_key(*folder))
-    {
+    for folder in marker.shown.keys().filter(|folder| !wanted.contains_key(*folder)) {
         lock.verify().await?;
         remove_parts(location, folder, 0).await?;
         location.sweep(folder, Depth::All).await;
@@ -123,17 +114,9 @@ pub(super) async fn refresh(
         location.delete(MARKER).await?;
         return Err(error);
     }
-    let shown = wanted
-        .iter()
-        .map(|(folder, entry)| (folder.clone(), shown(entry)))
-        .collect();
-    let marker = Marker {
-        commit_id: publication.commit_id.clone(),
-        shown,
-    };
-    location
-        .put(MARKER, manifest::to_json(&marker, location, MARKER)?)
-        .await?;
+    let shown = wanted.iter().map(|(folder, entry)| (folder.clone(), shown(entry))).collect();
+    let marker = Marker { commit_id: publication.commit_id.clone(), shown };
+    location.put(MARKER, manifest::to_json(&marker, location, MARKER)?).await?;
     Ok(())
 }
 
@@ -145,10 +128,7 @@ fn wanted(manifest: &Manifest) -> BTreeMap<String, &Entry> {
 }
 
 fn shown(entry: &Entry) -> Shown {
-    Shown {
-        run_id: entry.run_id.clone(),
-        files: entry.files.len(),
-    }
+    Shown { run_id: entry.run_id.clone(), files: entry.files.len() }
 }
 
 /// Puts the files of `entry` into `folder`, and removes parts beyond them.

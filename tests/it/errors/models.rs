@@ -102,7 +102,8 @@ fn a_model_may_not_ask_for_the_time() {
 
 #[test]
 fn a_model_may_not_ask_for_the_day() {
-    let project = small_but(METRICS, "where orders", "where current_date > '2024-01-01' and orders");
+    let project =
+        small_but(METRICS, "where orders", "where current_date > '2024-01-01' and orders");
     assert_snapshot!(check(&project), @"");
 }
 

@@ -41,7 +41,12 @@ fn tables_do_not_depend_on_each_other_in_a_circle() {
                  -- reads   metrics.spenders\n-- params  none\n--\n\
                  -- customer_id  id  who\n\nselect customer_id\nfrom metrics.spenders\n";
     project.file("sql/metrics/again.sql", again);
-    change(&project, METRICS, "-- reads   facts.customers", "-- reads   facts.customers, metrics.again");
+    change(
+        &project,
+        METRICS,
+        "-- reads   facts.customers",
+        "-- reads   facts.customers, metrics.again",
+    );
     change(
         &project,
         METRICS,
@@ -54,7 +59,12 @@ fn tables_do_not_depend_on_each_other_in_a_circle() {
 #[test]
 fn a_table_does_not_read_itself() {
     let project = small();
-    change(&project, METRICS, "reads   facts.customers", "reads   facts.customers, metrics.spenders");
+    change(
+        &project,
+        METRICS,
+        "reads   facts.customers",
+        "reads   facts.customers, metrics.spenders",
+    );
     change(
         &project,
         METRICS,

@@ -31,19 +31,25 @@ fn thresholds_that_overlap_are_named() {
 
 #[test]
 fn a_rule_that_can_never_fire_is_named() {
-    let project = standard_but(SCORES, "('monetary', 4, 2000, 2500)", "('monetary', 4, 2500, 2000)");
+    let project =
+        standard_but(SCORES, "('monetary', 4, 2000, 2500)", "('monetary', 4, 2500, 2000)");
     assert_snapshot!(check(&project), @"");
 }
 
 #[test]
 fn a_class_without_a_rule_and_one_with_two_are_named() {
-    let project = standard_but(SEGMENTS, "                true, true, true,", "                true, true, false,");
+    let project = standard_but(
+        SEGMENTS,
+        "                true, true, true,",
+        "                true, true, false,",
+    );
     assert_snapshot!(check(&project), @"");
 }
 
 #[test]
 fn a_rule_that_says_nothing_about_its_cover_is_asked_to() {
-    let project = standard_but(SCORES, "ranges measure: at_least", "range of measure from at_least");
+    let project =
+        standard_but(SCORES, "ranges measure: at_least", "range of measure from at_least");
     assert_snapshot!(check(&project), @"");
 }
 

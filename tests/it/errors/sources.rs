@@ -115,9 +115,8 @@ fn text_in_an_amount_is_shown_with_its_file() {
 
 #[test]
 fn an_impossible_day_is_shown_with_its_file() {
-    let project = csv(
-        "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-02-30,1.00\n",
-    );
+    let project =
+        csv("order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-02-30,1.00\n");
     assert_snapshot!(run(&project), @"");
 }
 

@@ -22,6 +22,8 @@ pub enum Cell {
     /// A double, to twelve digits: ratios of whole numbers agree exactly, sums
     /// of powers differ in the last bits.
     Double(f64),
+    /// These characters, and what an analyst may put behind them.
+    Begins(&'static str),
     /// Money that was computed in doubles: one cent may fall either way.
     About(f64),
 }
@@ -98,6 +100,7 @@ impl Cell {
         };
         match self {
             Self::Text(text) => text == published,
+            Self::Begins(text) => published.starts_with(text),
             Self::Double(value) => near(*value, 1e-12 * value.abs().max(1e-3)),
             Self::About(value) => near(*value, 0.010_001),
         }
@@ -108,6 +111,7 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Begins(text) => write!(f, "{text} …"),
             Self::Double(value) => write!(f, "{value:?}"),
             Self::About(value) => write!(f, "about {value:.2}"),
         }
@@ -198,7 +202,11 @@ impl Expected {
                 Some(row) => format!("first missing: {}", shown(row)),
                 None => format!("first surplus: {}", published.rows[self.rows.len()].join(" | ")),
             };
-            return fail(format!("{} rows, not {}; {extra}", published.rows.len(), self.rows.len()));
+            return fail(format!(
+                "{} rows, not {}; {extra}",
+                published.rows.len(),
+                self.rows.len()
+            ));
         }
         Ok(())
     }

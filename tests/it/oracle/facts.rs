@@ -175,8 +175,8 @@ fn accepted(history: &History) -> Vec<Happened> {
             (_, Some(amount)) if amount < 0 => ("refund", -amount),
             (_, Some(amount)) => ("sale", amount),
         };
-        let is_in_time = day <= settings.as_of
-            && settings.history_start.is_none_or(|start| day >= start);
+        let is_in_time =
+            day <= settings.as_of && settings.history_start.is_none_or(|start| day >= start);
         is_in_time.then_some(Happened {
             id: row.order,
             customer: row.customer,

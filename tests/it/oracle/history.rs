@@ -275,12 +275,7 @@ pub fn refund(at: &str, cents: i64) -> Event {
 
 fn event_of(at: &str, kind: Option<&'static str>, cents: i64) -> Event {
     let at = NaiveDateTime::parse_from_str(&format!("{at}:00"), "%Y-%m-%d %H:%M:%S");
-    Event {
-        at: at.expect("a time"),
-        kind,
-        amount: Some(Cents(cents)),
-        details: Details::default(),
-    }
+    Event { at: at.expect("a time"), kind, amount: Some(Cents(cents)), details: Details::default() }
 }
 
 /// The local day of an instant.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::calendar::Period;
-use super::cells::{Cell, Cents, Expected, count, decimal, expected, nothing, rate};
+use super::cells::{Cents, Expected, count, expected, nothing, rate};
 use super::facts::{Customer, Facts, mean};
 use super::settings::ONE;
 
@@ -244,15 +244,4 @@ fn view(facts: &Facts, period: &Period, before: Option<&Period>) -> View {
         retained: those(&|customer| earlier(customer) && customer.bought_in(period)),
         before: those(&earlier),
     }
-}
-
-/// The bound is exact: eight decimals hold cents times millionths.
-#[test]
-fn a_bound_lies_between_its_neighbours() {
-    let history = super::edges::nobody();
-    let mut facts = Facts::of(&history);
-    facts.settings.lifecycle.vip_quantile = 250_000;
-    let bound = vip_bound(&facts, vec![300, 100, 200]);
-    assert_eq!(decimal(bound, 8), "1.50000000");
-    assert!(matches!(Cell::from(Cents(150)), Cell::Text(text) if text == "1.50"));
 }

@@ -88,9 +88,8 @@ fn about_period(
     let those = |test: &dyn Fn(&Customer) -> bool| {
         count(facts.customers.iter().filter(|customer| test(customer)).count())
     };
-    let orders_in = |customer: &Customer| {
-        customer.sales.iter().filter(|sale| period.holds(sale.day)).count()
-    };
+    let orders_in =
+        |customer: &Customer| customer.sales.iter().filter(|sale| period.holds(sale.day)).count();
     let twice = those(&|customer| orders_in(customer) > 1);
     let returning =
         those(&|customer| customer.bought_in(period) && customer.first_day() < period.start);
@@ -123,10 +122,8 @@ pub fn windows(facts: &Facts) -> Expected {
         }
         let is_left_truncated = facts.is_left_truncated(period, &periods);
         for days in windows.iter().copied() {
-            let eligible: Vec<_> = cohort
-                .iter()
-                .filter(|customer| facts.age(customer.first_day()) >= days)
-                .collect();
+            let eligible: Vec<_> =
+                cohort.iter().filter(|customer| facts.age(customer.first_day()) >= days).collect();
             let again = |customer: &&&&Customer| {
                 let second = customer.purchase_days().get(1).copied();
                 second.is_some_and(|day| (day - customer.first_day()).num_days() <= days)

@@ -26,8 +26,7 @@ pub fn cohort_retention(facts: &Facts) -> Expected {
             let active = cohort.iter().filter(|customer| customer.bought_in(period)).count();
             let revenue: i64 = days.iter().map(|day| day.net).sum();
             cumulative += revenue;
-            let per_customer =
-                divided(i128::from(cumulative) * 10_000, count(cohort.len()).into());
+            let per_customer = divided(i128::from(cumulative) * 10_000, count(cohort.len()).into());
             rows.push((
                 (cohort_period.start, index, period),
                 (cohort.len(), active, days.iter().map(|day| day.orders).sum::<i64>()),

@@ -175,19 +175,22 @@ impl Method {
 /// Random parameters around a cohort grain and a method; the day comes with
 /// the history.
 pub fn settings(grain: Grain, method: Method) -> impl Strategy<Value = Settings> {
-    let windows = || subsequence(vec![1, 2, 3, 7, 14, 30, 60, 90, 180, 365, 400], 1..=5).prop_shuffle();
+    let windows =
+        || subsequence(vec![1, 2, 3, 7, 14, 30, 60, 90, 180, 365, 400], 1..=5).prop_shuffle();
     let zone = select(vec!["UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]);
     (zone, windows(), windows(), 0..200_i64, rfm(method), lifecycle(grain), value()).prop_map(
-        move |(timezone, retention, repurchase, step_window_days, rfm, lifecycle, value)| Settings {
-            timezone,
-            cohort_grain: grain,
-            retention_windows: retention,
-            repurchase_windows: repurchase,
-            step_window_days,
-            rfm,
-            lifecycle,
-            value,
-            ..Settings::standard(NaiveDate::default())
+        move |(timezone, retention, repurchase, step_window_days, rfm, lifecycle, value)| {
+            Settings {
+                timezone,
+                cohort_grain: grain,
+                retention_windows: retention,
+                repurchase_windows: repurchase,
+                step_window_days,
+                rfm,
+                lifecycle,
+                value,
+                ..Settings::standard(NaiveDate::default())
+            }
         },
     )
 }

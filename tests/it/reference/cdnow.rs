@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
+use super::data;
 use super::expected::Published;
 use super::warehouse::{Pipeline, publishing};
-use super::{as_published, data};
 
 /// Every test reads the same runs; none where the data is absent.
 static PUBLISHED: LazyLock<Option<Published>> = LazyLock::new(|| {

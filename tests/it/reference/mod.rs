@@ -32,7 +32,6 @@ macro_rules! as_published {
         }
     )*};
 }
-use as_published;
 
 /// CDNOW: no refunds, days without a time.
 mod cdnow;

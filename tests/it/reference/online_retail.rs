@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
+use super::data;
 use super::expected::{Published, cuts};
 use super::sheet::Sheet;
 use super::warehouse::{Pipeline, publishing};
-use super::{as_published, data};
 
 /// Every test reads the same runs; none where the data is absent.
 static PUBLISHED: LazyLock<Option<Published>> = LazyLock::new(|| {

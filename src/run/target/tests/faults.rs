@@ -87,10 +87,7 @@ impl Faulty {
 }
 
 fn reset() -> StoreError {
-    StoreError::Generic {
-        store: "Faulty",
-        source: "connection reset by peer".into(),
-    }
+    StoreError::Generic { store: "Faulty", source: "connection reset by peer".into() }
 }
 
 impl fmt::Display for Faulty {
@@ -110,17 +107,10 @@ impl ObjectStore for Faulty {
         let path = location.to_string();
         let conflict = match &opts.mode {
             PutMode::Overwrite => None,
-            PutMode::Create => Some(StoreError::AlreadyExists {
-                path,
-                source: "409".into(),
-            }),
-            PutMode::Update(_) => Some(StoreError::Precondition {
-                path,
-                source: "412".into(),
-            }),
+            PutMode::Create => Some(StoreError::AlreadyExists { path, source: "409".into() }),
+            PutMode::Update(_) => Some(StoreError::Precondition { path, source: "412".into() }),
         };
-        self.request(conflict, self.inner.put_opts(location, payload, opts))
-            .await
+        self.request(conflict, self.inner.put_opts(location, payload, opts)).await
     }
 
     async fn put_multipart_opts(
@@ -128,13 +118,11 @@ impl ObjectStore for Faulty {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.request(None, self.inner.put_multipart_opts(location, opts))
-            .await
+        self.request(None, self.inner.put_multipart_opts(location, opts)).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.request(None, self.inner.get_opts(location, options))
-            .await
+        self.request(None, self.inner.get_opts(location, options)).await
     }
 
     fn delete_stream(
@@ -168,13 +156,11 @@ impl ObjectStore for Faulty {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.request(None, self.inner.list_with_delimiter(prefix))
-            .await
+        self.request(None, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.request(None, self.inner.copy_opts(from, to, options))
-            .await
+        self.request(None, self.inner.copy_opts(from, to, options)).await
     }
 }
 
@@ -206,9 +192,7 @@ async fn every_request_fails_in_turn(place: fn() -> Place) {
         for at in 0.. {
             let place = place();
             let location = &place.location;
-            run(location, "2026-11-20", &["old"])
-                .await
-                .expect("the run before");
+            run(location, "2026-11-20", &["old"]).await.expect("the run before");
             let (broken, counter) = faulty(location, at, fault);
             let result = run(&broken, "2026-11-20", &["new", "new2"]).await;
             let context = format!("{fault:?} at request {at}");
@@ -224,14 +208,8 @@ async fn every_request_fails_in_turn(place: fn() -> Place) {
             }
             // Only an outage may keep a run from giving its lock back; then the
             // next one waits for the lease to end, which is tested elsewhere.
-            let left = target(location)
-                .unlock(Unlock::Anyway)
-                .await
-                .expect("unlocks");
-            assert!(
-                left.is_none() || fault == Fault::Outage,
-                "{context}: left its lock"
-            );
+            let left = target(location).unlock(Unlock::Anyway).await.expect("unlocks");
+            assert!(left.is_none() || fault == Fault::Outage, "{context}: left its lock");
             run(location, "2026-11-20", &["next"])
                 .await
                 .unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -252,16 +230,8 @@ async fn every_request_fails_in_turn(place: fn() -> Place) {
 }
 
 async fn published_parts(location: &Location) -> usize {
-    let manifest = target(location)
-        .manifest()
-        .await
-        .expect("reads")
-        .expect("there");
-    manifest
-        .entry(TABLE, day("2026-11-20"))
-        .expect("published")
-        .files
-        .len()
+    let manifest = target(location).manifest().await.expect("reads").expect("there");
+    manifest.entry(TABLE, day("2026-11-20")).expect("published").files.len()
 }
 
 /// A store that accepts conditions and does not look at them.
@@ -319,35 +289,15 @@ impl ObjectStore for Careless {
 
 #[tokio::test]
 async fn a_store_that_ignores_conditions_is_refused_unless_accepted() {
-    let careless = memory()
-        .location
-        .decorated(|store| Arc::new(Careless(store)));
-    let error = target(&careless)
-        .claim(fresh())
-        .await
-        .err()
-        .expect("refused");
-    assert!(
-        matches!(error, Error::NoConditionalWrites { .. }),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("`single_writer: true`"),
-        "{error}"
-    );
-    assert!(
-        careless.list("").await.expect("lists").is_empty(),
-        "the probe left something"
-    );
+    let careless = memory().location.decorated(|store| Arc::new(Careless(store)));
+    let error = target(&careless).claim(fresh()).await.err().expect("refused");
+    assert!(matches!(error, Error::NoConditionalWrites { .. }), "{error}");
+    assert!(error.to_string().contains("`single_writer: true`"), "{error}");
+    assert!(careless.list("").await.expect("lists").is_empty(), "the probe left something");
     let accepted = careless.with_writers(Writers::Single);
-    run(&accepted, "2026-11-20", &["a"])
-        .await
-        .expect("published");
+    run(&accepted, "2026-11-20", &["a"]).await.expect("published");
     let first = claim(&accepted).await;
-    assert!(matches!(
-        target(&accepted).claim(fresh()).await,
-        Err(Error::Locked { .. })
-    ));
+    assert!(matches!(target(&accepted).claim(fresh()).await, Err(Error::Locked { .. })));
     first.release().await;
     assert_whole(&accepted).await;
 }

@@ -11,17 +11,10 @@ async fn a_second_run_is_told_who_works_since_when() {
         let location = &place.location;
         let first = claim(location).await;
         let error = target(location).claim(fresh()).await.err().expect("locked");
-        let Error::Locked { holder, .. } = &error else {
-            panic!("{error}")
-        };
-        assert_eq!(
-            (&holder.run_id, holder.pid),
-            (first.run_id(), std::process::id())
-        );
+        let Error::Locked { holder, .. } = &error else { panic!("{error}") };
+        assert_eq!((&holder.run_id, holder.pid), (first.run_id(), std::process::id()));
         assert!(
-            error
-                .to_string()
-                .contains("another run is working on this target since 20"),
+            error.to_string().contains("another run is working on this target since 20"),
             "{error}"
         );
         first.release().await;
@@ -42,10 +35,8 @@ async fn of_eight_at_once_one_works() {
             .map(|joined| joined.expect("joins"))
             .collect();
         assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
-        let others_locked = claims
-            .iter()
-            .filter(|claim| matches!(claim, Err(Error::Locked { .. })))
-            .count();
+        let others_locked =
+            claims.iter().filter(|claim| matches!(claim, Err(Error::Locked { .. }))).count();
         assert_eq!(others_locked, 7);
     }
 }
@@ -62,26 +53,13 @@ async fn a_dead_process_of_this_machine_does_not_hold_up_the_next_run() {
 async fn elsewhere_a_dead_run_holds_the_lock_until_its_lease_ends() {
     let place = memory();
     drop(claim(&place.location).await);
-    let error = target(&place.location)
-        .claim(fresh())
-        .await
-        .err()
-        .expect("locked");
+    let error = target(&place.location).claim(fresh()).await.err().expect("locked");
     assert!(matches!(error, Error::Locked { .. }), "{error}");
-    let state = target(&place.location)
-        .lock_state()
-        .await
-        .expect("looks")
-        .expect("there");
+    let state = target(&place.location).lock_state().await.expect("looks").expect("there");
     assert_eq!(state.life, Life::Alive);
 
     let place = memory();
-    drop(
-        expiring(&place.location)
-            .claim(fresh())
-            .await
-            .expect("free"),
-    );
+    drop(expiring(&place.location).claim(fresh()).await.expect("free"));
     tokio::time::sleep(Duration::from_millis(5)).await;
     claim(&place.location).await.release().await;
 }
@@ -91,27 +69,16 @@ async fn a_run_that_lost_its_lease_cannot_publish_whenever_it_wakes() {
     let place = memory();
     let location = &place.location;
     let mut sleeper = expiring(location).claim(fresh()).await.expect("free");
-    let table = stage(&sleeper, TABLE, day("2026-11-20"), &["late"])
-        .await
-        .expect("staged");
+    let table = stage(&sleeper, TABLE, day("2026-11-20"), &["late"]).await.expect("staged");
     tokio::time::sleep(Duration::from_millis(5)).await;
     let successor = claim(location).await;
-    let error = sleeper
-        .publish(&request(day("2026-11-20"), vec![table.clone()]))
-        .await
-        .expect_err("lost");
-    let Error::LeaseLost { to, .. } = &error else {
-        panic!("{error}")
-    };
+    let error =
+        sleeper.publish(&request(day("2026-11-20"), vec![table.clone()])).await.expect_err("lost");
+    let Error::LeaseLost { to, .. } = &error else { panic!("{error}") };
     assert_eq!(to.as_ref(), Some(successor.run_id()));
     successor.release().await;
-    run(location, "2026-11-20", &["right"])
-        .await
-        .expect("published");
-    sleeper
-        .publish(&request(day("2026-11-20"), vec![table]))
-        .await
-        .expect_err("still lost");
+    run(location, "2026-11-20", &["right"]).await.expect("published");
+    sleeper.publish(&request(day("2026-11-20"), vec![table])).await.expect_err("still lost");
     sleeper.release().await;
     assert_eq!(
         hive(location).await["cohort_retention/as_of=2026-11-20/part-00000.parquet"],
@@ -124,26 +91,14 @@ async fn a_run_that_lost_its_lease_cannot_publish_whenever_it_wakes() {
 #[tokio::test]
 async fn the_heartbeat_keeps_a_lock_and_notices_its_loss() {
     for place in both() {
-        let times = LockTimes {
-            ttl: Duration::from_mins(1),
-            heartbeat: Duration::from_millis(10),
-        };
+        let times = LockTimes { ttl: Duration::from_mins(1), heartbeat: Duration::from_millis(10) };
         let target = Target::new(place.location.clone(), Clock::system(), times);
         let holder = target.claim(fresh()).await.expect("free");
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!holder.is_lost());
-        let beat = target
-            .lock_state()
-            .await
-            .expect("looks")
-            .expect("there")
-            .lease
-            .beat;
+        let beat = target.lock_state().await.expect("looks").expect("there").lease.beat;
         assert!(beat > 1, "{beat}");
-        assert!(matches!(
-            target.unlock(Unlock::Dead).await,
-            Err(Error::Locked { .. })
-        ));
+        assert!(matches!(target.unlock(Unlock::Dead).await, Err(Error::Locked { .. })));
         // Breaking a living lock may race a heartbeat; then it is tried again.
         while target.unlock(Unlock::Anyway).await.is_err() {}
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -157,25 +112,11 @@ async fn unlocking_fences_the_holder_out() {
     for place in both() {
         let location = &place.location;
         let mut holder = claim(location).await;
-        let table = stage(&holder, TABLE, day("2026-11-20"), &["late"])
-            .await
-            .expect("staged");
-        let removed = target(location)
-            .unlock(Unlock::Anyway)
-            .await
-            .expect("unlocks")
-            .expect("was locked");
+        let table = stage(&holder, TABLE, day("2026-11-20"), &["late"]).await.expect("staged");
+        let removed =
+            target(location).unlock(Unlock::Anyway).await.expect("unlocks").expect("was locked");
         assert_eq!(&removed.run_id, holder.run_id());
-        holder
-            .publish(&request(day("2026-11-20"), vec![table]))
-            .await
-            .expect_err("fenced out");
-        assert!(
-            target(location)
-                .unlock(Unlock::Anyway)
-                .await
-                .expect("nothing to do")
-                .is_none()
-        );
+        holder.publish(&request(day("2026-11-20"), vec![table])).await.expect_err("fenced out");
+        assert!(target(location).unlock(Unlock::Anyway).await.expect("nothing to do").is_none());
     }
 }

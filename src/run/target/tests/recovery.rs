@@ -8,14 +8,10 @@ use crate::storage::{Environment, Options};
 async fn a_run_that_dies_before_publishing_changes_nothing() {
     for place in both() {
         let location = &place.location;
-        run(location, "2026-11-20", &["old"])
-            .await
-            .expect("published");
+        run(location, "2026-11-20", &["old"]).await.expect("published");
         let before = hive(location).await;
         let died = expiring(location).claim(fresh()).await.expect("free");
-        stage(&died, TABLE, day("2026-11-20"), &["new"])
-            .await
-            .expect("staged");
+        stage(&died, TABLE, day("2026-11-20"), &["new"]).await.expect("staged");
         drop(died);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         assert_whole(location).await;
@@ -28,28 +24,18 @@ async fn a_run_that_dies_before_publishing_changes_nothing() {
 async fn the_next_run_repairs_folders_that_are_behind() {
     for place in both() {
         let location = &place.location;
-        run(location, "2026-11-20", &["old", "old2"])
-            .await
-            .expect("published");
+        run(location, "2026-11-20", &["old", "old2"]).await.expect("published");
         let marker = text(location, "_tenure/view.json").await.expect("marker");
-        run(location, "2026-11-20", &["new"])
-            .await
-            .expect("published");
+        run(location, "2026-11-20", &["new"]).await.expect("published");
         // As if the second run had died right after its manifest: old marker,
         // and folders half refreshed.
-        location
-            .put("_tenure/view.json", marker.into())
-            .await
-            .expect("put");
+        location.put("_tenure/view.json", marker.into()).await.expect("put");
         location
             .delete("cohort_retention/as_of=2026-11-20/part-00000.parquet")
             .await
             .expect("deleted");
         location
-            .put(
-                "rfm_scores/as_of=2026-11-20/part-00001.parquet",
-                "old2".into(),
-            )
+            .put("rfm_scores/as_of=2026-11-20/part-00001.parquet", "old2".into())
             .await
             .expect("put");
         assert!(!target(location).view_is_current().await.expect("looks"));
@@ -66,27 +52,13 @@ async fn collecting_keeps_what_is_named_and_the_last_superseded_sets() {
     for place in both() {
         let location = &place.location;
         for parts in [["1"], ["2"], ["3"], ["4"]] {
-            run(location, "2026-11-20", &parts)
-                .await
-                .expect("published");
+            run(location, "2026-11-20", &parts).await.expect("published");
         }
-        run(location, "2026-11-21", &["other day"])
-            .await
-            .expect("published");
+        run(location, "2026-11-21", &["other day"]).await.expect("published");
         let claim = claim(location).await;
         let plan = claim.garbage(1).await.expect("plan");
-        assert_eq!(
-            plan,
-            target(location)
-                .garbage(1)
-                .await
-                .expect("the same seen from outside")
-        );
-        assert!(
-            plan.removals
-                .iter()
-                .all(|removal| removal.why == Why::Superseded)
-        );
+        assert_eq!(plan, target(location).garbage(1).await.expect("the same seen from outside"));
+        assert!(plan.removals.iter().all(|removal| removal.why == Why::Superseded));
         assert_eq!((plan.removals.len(), plan.files(), plan.bytes()), (2, 4, 4));
         assert_eq!(claim.garbage(3).await.expect("plan"), GcPlan::default());
         claim.collect(&plan).await.expect("collected");
@@ -102,32 +74,17 @@ async fn collecting_keeps_what_is_named_and_the_last_superseded_sets() {
 async fn what_a_partial_rerun_left_named_is_kept_in_a_superseded_set() {
     let place = memory();
     let location = &place.location;
-    run(location, "2026-11-20", &["a"])
-        .await
-        .expect("published");
+    run(location, "2026-11-20", &["a"]).await.expect("published");
     let mut claim = claim(location).await;
-    let table = stage(&claim, TABLE, day("2026-11-20"), &["b"])
-        .await
-        .expect("staged");
-    claim
-        .publish(&request(day("2026-11-20"), vec![table]))
-        .await
-        .expect("published");
+    let table = stage(&claim, TABLE, day("2026-11-20"), &["b"]).await.expect("staged");
+    claim.publish(&request(day("2026-11-20"), vec![table])).await.expect("published");
     let plan = claim.garbage(0).await.expect("plan");
     assert_eq!(plan.files(), 1);
     claim.collect(&plan).await.expect("collected");
     claim.release().await;
-    let manifest = target(location)
-        .manifest()
-        .await
-        .expect("reads")
-        .expect("there");
+    let manifest = target(location).manifest().await.expect("reads").expect("there");
     for file in manifest.named_files() {
-        assert!(
-            location.head(&file.path).await.expect("head").is_some(),
-            "{}",
-            file.path
-        );
+        assert!(location.head(&file.path).await.expect("head").is_some(), "{}", file.path);
     }
 }
 
@@ -136,9 +93,7 @@ async fn orphans_go_once_a_later_run_has_published() {
     for place in both() {
         let location = &place.location;
         let failed = claim(location).await;
-        stage(&failed, TABLE, day("2026-11-20"), &["left"])
-            .await
-            .expect("staged");
+        stage(&failed, TABLE, day("2026-11-20"), &["left"]).await.expect("staged");
         let failed_id = failed.run_id().clone();
         failed.release().await;
         assert_eq!(
@@ -146,15 +101,10 @@ async fn orphans_go_once_a_later_run_has_published() {
             GcPlan::default(),
             "a retry may want it"
         );
-        run(location, "2026-11-20", &["a"])
-            .await
-            .expect("published");
+        run(location, "2026-11-20", &["a"]).await.expect("published");
         let claim = claim(location).await;
         let plan = claim.garbage(0).await.expect("plan");
-        assert_eq!(
-            (plan.removals[0].why, &plan.removals[0].run_id),
-            (Why::Orphan, &failed_id)
-        );
+        assert_eq!((plan.removals[0].why, &plan.removals[0].run_id), (Why::Orphan, &failed_id));
         claim.collect(&plan).await.expect("collected");
         claim.release().await;
         assert_eq!(location.folders(SETS).await.expect("lists").len(), 1);
@@ -165,9 +115,7 @@ async fn orphans_go_once_a_later_run_has_published() {
 async fn temporary_files_of_a_killed_process_are_swept() {
     let place = disk();
     let location = &place.location;
-    run(location, "2026-11-20", &["a"])
-        .await
-        .expect("published");
+    run(location, "2026-11-20", &["a"]).await.expect("published");
     drop(claim(location).await);
     let folder = location.folder().expect("on disk");
     let left = [
@@ -189,15 +137,7 @@ async fn an_unwritable_target_says_so() {
     let location =
         crate::storage::open("file/out", dir.path(), &Environment::new(), &Options::new())
             .expect("opens");
-    let error = target(&location)
-        .claim(fresh())
-        .await
-        .err()
-        .expect("fails")
-        .to_string();
+    let error = target(&location).claim(fresh()).await.err().expect("fails").to_string();
     assert!(error.starts_with("cannot write"), "{error}");
-    assert!(
-        error.contains("Not a directory") && error.contains("= help:"),
-        "{error}"
-    );
+    assert!(error.contains("Not a directory") && error.contains("= help:"), "{error}");
 }

@@ -28,23 +28,15 @@ pub(super) fn memory() -> Place {
         Path::from("lake/out"),
         "memory://lake/out".into(),
     );
-    Place {
-        location,
-        _dir: None,
-    }
+    Place { location, _dir: None }
 }
 
 pub(super) fn disk() -> Place {
     // In memory where the system has such a folder: every write is synced, and
     // it is not the disk's speed that is tested.
-    let dir = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .expect("a folder");
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let location = open("out", dir.path(), &Environment::new(), &Options::new()).expect("opens");
-    Place {
-        location,
-        _dir: Some(dir),
-    }
+    Place { location, _dir: Some(dir) }
 }
 
 pub(super) fn both() -> [Place; 2] {
@@ -58,10 +50,7 @@ pub(super) fn target(location: &Location) -> Target {
 
 /// Leases that are over at once: a holder that died long ago.
 pub(super) fn expiring(location: &Location) -> Target {
-    let times = LockTimes {
-        ttl: Duration::ZERO,
-        heartbeat: Duration::from_mins(10),
-    };
+    let times = LockTimes { ttl: Duration::ZERO, heartbeat: Duration::from_mins(10) };
     Target::new(location.clone(), Clock::system(), times)
 }
 
@@ -73,17 +62,11 @@ pub(super) fn day(text: &str) -> Day {
 pub(super) fn fresh() -> RunId {
     static TICKS: AtomicI64 = AtomicI64::new(1_790_000_000_000);
     let tick = TICKS.fetch_add(1, Ordering::SeqCst);
-    RunId::new(
-        chrono::DateTime::from_timestamp_millis(tick).expect("a time"),
-        0,
-    )
+    RunId::new(chrono::DateTime::from_timestamp_millis(tick).expect("a time"), 0)
 }
 
 pub(super) async fn claim(location: &Location) -> Claim {
-    target(location)
-        .claim(fresh())
-        .await
-        .expect("the lock is free")
+    target(location).claim(fresh()).await.expect("the lock is free")
 }
 
 /// Stages `parts` as the files of `table`.
@@ -96,10 +79,7 @@ pub(super) async fn stage(
     let mut files = Vec::new();
     for (part, content) in (0u32..).zip(parts) {
         let mut upload = claim.upload(table, day, part);
-        upload
-            .write_all(content.as_bytes())
-            .await
-            .expect("buffered");
+        upload.write_all(content.as_bytes()).await.expect("buffered");
         files.push(upload.finish(1).await?);
     }
     let schema = vec![Column {
@@ -125,11 +105,7 @@ pub(super) fn request(day: Day, tables: Vec<StagedTable>) -> Request {
         sources: BTreeMap::new(),
         tool_version: "0.1.0".into(),
     };
-    Request {
-        info,
-        tables,
-        others: OtherTables::Carry,
-    }
+    Request { info, tables, others: OtherTables::Carry }
 }
 
 /// A whole run: lock, stage both tables, publish, release.
@@ -142,9 +118,7 @@ pub(super) async fn run(
     let published = work(&mut claim, day(date), parts).await;
     let step = match &published {
         Ok(_) => Step::Finished,
-        Err(error) => Step::Failed {
-            error: error.to_string(),
-        },
+        Err(error) => Step::Failed { error: error.to_string() },
     };
     let closed = claim.journal().close(step).await;
     claim.release().await;
@@ -163,10 +137,8 @@ async fn work(claim: &mut Claim, day: Day, parts: &[&str]) -> Result<Published, 
         retry_of: None,
     };
     claim.journal().record(started).await?;
-    let tables = vec![
-        stage(claim, TABLE, day, parts).await?,
-        stage(claim, OTHER, day, parts).await?,
-    ];
+    let tables =
+        vec![stage(claim, TABLE, day, parts).await?, stage(claim, OTHER, day, parts).await?];
     claim.publish(&request(day, tables)).await
 }
 
@@ -190,19 +162,11 @@ pub(super) async fn hive(location: &Location) -> BTreeMap<String, String> {
 /// What must hold at any time: the manifest reads, names only whole files,
 /// and shows both tables of one run on every day.
 pub(super) async fn assert_whole(location: &Location) {
-    let Some(manifest) = target(location)
-        .manifest()
-        .await
-        .expect("the manifest reads")
-    else {
+    let Some(manifest) = target(location).manifest().await.expect("the manifest reads") else {
         return;
     };
     for file in manifest.named_files() {
-        let content = location
-            .get(&file.path)
-            .await
-            .expect("readable")
-            .expect("named, so there");
+        let content = location.get(&file.path).await.expect("readable").expect("named, so there");
         let sha256 = hex(&Sha256::digest(&content));
         assert_eq!(
             (content.len() as u64, sha256),

@@ -1,0 +1,214 @@
+//! The same history in other clothes: other formats, folders, names, and the
+//! few settings that change what it means.
+
+use insta::assert_snapshot;
+
+use super::{assert_same, pipeline};
+use crate::project::{Project, parquet, typed};
+
+const TABLES: &str = "facts.orders, facts.customers, metrics.cohort_retention";
+
+const CSV: &str = "\
+order_id,customer_id,ordered_at,amount,channel
+1,7,2024-01-05T10:00:00,10.00,web
+2,7,2024-02-05T10:30:00,12.34,shop
+3,7,2024-02-06T00:00:00,-5.00,shop
+4,8,2024-01-31T23:30:00,20.10,
+5,8,2024-02-29T12:00:00,0.99,web
+";
+
+/// The tables that `CSV` gives as one Parquet file.
+fn expected(project: &Project) -> Vec<(String, Vec<u8>)> {
+    project.orders("plain/orders.parquet", CSV);
+    pipeline(project, "url: plain/orders.parquet", TABLES);
+    project.run("2024-03-31");
+    project.published()
+}
+
+/// Runs with another orders block; the same tables must come out.
+fn same_from(project: &Project, expected: &[(String, Vec<u8>)], orders: &str) {
+    pipeline(project, orders, TABLES);
+    project.run("2024-03-31");
+    assert_same(expected, &project.published(), orders);
+}
+
+#[test]
+fn csv_and_json_lines_give_the_same_tables_as_parquet() {
+    let project = Project::new();
+    let expected = expected(&project);
+    project.file("text/orders.csv", CSV);
+    same_from(&project, &expected, "url: text/orders.csv\nformat: csv");
+    let (head, rows) = CSV.split_once('\n').expect("a header");
+    let json: String = rows
+        .lines()
+        .map(|row| {
+            let cells = head.split(',').zip(row.split(','));
+            let cells = cells.map(|(name, cell)| match (name, cell) {
+                (_, "") => format!("\"{name}\":null"),
+                ("ordered_at" | "channel", cell) => format!("\"{name}\":\"{cell}\""),
+                (_, cell) => format!("\"{name}\":{cell}"),
+            });
+            format!("{{{}}}\n", cells.collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    project.file("lines/orders.jsonl", &json);
+    same_from(&project, &expected, "url: lines\nformat: json");
+}
+
+#[test]
+fn a_glob_reads_the_files_it_matches_and_no_others() {
+    let project = Project::new();
+    let expected = expected(&project);
+    let lines: Vec<&str> = CSV.lines().collect();
+    let part = |rows: &[&str]| format!("{}\n{}\n", lines[0], rows.join("\n"));
+    project.orders("lake/2024/orders-01.parquet", &part(&lines[1..3]));
+    project.orders("lake/2024/orders-02.parquet", &part(&lines[3..]));
+    project.orders("lake/2024/draft-03.parquet", &part(&["9,9,2024-01-01T00:00:00,9.00,web"]));
+    same_from(&project, &expected, "url: lake/*/orders-*.parquet");
+    same_from(&project, &expected, "url: lake/2024/orders-0[12].parquet");
+}
+
+#[test]
+fn files_that_are_no_data_are_not_read() {
+    let project = Project::new();
+    let expected = expected(&project);
+    project.orders("lake/orders.parquet", CSV);
+    project.file("lake/_SUCCESS", "");
+    project.file("lake/.orders.parquet.crc", "nothing");
+    project.file("lake/_temporary/0/part.parquet", "half a file");
+    project.file("lake/README.txt", "read me");
+    same_from(&project, &expected, "url: lake/");
+}
+
+#[test]
+fn the_keys_of_hive_folders_are_columns() {
+    let project = Project::new();
+    let expected = expected(&project);
+    let without_channel = |channel: &str| {
+        let rows = CSV.lines().skip(1).filter(|row| row.rsplit(',').next() == Some(channel));
+        let rows = rows.map(|row| row.rsplit_once(',').expect("a channel").0);
+        let head = "order_id,customer_id,ordered_at,amount";
+        format!("{head}\n{}\n", rows.collect::<Vec<_>>().join("\n"))
+    };
+    project.orders("hive/channel=web/a.parquet", &without_channel("web"));
+    project.orders("hive/channel=shop/a.parquet", &without_channel("shop"));
+    project.orders("hive/channel=__HIVE_DEFAULT_PARTITION__/a.parquet", &without_channel(""));
+    same_from(&project, &expected, "url: hive");
+}
+
+#[test]
+fn columns_are_mapped_by_name_and_by_expression() {
+    let project = Project::new();
+    let expected = expected(&project);
+    let renamed = "Invoice,Who,When,Cents,Via\n1,7,2024-01-05T10:00:00,1000,WEB
+        2,7,2024-02-05T10:30:00,1234,SHOP\n3,7,2024-02-06T00:00:00,-500,SHOP
+        4,8,2024-01-31T23:30:00,2010,\n5,8,2024-02-29T12:00:00,99,WEB\n";
+    project.orders("other/orders.parquet", renamed);
+    let columns = "url: other\ncolumns:\n  order_id: cast(Invoice as bigint)\n  \
+                   customer_id: cast(who as bigint)\n  ordered_at: cast(When as timestamp)\n  \
+                   amount: cast(Cents as decimal(18,2)) / 100\n  channel: lower(Via)";
+    same_from(&project, &expected, columns);
+}
+
+#[test]
+fn lines_are_summed_to_orders_where_the_source_says_so() {
+    let project = Project::new();
+    let lines = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-05T10:00:00,10.00
+        1,7,2024-01-05T10:00:00,10.00
+        1,7,2024-01-05T10:00:00,-2.00
+        2,7,2024-01-06T10:00:00,5.00
+        3,7,2024-01-07T10:00:00,-5.00";
+    project.orders("orders/all.parquet", lines);
+    let shown = |rows: &str| {
+        pipeline(&project, &format!("url: orders\nrows: {rows}"), "facts.orders");
+        project.run("2024-01-31");
+        let orders = project.rows("facts.orders", &["order_id", "gross", "refunded", "net"]);
+        let aside = project.rows("quarantine.orders", &["reason", "order_id", "amount"]);
+        [orders, vec!["--".into()], aside].concat().join("\n")
+    };
+    assert_snapshot!(shown("lines"), @"");
+    assert_snapshot!(shown("orders"), @"");
+}
+
+#[test]
+fn an_order_of_lines_may_sell_and_take_back_at_once() {
+    let project = Project::new();
+    let lines = "\
+        order_id,customer_id,ordered_at,amount,kind
+        1,7,2024-01-05T10:00:00,10.00,sale
+        1,7,2024-01-05T10:00:00,4.00,refund
+        1,7,2024-01-05T10:00:00,-1.00,refund
+        2,7,2024-01-06T10:00:00,,redemption
+        2,7,2024-01-06T10:00:00,3.00,sale
+        3,7,2024-01-07T10:00:00,8.00,redemption";
+    project.orders("orders/all.parquet", lines);
+    pipeline(&project, "url: orders\nrows: lines", "facts.orders");
+    project.run("2024-01-31");
+    let columns = ["order_id", "kind", "gross", "refunded", "net"];
+    assert_snapshot!(project.rows("facts.orders", &columns).join("\n"), @"");
+}
+
+#[test]
+fn ids_of_one_person_become_one_customer_before_anything_counts() {
+    let project = Project::new();
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-05T10:00:00,10.00
+        2,70,2024-01-06T10:00:00,20.00
+        3,700,2024-01-07T10:00:00,30.00
+        4,8,2024-01-08T10:00:00,40.00";
+    project.orders("orders/all.parquet", orders);
+    let customers = "\
+        customer_id,acquired_at,channel,acquisition_cost
+        700,2024-01-01,ad,5.00
+        8,2024-01-02,web,6.00";
+    project.orders("customers.parquet", customers);
+    project.orders("ids.parquet", "source_id,customer_id\n70,7\n700,7\n99,8");
+    let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  customers:\n    \
+                url: customers.parquet\n  customer_ids:\n    url: ids.parquet\n\
+                tables: [facts.orders, facts.customers]\npublish:\n  url: out\n";
+    project.file("pipelines/p.yaml", text);
+    project.run("2024-01-31");
+    let columns = ["order_id", "customer_id", "order_number"];
+    assert_snapshot!(project.rows("facts.orders", &columns).join("\n"), @"");
+    let columns = ["customer_id", "orders", "net", "acquisition_channel", "acquired_date"];
+    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @"");
+}
+
+#[test]
+fn the_time_zone_decides_on_which_day_an_order_was() {
+    let project = Project::new();
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-31T22:30:00,10.00
+        2,7,2024-01-31T23:30:00,10.00
+        3,7,2024-03-31T22:30:00,10.00
+        4,7,2024-04-01T03:30:00,10.00";
+    project.orders("orders/all.parquet", orders);
+    let days = |timezone: &str, as_of: &str| {
+        project.pipeline("facts.orders", &format!("params:\n  timezone: {timezone}\n"));
+        project.run(as_of);
+        project.rows("facts.orders", &["order_id", "ordered_at", "order_date"]).join("\n")
+    };
+    assert_snapshot!(days("UTC", "2024-04-01"), @"");
+    assert_snapshot!(days("Europe/Berlin", "2024-04-01"), @"");
+    assert_snapshot!(days("America/New_York", "2024-04-01"), @"");
+    // An order on the day counts, by the clock of the shop.
+    assert_snapshot!(days("Europe/Berlin", "2024-01-31"), @"");
+}
+
+#[test]
+fn days_without_a_time_are_the_same_days_everywhere() {
+    let project = Project::new();
+    let batch = typed("order_id,customer_id,acquired_at,amount\n1,7,2024-01-31,10.00\n");
+    parquet(&project.path("orders/all.parquet"), &batch);
+    for timezone in ["Pacific/Auckland", "America/Los_Angeles"] {
+        let columns = "url: orders\ncolumns:\n  order_id: order_id\n  customer_id: customer_id\n  \
+                       ordered_at: acquired_at\n  amount: amount";
+        pipeline(&project, columns, "facts.orders");
+        project.run_with("2024-02-29", &["--param", &format!("timezone={timezone}")]);
+        assert_eq!(project.rows("facts.orders", &["order_date"]), ["2024-01-31"]);
+    }
+}

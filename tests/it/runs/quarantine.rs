@@ -1,0 +1,144 @@
+//! Every row is accounted for: it counts, or it stands in the quarantine with
+//! the reason for which it does not.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::{journal, pipeline};
+use crate::project::Project;
+
+/// What the newest run recorded about a source.
+fn source_read(project: &Project, source: &str) -> Value {
+    let is_it = |step: &Value| step["step"] == "source_read" && step["source"] == source;
+    journal(project).into_iter().find(is_it).expect("the source was read")
+}
+
+/// `read = accepted + rejected`, and the quarantine has as many rows as were
+/// rejected, by reason.
+fn assert_adds_up(project: &Project, source: &str) -> Value {
+    let step = source_read(project, source);
+    let rejected = step["rejected"].as_object().expect("reasons");
+    let sum: u64 = rejected.values().filter_map(Value::as_u64).sum();
+    let number = |name: &str| step[name].as_u64().expect("a number");
+    assert_eq!(number("read"), number("accepted") + sum, "{step}");
+    let rows = project.rows(&format!("quarantine.{source}"), &["reason"]);
+    for (reason, count) in rejected {
+        let found = rows.iter().filter(|row| *row == reason).count();
+        assert_eq!(Some(found as u64), count.as_u64(), "{reason}");
+    }
+    assert_eq!(rows.len() as u64, sum);
+    json!({ "read": step["read"], "accepted": step["accepted"], "rejected": step["rejected"] })
+}
+
+#[test]
+fn rows_that_do_not_count_are_set_aside_with_a_reason() {
+    let project = Project::new();
+    project.orders(
+        "orders/all.parquet",
+        "order_id,customer_id,ordered_at,amount,kind,currency,store
+         1,7,2024-01-05T10:00:00,10.00,sale,EUR,a
+         ,7,2024-01-06T10:00:00,11.00,sale,EUR,a
+         3,,2024-01-07T10:00:00,12.00,sale,EUR,a
+         4,7,,13.00,sale,EUR,a
+         5,7,2024-01-08T10:00:00,,sale,EUR,a
+         6,7,2024-01-08T10:00:00,,redemption,EUR,a
+         7,7,2024-01-09T10:00:00,14.00,gift,EUR,a
+         8,7,2024-02-01T00:00:00,15.00,sale,EUR,a
+         9,7,2024-01-31T23:59:59,16.00,sale,EUR,a
+         10,7,2022-12-31T23:59:59,17.00,sale,EUR,a
+         11,7,2024-01-10T10:00:00,18.00,sale,USD,a
+         12,7,2024-01-10T10:00:00,19.00,sale,,a
+         13,7,2024-01-11T10:00:00,20.00,sale,EUR,test
+         14,8,2024-01-12T10:00:00,21.00,sale,EUR,a
+         14,8,2024-01-12T10:00:00,21.00,sale,EUR,a
+         14,8,2024-01-12T10:00:00,21.00,sale,EUR,a
+         15,8,2024-01-13T10:00:00,22.00,sale,EUR,a
+         15,8,2024-01-13T10:00:00,22.00,sale,EUR,a
+         15,9,2024-01-13T10:00:00,22.00,sale,EUR,a
+         16,,,,gift,USD,test",
+    );
+    let more = "params:\n  currency: EUR\n  history_start: 2023-01-01\n";
+    project.pipeline("facts.orders, facts.customers", more);
+    let text = std::fs::read_to_string(project.path("pipelines/p.yaml")).expect("the pipeline");
+    let text = text.replace(
+        "    url: orders\n",
+        "    url: orders\n    reject:\n      test_store: store = 'test'\n",
+    );
+    project.file("pipelines/p.yaml", &text);
+    project.run("2024-01-31");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
+    let columns = ["reason", "row_number", "order_id", "customer_id", "amount"];
+    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @"");
+    assert_snapshot!(project.rows("facts.orders", &["order_id", "kind", "gross"]).join("\n"), @"");
+}
+
+#[test]
+fn a_source_in_which_nothing_counts_gives_empty_tables() {
+    let project = Project::new();
+    project.orders(
+        "orders/all.parquet",
+        "order_id,customer_id,ordered_at,amount
+         1,,2024-01-05T10:00:00,10.00
+         2,7,2024-02-05T10:00:00,10.00",
+    );
+    project.pipeline("facts.customers, metrics.cohort_retention, metrics.rfm_segments", "");
+    project.run("2024-01-31");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
+    assert_eq!(project.rows("facts.customers", &["customer_id"]).len(), 0);
+    assert_eq!(project.rows("metrics.cohort_retention", &["cohort_start"]).len(), 0);
+}
+
+#[test]
+fn lines_are_set_aside_one_by_one_and_orders_of_several_customers_whole() {
+    let project = Project::new();
+    project.orders(
+        "orders/all.parquet",
+        "order_id,line_id,customer_id,ordered_at,amount
+         1,a,7,2024-01-05T10:00:00,10.00
+         1,b,7,2024-01-05T10:00:01,2.50
+         1,b,7,2024-01-05T10:00:01,2.50
+         2,a,7,2024-01-06T10:00:00,10.00
+         2,a,7,2024-01-06T10:00:00,99.00
+         2,b,7,2024-01-06T10:00:00,1.00
+         3,a,7,2024-01-07T10:00:00,10.00
+         3,b,8,2024-01-07T10:00:00,10.00
+         4,,7,2024-01-08T10:00:00,1.00
+         4,,7,2024-01-08T10:00:00,1.00
+         5,a,,2024-01-09T10:00:00,1.00
+         5,b,7,2024-01-09T10:00:00,3.00",
+    );
+    pipeline(&project, "url: orders\nrows: lines", "facts.orders");
+    project.run("2024-01-31");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
+    assert_snapshot!(project.rows("facts.orders", &["order_id", "ordered_at", "net"]).join("\n"), @"");
+    let columns = ["reason", "order_id", "line_id", "amount"];
+    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @"");
+}
+
+#[test]
+fn other_sources_have_a_quarantine_of_their_own() {
+    let project = Project::new();
+    project.orders(
+        "orders/all.parquet",
+        "order_id,customer_id,ordered_at,amount
+         1,7,2024-01-05T10:00:00,10.00
+         2,8,2024-01-05T10:00:00,10.00",
+    );
+    project.orders(
+        "customers.parquet",
+        "customer_id,acquired_at,channel,acquisition_cost
+         7,2024-01-01,ad,5.00
+         8,2024-01-02,ad,6.00
+         8,2024-01-03,web,7.00
+         9,2024-01-04,web,8.00
+         9,2024-01-04,web,8.00
+         ,2024-01-05,web,9.00",
+    );
+    let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  customers:\n    \
+                url: customers.parquet\ntables: [facts.customers]\npublish:\n  url: out\n";
+    project.file("pipelines/p.yaml", text);
+    project.run("2024-01-31");
+    assert_snapshot!(assert_adds_up(&project, "customers"), @"");
+    let columns = ["customer_id", "acquisition_channel", "acquisition_cost"];
+    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @"");
+}
