@@ -41,8 +41,14 @@ pub async fn check(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let mut problems: Vec<Problem> = Vec::new();
     let mut models = BTreeSet::new();
-    for path in &arguments.pipelines {
-        match compile(path).await {
+    // All cores: each pipeline type-checks the whole project.
+    let compiles: Vec<_> =
+        arguments.pipelines.iter().map(|path| tokio::spawn(compile(path.clone()))).collect();
+    for compiled in compiles {
+        let compiled = compiled
+            .await
+            .map_err(|error| Error::from(Problem::new("the check broke off").causes(&error)))?;
+        match compiled {
             Ok(opened) => models.extend(names(&opened)),
             // Pipelines share models, and so the problems of these.
             Err(error) => {
@@ -65,8 +71,8 @@ pub async fn check(arguments: &Arguments, console: &Console) -> Result<()> {
     ))
 }
 
-async fn compile(path: &Path) -> Result<Opened> {
-    let opened = project::open(path)?;
+async fn compile(path: PathBuf) -> Result<Opened> {
+    let opened = project::open(&path)?;
     let request = Request { purpose: Purpose::Check, ..Request::default() };
     opened.compile(&request).await?;
     Ok(opened)

@@ -100,15 +100,18 @@ impl Console {
     /// Says why a command did not do what it was asked.
     pub fn error(&self, error: &Error) {
         self.bar.finish_and_clear();
-        for problem in error.problems() {
+        let last = match error {
+            Error::Invalid(problems) => count(problems),
+            Error::Interrupted => Some("interrupted; what was published before is whole".into()),
+            _ => None,
+        };
+        let last = last.map(Problem::new);
+        for (index, problem) in error.problems().iter().chain(&last).enumerate() {
+            if index > 0 && self.format == LogFormat::Text {
+                self.line("");
+            }
             self.problem(problem);
         }
-        let last = match error {
-            Error::Invalid(problems) => format!("{}; nothing was run", count(problems)),
-            Error::Interrupted => "interrupted; what was published before is whole".into(),
-            _ => return,
-        };
-        self.problem(&Problem::new(last));
     }
 
     fn problem(&self, problem: &Problem) {
@@ -172,15 +175,15 @@ pub fn written(outcome: std::io::Result<()>) -> Result<()> {
     outcome.map_err(|error| Problem::new("cannot write to standard output").causes(&error).into())
 }
 
-/// `3 problems in 2 files`
-fn count(problems: &[Problem]) -> String {
+/// `3 problems in 2 files; nothing was run`, where it is files that are wrong.
+fn count(problems: &[Problem]) -> Option<String> {
     let mut files: Vec<&str> = problems.iter().filter_map(file).collect();
     files.sort_unstable();
     files.dedup();
     let problems = counted(problems.len(), "problem");
     match files.len() {
-        0 => problems,
-        files => format!("{problems} in {}", counted(files, "file")),
+        0 => None,
+        files => Some(format!("{problems} in {}; nothing was run", counted(files, "file"))),
     }
 }
 
@@ -193,7 +196,7 @@ pub fn counted(number: usize, noun: &str) -> String {
 fn file(problem: &Problem) -> Option<&str> {
     match problem.place.as_ref()? {
         Place::Text(at) => Some(&at.source.path),
-        Place::Named(name) => Some(name),
+        Place::Named(_) => None,
     }
 }
 

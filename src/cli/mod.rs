@@ -30,8 +30,15 @@ use console::Console;
 #[derive(Debug, Parser)]
 #[command(name = "tenure", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
-    /// How to tell about the work on standard error.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    /// Tell about the work on standard error as text or json
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     log: LogFormat,
 
     #[command(subcommand)]

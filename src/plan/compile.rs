@@ -11,6 +11,7 @@ use super::model::{self, Model, TableName};
 use super::order::{self, Models};
 use super::params::{ParamValue, Params, Values};
 use super::spec::{self, ParamBody, Raw, Spec};
+use super::types::IdType;
 use super::{EnginePlan, Plan, PlannedTable, PublishPlan, Role, SourcePlan};
 use super::{outer, rules, select, typecheck};
 use crate::problem::{Problem, Source, suggest};
@@ -72,7 +73,12 @@ pub async fn compile(
     problems.extend(check_grain(&models));
     if problems.is_empty() {
         let sound: Vec<&Model> = models.values().collect();
-        problems.extend(typecheck::check(&sound, &params, &values).await);
+        // A run meets the ids it has; a check answers for both kinds.
+        let ids: &[IdType] = match request.purpose {
+            Purpose::Run => &[IdType::Text],
+            Purpose::Check => &[IdType::Text, IdType::Bigint],
+        };
+        problems.extend(typecheck::check(&sound, &params, &values, ids).await);
     }
     if problems.is_empty() {
         problems.extend(rules::check(&models, &params, &values).await);

@@ -62,10 +62,16 @@ pub fn declared_schema(columns: &[Column], id: IdType) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Plans every model and compares it with its header.
-pub async fn check(models: &[&Model], params: &Params, values: &Values) -> Vec<Problem> {
+/// Plans every model and compares it with its header, with ids of each of the
+/// given types.
+pub async fn check(
+    models: &[&Model],
+    params: &Params,
+    values: &Values,
+    ids: &[IdType],
+) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for id in [IdType::Text, IdType::Bigint] {
+    for id in ids.iter().copied() {
         let context = session(SessionConfig::new());
         if let Err(error) = register(&context, models, id) {
             return vec![Problem::new("cannot set up the type check").causes(&error)];

@@ -251,9 +251,10 @@ pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
     )
 }
 
-/// Rows that are orders.
+/// Rows that are orders. (`is distinct from` takes all that follows it for its
+/// right side: hence the parentheses.)
 const ONE_ROW: &str = "select *, (kind is not distinct from 'refund') or \
-    (kind is distinct from 'redemption' and amount < 0) as is_refund from ingest.lines";
+    ((kind is distinct from 'redemption') and amount < 0) as is_refund from ingest.lines";
 
 /// Lines of one order, summed; the sum says whether it is a refund.
 const SUMMED: &str = "select *, amount < 0 as is_refund from ( \

@@ -91,6 +91,7 @@ async fn read_rows(
     if source.kind.name == "orders" && source.rows == Rows::Lines {
         collect(context, "torn", classify::TORN).await?;
     } else {
+        context.deregister_table(scratch("torn"))?;
         context.register_table(scratch("torn"), empty_like(&accepted)?)?;
     }
     let quarantine = context.sql(&classify::quarantine(source)).await?;

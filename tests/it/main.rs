@@ -8,12 +8,12 @@ mod project;
 mod errors;
 /// The rules of the house that a machine can keep.
 mod house;
-/// Numbers others have printed, over the data sets in `../shared/data`.
-mod reference;
-/// The worked examples of the catalogue of metrics.
-mod worked;
 /// A second, naive implementation of the core tables, which must agree.
 mod oracle;
+/// Numbers others have printed, over the data sets in `../shared/data`.
+mod reference;
 /// Runs as a whole: the same again is the same bytes, every row is accounted
 /// for, and no run harms another.
 mod runs;
+/// The worked examples of the catalogue of metrics.
+mod worked;

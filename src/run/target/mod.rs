@@ -321,7 +321,7 @@ impl Claim {
             self.location.sweep("_tenure", Depth::Folder).await;
             self.location.sweep(&format!("{RUNS}/{run_id}"), Depth::All).await;
             for table in self.manifest.tables.keys() {
-                self.location.sweep(folder(table), Depth::All).await;
+                self.location.sweep(&folder(table), Depth::All).await;
             }
         }
         if let Err(error) = view::refresh(&self.location, &self.manifest, &self.lock).await {

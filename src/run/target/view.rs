@@ -43,9 +43,14 @@ struct Shown {
     files: usize,
 }
 
-/// The Hive folder of `table`: its name without the schema.
-pub fn folder(table: &str) -> &str {
-    table.rsplit_once('.').map_or(table, |(_, name)| name)
+/// The Hive folder of `table`: its name without the schema. A quarantine keeps
+/// its schema (`quarantine_orders`): it lies beside the facts it is not part of.
+pub fn folder(table: &str) -> String {
+    match table.rsplit_once('.') {
+        Some(("quarantine", name)) => format!("quarantine_{name}"),
+        Some((_, name)) => name.to_owned(),
+        None => table.to_owned(),
+    }
 }
 
 /// Checks that no two tables share a folder, as `a.customers` and
@@ -58,7 +63,7 @@ pub fn check_folders<'a>(tables: impl Iterator<Item = &'a str>) -> Result<(), Er
     for table in tables {
         if let Some(first) = owners.insert(folder(table), table).filter(|first| *first != table) {
             return Err(Error::SameFolder {
-                folder: folder(table).to_owned(),
+                folder: folder(table),
                 first: first.to_owned(),
                 second: table.to_owned(),
             });
