@@ -72,9 +72,16 @@ impl Observer for Terminal {
                 bar.set_style(style());
                 bar.enable_steady_tick(TICK);
             }
-            Event::Working { name } => bar.set_message(name.clone()),
-            Event::Source(..) | Event::Table(_) | Event::Check { .. } => bar.inc(1),
-            Event::Warning(_) | Event::Published { .. } => {}
+            // The bar counts steps as they begin: not every end is an event.
+            Event::Working { name } => {
+                bar.inc(1);
+                bar.set_message(name.clone());
+            }
+            Event::Source(..)
+            | Event::Table(_)
+            | Event::Check { .. }
+            | Event::Warning(_)
+            | Event::Published { .. } => {}
         }
         Lines(self.0.clone()).event(event);
     }

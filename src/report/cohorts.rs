@@ -99,8 +99,11 @@ impl Triangle {
     }
 
     fn notes(&self, grain: &str, hidden: usize, longest: i64) -> String {
-        let mut notes =
-            vec![format!("* this {grain} is not over; the line `all` leaves such cells out")];
+        let mut notes = Vec::new();
+        let mut cells = self.cohorts.values().flat_map(|cohort| cohort.cells.values());
+        if cells.any(|cell| !cell.is_complete) {
+            notes.push(format!("* this {grain} is not over; the line `all` leaves such cells out"));
+        }
         if self.cohorts.values().any(|cohort| cohort.is_left_truncated) {
             notes.push("< the history begins here: some of them may be older customers".into());
         }
@@ -110,7 +113,10 @@ impl Triangle {
         if longest > PERIODS_MAX {
             notes.push(format!("the table goes on to {grain} {longest}"));
         }
-        format!("\n{}\n", notes.join("\n"))
+        match notes.is_empty() {
+            true => String::new(),
+            false => format!("\n{}\n", notes.join("\n")),
+        }
     }
 }
 

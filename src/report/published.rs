@@ -169,8 +169,10 @@ fn no_day<'a>(
     invalid(match days.as_slice() {
         [] => problem,
         // A year of days would bury the message.
-        [.., last] if days.len() > 12 => problem.help(format!("{} days, to {last}", days.len())),
-        _ => problem.help(format!("published are {}", days.join(", "))),
+        [.., last] if days.len() > 12 => {
+            problem.help(format!("published are {} days, the last {last}", days.len()))
+        }
+        _ => problem.help(format!("published days: {}", days.join(", "))),
     })
 }
 

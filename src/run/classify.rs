@@ -120,10 +120,10 @@ pub fn repeated(source: &SourcePlan) -> String {
     if key.is_empty() {
         return "select 1 as nothing where false".into();
     }
-    let present = key.iter().map(|name| format!("and {name} is not null")).collect::<String>();
+    let present = key.iter().map(|name| format!(" and {name} is not null")).collect::<String>();
     let key = list(&key);
     format!(
-        "select {key} from ingest.classified where reason is null {present} \
+        "select {key} from ingest.classified where reason is null{present} \
          group by {key} having count(*) > 1"
     )
 }

@@ -8,6 +8,8 @@ mod audits;
 mod commands;
 /// A model's header against its query.
 mod headers;
+/// Two runs at once, and a run that is told to stop.
+mod locks;
 /// One `.sql` file: its query and what it may not do.
 mod models;
 /// Who reads whom.

@@ -103,7 +103,12 @@ fn orders_after_the_day_change_nothing() {
     write(&project, "orders/all.parquet", &rows);
     project.pipeline(TABLES, "");
     project.run("2024-02-29");
-    let expected = project.published();
+    let tables = |project: &Project| {
+        let mut files = project.published();
+        files.retain(|(name, _)| !name.starts_with("quarantine"));
+        files
+    };
+    let expected = tables(&project);
     let late = [
         "20,7,2024-03-01T00:00:00,1000.00,web,a",
         "21,12,2024-03-02T00:00:00,1000.00,web,a",
@@ -114,7 +119,7 @@ fn orders_after_the_day_change_nothing() {
     rows.splice(3..3, late);
     write(&project, "orders/all.parquet", &rows);
     project.run("2024-02-29");
-    assert_same(&expected, &project.published(), "with later orders");
+    assert_same(&expected, &tables(&project), "with later orders");
     let aside = project.rows("quarantine.orders", &["reason", "order_id"]);
     let after: Vec<_> = aside.iter().filter(|row| row.starts_with("after_as_of")).collect();
     assert_eq!(after, ["after_as_of 1", "after_as_of 20", "after_as_of 21", "after_as_of 22"]);
