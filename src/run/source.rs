@@ -84,7 +84,7 @@ pub async fn open(
                 partition_values: file
                     .partitions
                     .into_iter()
-                    .map(|(_, value)| ScalarValue::from(value))
+                    .map(|(_, value)| ScalarValue::Utf8(value))
                     .collect(),
             })
             .collect(),
@@ -111,7 +111,7 @@ struct Found {
     relative: String,
     meta: ObjectMeta,
     /// `key=value` parts of its path.
-    partitions: Vec<(String, String)>,
+    partitions: Vec<(String, Option<String>)>,
 }
 
 async fn list(
@@ -199,10 +199,14 @@ fn is_data(relative: &str, format: FileFormat) -> bool {
         }
 }
 
-fn partitions(relative: &str) -> Vec<(String, String)> {
+/// How Hive, Spark and the others write null in a path.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+fn partitions(relative: &str) -> Vec<(String, Option<String>)> {
     let folders = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
     let pairs = folders.split('/').filter_map(|part| part.split_once('='));
-    pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    let value = |text: &str| (text != HIVE_NULL).then(|| text.to_string());
+    pairs.map(|(key, text)| (key.to_string(), value(text))).collect()
 }
 
 fn partition_columns(

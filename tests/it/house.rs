@@ -142,7 +142,7 @@ fn every_pipeline_has_the_name_of_its_file() {
 
 /// Documents: the ones that speak of files of the project.
 fn documents() -> Vec<(String, String)> {
-    let mut documents = files("README.md");
+    let mut documents = files("*.md");
     documents.extend(files("docs/*.md"));
     documents.extend(files("sql/*.md"));
     documents

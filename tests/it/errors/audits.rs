@@ -10,7 +10,17 @@ const FACTS: &str = "sql/facts/customers.sql";
 #[test]
 fn a_key_that_stands_twice_stops_the_run() {
     let project = small_but(FACTS, "group by customer_id", "group by customer_id, order_date");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: audit failed for `facts.customers`; nothing was published
+     |
+     = check: grain (customer_id) must be unique and not null
+     = found: the key stands twice
+     = row:
+            customer_id  orders  revenue  recency_days
+            7            1       30.00    120
+     = help: is the grain in the header right? else a join in the query multiplies rows
+    exit 3
+    ");
 }
 
 #[test]
@@ -20,13 +30,35 @@ fn a_key_that_is_null_stops_the_run() {
         "select\n    customer_id,\n",
         "select\n    case when max(amount) < 20 then null else customer_id end as customer_id,\n",
     );
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: audit failed for `facts.customers`; nothing was published
+     |
+     = check: grain (customer_id) must be unique and not null
+     = found: `customer_id` is null
+     = row:
+            customer_id  orders  revenue  recency_days
+            null         1       12.50    50
+     = help: is the grain in the header right? else a join in the query multiplies rows
+    exit 3
+    ");
 }
 
 #[test]
 fn a_check_that_finds_something_stops_the_run() {
     let project = small_but("sql/checks/money_is_earned.sql", "revenue < 0", "revenue < 40");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: check `checks.money_is_earned` found 1 counter-examples; nothing was published
+     --> sql/checks/money_is_earned.sql:1:1
+      |
+    1 | -- checks.money_is_earned: nobody brings less than nothing.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = check: nobody brings less than nothing.
+      = found:
+               customer_id  revenue
+               8            12.50
+    exit 3
+    ");
 }
 
 #[test]
@@ -36,13 +68,48 @@ fn all_checks_that_find_something_are_told() {
                  -- reads   facts.customers\n-- params  none\n\nselect customer_id, orders\n\
                  from facts.customers\nwhere orders < 2\n";
     project.file("sql/checks/everybody_is_back.sql", other);
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: check `checks.everybody_is_back` found 1 counter-examples; nothing was published
+     --> sql/checks/everybody_is_back.sql:1:1
+      |
+    1 | -- checks.everybody_is_back: nobody has bought only once.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = check: nobody has bought only once.
+      = found:
+               customer_id  orders
+               8            1
+
+    error: check `checks.money_is_earned` found 1 counter-examples; nothing was published
+     --> sql/checks/money_is_earned.sql:1:1
+      |
+    1 | -- checks.money_is_earned: nobody brings less than nothing.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = check: nobody brings less than nothing.
+      = found:
+               customer_id  revenue
+               7            50.00
+    exit 3
+    ");
 }
 
 #[test]
 fn more_rows_set_aside_than_allowed_stop_the_run() {
     let project = with_bad_rows("    reject_max: 0.01\n");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: too many rows of source `orders` are set aside; nothing was published
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = found: 2 of 6 rows (33.33 %)
+      = reasons: free 1, no_customer 1
+      = limit: reject_max: 0.01
+      = help: look at the reasons, then correct the source, its mapping, or the limit
+    exit 3
+    ");
 }
 
 /// Without a limit quarantine is normal: the run publishes and exits 0.

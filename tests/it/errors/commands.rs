@@ -9,24 +9,53 @@ const PIPELINE: &str = "pipelines/p.yaml";
 
 #[test]
 fn a_misspelt_command_is_told_what_it_probably_means() {
-    assert_snapshot!(said(&small().tenure(&["rnu", PIPELINE])), @"");
+    assert_snapshot!(said(&small().tenure(&["rnu", PIPELINE])), @"
+    error: unrecognized subcommand 'rnu'
+
+      tip: a similar subcommand exists: 'runs'
+
+    Usage: tenure [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    exit 2
+    ");
 }
 
 #[test]
 fn a_misspelt_flag_is_told_what_it_probably_means() {
     let outcome = small().tenure(&["run", PIPELINE, "--as_of", "2024-06-30"]);
-    assert_snapshot!(said(&outcome), @"");
+    assert_snapshot!(said(&outcome), @"
+    error: unexpected argument '--as_of' found
+
+      tip: a similar argument exists: '--as-of'
+
+    Usage: tenure run --as-of <DATE> <PIPELINE>
+
+    For more information, try '--help'.
+    exit 2
+    ");
 }
 
 #[test]
 fn a_command_needs_its_pipeline() {
-    assert_snapshot!(said(&small().tenure(&["check"])), @"");
+    assert_snapshot!(said(&small().tenure(&["check"])), @"
+    error: the following required arguments were not provided:
+      <PIPELINE>...
+
+    Usage: tenure check <PIPELINE>...
+
+    For more information, try '--help'.
+    exit 2
+    ");
 }
 
 #[test]
 fn a_range_has_two_ends_in_order() {
     let range = ["run", PIPELINE, "--from", "2024-06-30", "--to", "2024-06-01"];
-    assert_snapshot!(said(&small().tenure(&range)), @"");
+    assert_snapshot!(said(&small().tenure(&range)), @"
+    error: --from 2024-06-30 is later than --to 2024-06-01
+    exit 2
+    ");
 }
 
 #[test]
@@ -34,7 +63,7 @@ fn a_sound_project_is_said_to_be_sound() {
     let outcome = small().tenure(&["check", PIPELINE]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
     let (said, seconds) = outcome.stdout.split_once('(').expect("a time");
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"1 pipeline, 4 models: all sound");
     assert!(seconds.ends_with(" s)\n"), "{seconds}");
 }
 
@@ -50,7 +79,11 @@ fn problems_are_json_for_a_program() {
         event["time"] = "[TIME]".into();
         event.to_string()
     });
-    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+    {"event":"error","help":"did you mean `tables`? known keys: pipeline, params, sources, tables, publish, engine","message":"unknown key `tabels` in the pipeline","notes":[],"place":{"file":"pipelines/p.yaml","line":3},"time":"[TIME]"}
+    {"event":"error","help":"add `publish: { url: … }`","message":"the pipeline does not say where to publish","notes":[],"place":{"file":"pipelines/p.yaml","line":1},"time":"[TIME]"}
+    {"event":"error","help":null,"message":"2 problems in 1 file; nothing was run","notes":[],"place":null,"time":"[TIME]"}
+    "#);
 }
 
 #[test]
@@ -65,5 +98,10 @@ fn help_names_every_command_and_exit_code() {
 #[test]
 fn a_folder_with_files_in_it_is_not_made_a_project() {
     let project = small();
-    assert_snapshot!(said(&project.tenure(&["init", "."])), @"");
+    assert_snapshot!(said(&project.tenure(&["init", "."])), @"
+    error: this folder is not empty
+    --> .
+     = help: name another, or add --force: files that are there stay as they are
+    exit 2
+    ");
 }

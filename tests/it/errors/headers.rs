@@ -9,17 +9,52 @@ const FACTS: &str = "sql/facts/customers.sql";
 
 #[test]
 fn a_header_names_the_type_the_query_gives() {
-    assert_snapshot!(check(&small_but(FACTS, "orders        bigint", "orders        double")), @"");
+    assert_snapshot!(check(&small_but(FACTS, "orders        bigint", "orders        double")), @"
+    error: header and query of `facts.customers` disagree on `orders`
+     --> sql/facts/customers.sql:8:4
+      |
+    8 | -- orders        double         how many orders
+      |    ^^^^^^
+      |
+      = header: double
+      = query: bigint
+      = help: cast it in `final`, or correct the header (`tenure check --fix`)
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_header_describes_no_column_the_query_has_not() {
-    assert_snapshot!(check(&small_but(METRICS, "    revenue,\n", "")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "    revenue,\n", "")), @"
+    error: the header of `metrics.spenders` has a column `revenue`, the query has not
+     --> sql/metrics/spenders.sql:8:4
+      |
+    8 | -- revenue      decimal(18,2)  their money
+      |    ^^^^^^^
+      |
+      = help: known: customer_id, grade
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_header_describes_every_column_of_the_query() {
-    assert_snapshot!(check(&small_but(METRICS, "    revenue,\n", "    revenue,\n    orders,\n")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "    revenue,\n", "    revenue,\n    orders,\n")), @"
+    error: the query of `metrics.spenders` gives a column `orders` that its header does not describe
+      --> sql/metrics/spenders.sql:14:5
+       |
+    14 |     orders,
+       |     ^^^^^^
+       |
+       = help: describe it, or let `tenure check --fix` write the header
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -29,40 +64,133 @@ fn a_header_has_the_order_of_the_query() {
         "-- revenue      decimal(18,2)  their money\n-- grade        text           the word for it",
         "-- grade        text           the word for it\n-- revenue      decimal(18,2)  their money",
     );
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: the header of `metrics.spenders` has `grade` where the query has `revenue`
+     --> sql/metrics/spenders.sql:8:4
+      |
+    8 | -- grade        text           the word for it
+      |    ^^^^^
+      |
+      = help: put them in the same order
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_header_names_what_is_read() {
     let project = small();
     change(&project, METRICS, "reads   facts.customers", "reads   facts.orders");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `metrics.spenders` says it reads `facts.orders`, the query does not
+     --> sql/metrics/spenders.sql:4:12
+      |
+    4 | -- reads   facts.orders
+      |            ^^^^^^^^^^^^
+      |
+      = help: known: facts.customers
+
+    error: `metrics.spenders` reads `facts.customers`, its header does not say so
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from facts.customers
+       |      ^^^^^^^^^^^^^^^
+       |
+       = help: add it to `reads`, or let `tenure check --fix` do it
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_header_names_the_parameters_used() {
-    assert_snapshot!(check(&small_but(METRICS, "params  grade, least", "params  grade, lest")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "params  grade, least", "params  grade, lest")), @"
+    error: `metrics.spenders` uses `$least`, its header does not say so
+      --> sql/metrics/spenders.sql:18:17
+       |
+    18 | where orders >= $least
+       |                 ^^^^^^
+       |
+       = help: add it to `params`, or let `tenure check --fix` do it
+
+    error: `metrics.spenders` says it uses `lest`, the query does not
+     --> sql/metrics/spenders.sql:5:19
+      |
+    5 | -- params  grade, lest
+      |                   ^^^^
+      |
+      = help: did you mean `least`?
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_header_has_the_name_of_its_path() {
-    assert_snapshot!(check(&small_but(METRICS, "metrics.spenders:", "metrics.buyers:")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "metrics.spenders:", "metrics.buyers:")), @"
+    error: the header of `metrics.spenders` names it `metrics.buyers`
+     --> sql/metrics/spenders.sql:1:4
+      |
+    1 | -- metrics.buyers: who brings the most?
+      |    ^^^^^^^^^^^^^^
+      |
+      = help: the path is the name; correct the header
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_grain_is_made_of_columns() {
-    assert_snapshot!(check(&small_but(METRICS, "grain   customer_id", "grain   custmer_id")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "grain   customer_id", "grain   custmer_id")), @"
+    error: the grain of `metrics.spenders` names no column `custmer_id`
+     --> sql/metrics/spenders.sql:3:12
+      |
+    3 | -- grain   custmer_id
+      |            ^^^^^^^^^^
+      |
+      = help: did you mean `customer_id`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_table_has_a_grain() {
-    assert_snapshot!(check(&small_but(METRICS, "-- grain   customer_id\n", "")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "-- grain   customer_id\n", "")), @"
+    error: the header of `metrics.spenders` states no grain
+     --> sql/metrics/spenders.sql:1:1
+      |
+    1 | -- metrics.spenders: who brings the most?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: add `-- grain   column, …`: the columns that name a row
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_column_has_a_type_there_is() {
     let project = small_but(METRICS, "grade        text  ", "grade        string");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: no column type `string`
+     --> sql/metrics/spenders.sql:9:17
+      |
+    9 | -- grade        string         the word for it
+      |                 ^^^^^^
+      |
+      = help: types: id, text, bigint, double, boolean, date, timestamp, decimal(p,s)
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -71,7 +199,42 @@ fn a_model_has_a_header() {
     let text = std::fs::read_to_string(project.path(METRICS)).expect("a file");
     let body = text.find("select").expect("a query");
     project.file(METRICS, &text[body..]);
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `metrics.spenders` has no header
+     --> sql/metrics/spenders.sql:1:1
+      |
+    1 | select
+      | ^^^^^^
+      |
+      = help: begin the file with `-- metrics.spenders: what it says`
+
+    error: `metrics.spenders` uses `$grade`, its header does not say so
+     --> sql/metrics/spenders.sql:4:5
+      |
+    4 |     $grade as grade
+      |     ^^^^^^
+      |
+      = help: add it to `params`, or let `tenure check --fix` do it
+
+    error: `metrics.spenders` uses `$least`, its header does not say so
+     --> sql/metrics/spenders.sql:8:17
+      |
+    8 | where orders >= $least
+      |                 ^^^^^^
+      |
+      = help: add it to `params`, or let `tenure check --fix` do it
+
+    error: `metrics.spenders` reads `facts.customers`, its header does not say so
+     --> sql/metrics/spenders.sql:6:6
+      |
+    6 | from facts.customers
+      |      ^^^^^^^^^^^^^^^
+      |
+      = help: add it to `reads`, or let `tenure check --fix` do it
+
+    error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 /// What `check` complains about in a header, `check --fix` writes.
@@ -84,10 +247,24 @@ fn a_header_can_be_written_anew() {
     assert_eq!(fixed.code, 0, "{}", fixed.stderr);
     let rewritten: Vec<&str> =
         fixed.stdout.lines().filter(|line| line.starts_with("rewrote")).collect();
-    assert_snapshot!(rewritten.join("\n"), @"");
+    assert_snapshot!(rewritten.join("\n"), @"
+    rewrote the header of sql/facts/customers.sql
+    rewrote the header of sql/metrics/spenders.sql
+    ");
     let text = std::fs::read_to_string(project.path(METRICS)).expect("a file");
     let (header, _) = text.split_once("\n\n").expect("a header");
-    assert_snapshot!(header, @"");
+    assert_snapshot!(header, @"
+    -- metrics.spenders: who brings the most?
+    --
+    -- grain   customer_id
+    -- reads   facts.customers
+    -- params  grade, least
+    --
+    -- customer_id  id             who
+    -- orders       bigint         (say what it means)
+    -- revenue      decimal(18,2)  their money
+    -- grade        text           the word for it
+    ");
     let again = project.tenure(&["check", "pipelines/p.yaml", "--fix"]);
     assert!(!said(&again).contains("rewrote"), "the second time there is nothing to do");
 }

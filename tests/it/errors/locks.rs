@@ -65,7 +65,13 @@ fn one_run_works_the_other_says_who_does() {
         (r"run \S+ on host \S+, process \d+", "run [RUN] on host [HOST], process [PID]"),
     ];
     with_settings!({filters => filters}, {
-        assert_snapshot!(said(&second), @"");
+        assert_snapshot!(said(&second), @"
+        error: another run is working on this target since [TIME] UTC
+        --> [TMP]/out
+         = cause: run [RUN] on host [HOST], process [PID]
+         = help: wait for it; if it is dead, its lock ends 60 s after its last sign of life, or at once with `tenure unlock`
+        exit 4
+        ");
     });
     assert_eq!(first.interrupt(), Some(130), "interrupted");
     assert_eq!(project.published(), [], "neither has published");

@@ -9,12 +9,56 @@ const METRICS: &str = "sql/metrics/spenders.sql";
 #[test]
 fn a_table_that_is_not_there_is_told_what_it_probably_means() {
     let project = small_but(METRICS, "from facts.customers", "from facts.custmers");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: no table `facts.custmers`
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from facts.custmers
+       |      ^^^^^^^^^^^^^^
+       |
+       = help: did you mean `facts.customers`?
+
+    error: `metrics.spenders` says it reads `facts.customers`, the query does not
+     --> sql/metrics/spenders.sql:4:12
+      |
+    4 | -- reads   facts.customers
+      |            ^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `facts.custmers`?
+
+    error: `metrics.spenders` reads `facts.custmers`, its header does not say so
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from facts.custmers
+       |      ^^^^^^^^^^^^^^
+       |
+       = help: add it to `reads`, or let `tenure check --fix` do it
+
+    error: 3 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_table_has_a_schema() {
-    assert_snapshot!(check(&small_but(METRICS, "from facts.customers", "from customers")), @"");
+    assert_snapshot!(check(&small_but(METRICS, "from facts.customers", "from customers")), @"
+    error: `customers` is not a table of this project
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from customers
+       |      ^^^^^^^^^
+       |
+       = help: tables are named `schema.table`, such as `facts.orders`
+
+    error: `metrics.spenders` says it reads `facts.customers`, the query does not
+     --> sql/metrics/spenders.sql:4:12
+      |
+    4 | -- reads   facts.customers
+      |            ^^^^^^^^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -22,7 +66,18 @@ fn metrics_do_not_read_staging() {
     let project = small();
     change(&project, METRICS, "from facts.customers", "from staging.orders");
     change(&project, METRICS, "reads   facts.customers", "reads   staging.orders");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `metrics.spenders` reads `staging.orders`
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from staging.orders
+       |      ^^^^^^^^^^^^^^
+       |
+       = note: metrics read facts, metrics and rules, so that each cleaning rule has one home
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -31,7 +86,18 @@ fn facts_do_not_read_the_source_of_orders() {
     let facts = "sql/facts/customers.sql";
     change(&project, facts, "from staging.orders", "from sources.orders");
     change(&project, facts, "reads   staging.orders", "reads   sources.orders");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `facts.customers` reads `sources.orders`
+      --> sql/facts/customers.sql:19:6
+       |
+    19 | from sources.orders
+       |      ^^^^^^^^^^^^^^
+       |
+       = note: facts read staging, facts and rules
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -53,7 +119,18 @@ fn tables_do_not_depend_on_each_other_in_a_circle() {
         "where orders",
         "where customer_id in (select customer_id from metrics.again) and orders",
     );
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: tables depend on each other in a circle
+      --> sql/metrics/again.sql:10:6
+       |
+    10 | from metrics.spenders
+       |      ^^^^^^^^^^^^^^^^
+       |
+       = circle: metrics.spenders -> metrics.again -> metrics.spenders
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -71,7 +148,18 @@ fn a_table_does_not_read_itself() {
         "where orders",
         "where customer_id in (select customer_id from metrics.spenders) and orders",
     );
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: tables depend on each other in a circle
+      --> sql/metrics/spenders.sql:18:47
+       |
+    18 | where customer_id in (select customer_id from metrics.spenders) and orders >= $least
+       |                                               ^^^^^^^^^^^^^^^^
+       |
+       = circle: metrics.spenders -> metrics.spenders
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -82,5 +170,16 @@ fn two_tables_do_not_share_a_folder() {
                 -- customer_id  id  who\n\nselect customer_id\nfrom facts.customers\n";
     project.file("sql/metrics/customers.sql", twin);
     project.pipeline("facts.customers, metrics.customers", "");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `facts.customers` and `metrics.customers` would be published to one folder
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: rename one of them
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }

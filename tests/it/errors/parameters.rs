@@ -15,71 +15,181 @@ fn setting(params: &str) -> Project {
 #[test]
 fn a_run_must_say_its_day() {
     let outcome = small().tenure(&["run", PIPELINE]);
-    assert_snapshot!(said(&outcome), @"");
+    assert_snapshot!(said(&outcome), @"
+    error: parameter `as_of` has no value
+     --> pipelines/p.yaml:1:1
+      |
+    1 | pipeline: p
+      | ^^^^^^^^^^^
+      |
+      = note: it has no default on purpose: a run must say which day it is about
+      = help: pass --as-of YYYY-MM-DD
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_day_has_one_form() {
     let outcome = small().tenure(&["run", PIPELINE, "--as-of", "30.06.2024"]);
-    assert_snapshot!(said(&outcome), @"");
+    assert_snapshot!(said(&outcome), @"
+    error: --as-of: `30.06.2024` is not a day of the form YYYY-MM-DD
+    exit 2
+    ");
 }
 
 #[test]
 fn a_day_must_exist() {
     let outcome = small().tenure(&["run", PIPELINE, "--as-of", "2023-02-29"]);
-    assert_snapshot!(said(&outcome), @"");
+    assert_snapshot!(said(&outcome), @"
+    error: --as-of: `2023-02-29` is not a day of the form YYYY-MM-DD
+    exit 2
+    ");
 }
 
 #[test]
 fn a_misspelt_parameter_in_yaml_is_told_what_it_probably_means() {
-    assert_snapshot!(check(&setting("  leest: 2\n")), @"");
+    assert_snapshot!(check(&setting("  leest: 2\n")), @"
+    error: no parameter `leest` is declared in this project
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   leest: 2
+      |   ^^^^^
+      |
+      = help: did you mean `least`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_misspelt_parameter_on_the_command_line_is_told_too() {
-    assert_snapshot!(run_with(&small(), &["--param", "leest=2"]), @"");
+    assert_snapshot!(run_with(&small(), &["--param", "leest=2"]), @"
+    error: no parameter `leest` in this project
+     |
+     = help: did you mean `least`?
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_in_yaml_has_its_type() {
-    assert_snapshot!(check(&setting("  least: two\n")), @"");
+    assert_snapshot!(check(&setting("  least: two\n")), @"
+    error: parameter `least`: `two` is not a whole number
+     --> pipelines/p.yaml:3:10
+      |
+    3 |   least: two
+      |          ^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_on_the_command_line_has_its_type() {
-    assert_snapshot!(run_with(&small(), &["--param", "least=2.5"]), @"");
+    assert_snapshot!(run_with(&small(), &["--param", "least=2.5"]), @"
+    error: --param least: `2.5` is not a whole number
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_in_yaml_stays_in_its_domain() {
-    assert_snapshot!(check(&setting("  grade: bronze\n")), @"");
+    assert_snapshot!(check(&setting("  grade: bronze\n")), @"
+    error: parameter `grade`: `bronze` is not one of gold, silver
+     --> pipelines/p.yaml:3:10
+      |
+    3 |   grade: bronze
+      |          ^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_on_the_command_line_stays_in_its_domain() {
-    assert_snapshot!(run_with(&small(), &["--param", "grade=bronze"]), @"");
+    assert_snapshot!(run_with(&small(), &["--param", "grade=bronze"]), @"
+    error: --param grade: `bronze` is not one of gold, silver
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_on_the_command_line_has_a_name_and_a_value() {
-    assert_snapshot!(run_with(&small(), &["--param", "least"]), @"");
+    assert_snapshot!(run_with(&small(), &["--param", "least"]), @"
+    error: invalid value 'least' for '--param <NAME=VALUE>': write it as name=value
+
+    For more information, try '--help'.
+    exit 2
+    ");
 }
 
 #[test]
 fn a_declared_default_is_among_the_allowed_values() {
     let project = small_but("sql/params.yaml", "default: gold", "default: golden");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: the default of parameter `grade` is not among its `one_of`
+     --> sql/params.yaml:3:8
+      |
+    3 | grade: { type: text, default: golden, one_of: [gold, silver] }
+      |        ^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_parameter_has_a_type_there_is() {
-    assert_snapshot!(check(&small_but("sql/params.yaml", "type: int", "type: integer")), @"");
+    assert_snapshot!(check(&small_but("sql/params.yaml", "type: int", "type: integer")), @"
+    error: no parameter type `integer`
+     --> sql/params.yaml:2:16
+      |
+    2 | least: { type: integer, default: 1, doc: orders from which somebody is listed }
+      |                ^^^^^^^
+      |
+      = help: known: text, int, decimal, date, boolean, [int], [text]
+
+    error: no parameter `least` is declared
+      --> sql/metrics/spenders.sql:18:17
+       |
+    18 | where orders >= $least
+       |                 ^^^^^^
+       |
+       = help: declare it in `sql/params.yaml`
+
+    error: 2 problems in 2 files; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_query_uses_only_declared_parameters() {
     let project = small_but("sql/metrics/spenders.sql", "orders >= $least", "orders >= $leest");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: no parameter `leest` is declared
+      --> sql/metrics/spenders.sql:18:17
+       |
+    18 | where orders >= $leest
+       |                 ^^^^^^
+       |
+       = help: did you mean `least`?
+
+    error: `metrics.spenders` says it uses `least`, the query does not
+     --> sql/metrics/spenders.sql:5:19
+      |
+    5 | -- params  grade, least
+      |                   ^^^^^
+      |
+      = help: did you mean `leest`?
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -87,7 +197,16 @@ fn a_parameter_nobody_uses_is_no_parameter_of_a_pipeline() {
     let project = setting("  grade: silver\n");
     change(&project, "sql/metrics/spenders.sql", "$grade as grade", "'gold' as grade");
     change(&project, "sql/metrics/spenders.sql", "grade, least", "least");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: no model uses parameter `grade`
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   grade: silver
+      |   ^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 /// The standard project, whose domains and types users meet first.
@@ -99,5 +218,34 @@ fn standard_parameters_say_what_they_may_be() {
         "params:\n  cohort_grain: fortnight\n  retention_windows: [1, seven]\n  \
          discount_rate: ten percent\n  lost_after_period: 3\n",
     );
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: no parameter `lost_after_period` is declared in this project
+      --> pipelines/p.yaml:12:3
+       |
+    12 |   lost_after_period: 3
+       |   ^^^^^^^^^^^^^^^^^
+       |
+       = help: did you mean `lost_after_periods`?
+
+    error: parameter `cohort_grain`: `fortnight` is not one of day, week, month, quarter, year
+     --> pipelines/p.yaml:9:17
+      |
+    9 |   cohort_grain: fortnight
+      |                 ^^^^^^^^^
+
+    error: parameter `retention_windows`: `seven` is not a whole number
+      --> pipelines/p.yaml:10:22
+       |
+    10 |   retention_windows: [1, seven]
+       |                      ^
+
+    error: parameter `discount_rate`: `ten percent` is not a decimal number such as 0.25
+      --> pipelines/p.yaml:11:18
+       |
+    11 |   discount_rate: ten percent
+       |                  ^^^^^^^^^^^
+
+    error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
 }

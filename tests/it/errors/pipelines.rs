@@ -10,98 +10,375 @@ const PIPELINE: &str = "pipelines/p.yaml";
 #[test]
 fn a_pipeline_file_must_exist() {
     let outcome = small().tenure(&["check", "pipelines/q.yaml"]);
-    assert_snapshot!(said(&outcome), @"");
+    assert_snapshot!(said(&outcome), @"
+    error: there is no such pipeline file
+    --> pipelines/q.yaml
+     = help: did you mean `pipelines/p.yaml`?
+    exit 2
+    ");
 }
 
 #[test]
 fn broken_yaml_is_shown_where_it_breaks() {
-    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: [orders")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: [orders")), @"
+    error: not valid YAML: did not find expected ',' or ']'
+     --> pipelines/p.yaml:5:7
+      |
+    5 | tables: [facts.customers, metrics.spenders]
+      |       ^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_tab_is_no_indentation() {
-    assert_snapshot!(check(&small_but(PIPELINE, "    url: orders", "\turl: orders")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "    url: orders", "\turl: orders")), @"
+    error: not valid YAML: found character that cannot start any token
+     --> pipelines/p.yaml:4:1
+      |
+    4 |     url: orders
+      | ^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_key_stands_once() {
-    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    url: other")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    url: other")), @r#"
+    error: not valid YAML: sources.orders: duplicate entry with key "url"
+     --> pipelines/p.yaml:4:5
+      |
+    4 |     url: orders
+      |     ^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    "#);
 }
 
 #[test]
 fn anchors_are_not_supported() {
     let project = small_but(PIPELINE, "url: orders", "url: &here orders");
     change(&project, PIPELINE, "url: out", "url: *here");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: YAML anchors and aliases are not supported
+     --> pipelines/p.yaml:7:8
+      |
+    7 |   url: *here
+      |        ^^^^^
+      |
+      = help: write the value out where it is used
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_pipeline_is_a_map() {
     let project = small();
     project.file(PIPELINE, "- orders\n- customers\n");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: the pipeline must be a map of keys and values
+     --> pipelines/p.yaml:1:1
+      |
+    1 | - orders
+      | ^
+      |
+      = help: known keys: pipeline, params, sources, tables, publish, engine
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn an_empty_pipeline_is_not_one() {
     let project = small();
     project.file(PIPELINE, "");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: the pipeline must be a map of keys and values
+     --> pipelines/p.yaml:1:1
+      |
+    1 |
+      | ^
+      |
+      = help: known keys: pipeline, params, sources, tables, publish, engine
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn an_unknown_key_is_told_what_it_probably_means() {
-    assert_snapshot!(check(&small_but(PIPELINE, "publish:", "publsh:")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "publish:", "publsh:")), @"
+    error: unknown key `publsh` in the pipeline
+     --> pipelines/p.yaml:6:1
+      |
+    6 | publsh:
+      | ^^^^^^
+      |
+      = help: did you mean `publish`? known keys: pipeline, params, sources, tables, publish, engine
+
+    error: the pipeline does not say where to publish
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: add `publish: { url: … }`
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn an_unknown_key_deep_down_is_told_too() {
-    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    rejct: {}")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    rejct: {}")), @"
+    error: unknown key `rejct` in source `orders`
+     --> pipelines/p.yaml:5:5
+      |
+    5 |     rejct: {}
+      |     ^^^^^
+      |
+      = help: did you mean `reject`? known keys: url, format, rows, columns, reject, reject_max, storage
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_wrong_word_is_told_what_there_is() {
     let words = "url: orders\n    format: parket\n    rows: items";
-    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", words)), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", words)), @"
+    error: no format `parket`
+     --> pipelines/p.yaml:5:13
+      |
+    5 |     format: parket
+      |             ^^^^^^
+      |
+      = help: did you mean `parquet`?
+
+    error: no rows `items`
+     --> pipelines/p.yaml:6:11
+      |
+    6 |     rows: items
+      |           ^^^^^
+      |
+      = help: known: orders, lines
+
+    error: `facts.customers` needs the source `orders`
+     --> pipelines/p.yaml:7:10
+      |
+    7 | tables: [facts.customers, metrics.spenders]
+      |          ^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: `metrics.spenders` needs the source `orders`
+     --> pipelines/p.yaml:7:27
+      |
+    7 | tables: [facts.customers, metrics.spenders]
+      |                           ^^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_misspelt_source_is_told_what_it_probably_means() {
-    assert_snapshot!(check(&small_but(PIPELINE, "  orders:", "  order:")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "  orders:", "  order:")), @"
+    error: no source `order`
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   order:
+      |   ^^^^^
+      |
+      = help: did you mean `orders`?
+
+    error: the pipeline has no source `orders`
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: add `orders:` under `sources:`; every table is made from it
+
+    error: `facts.customers` needs the source `orders`
+     --> pipelines/p.yaml:5:10
+      |
+    5 | tables: [facts.customers, metrics.spenders]
+      |          ^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: `metrics.spenders` needs the source `orders`
+     --> pipelines/p.yaml:5:27
+      |
+    5 | tables: [facts.customers, metrics.spenders]
+      |                           ^^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_misspelt_table_is_told_what_it_probably_means() {
-    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "metrics.spendres")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "metrics.spendres")), @"
+    error: no table `metrics.spendres` to publish
+     --> pipelines/p.yaml:5:27
+      |
+    5 | tables: [facts.customers, metrics.spendres]
+      |                           ^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `metrics.spenders`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_table_needs_its_schema() {
-    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "spenders")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "spenders")), @"
+    error: no table `spenders` to publish
+     --> pipelines/p.yaml:5:27
+      |
+    5 | tables: [facts.customers, spenders]
+      |                           ^^^^^^^^
+      |
+      = help: did you mean `metrics.spenders`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn only_facts_and_metrics_are_published() {
-    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "staging.orders")), @"");
+    assert_snapshot!(check(&small_but(PIPELINE, "metrics.spenders", "staging.orders")), @"
+    error: no table `staging.orders` to publish
+     --> pipelines/p.yaml:5:27
+      |
+    5 | tables: [facts.customers, staging.orders]
+      |                           ^^^^^^^^^^^^^^
+      |
+      = help: only facts and metrics can be published
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_pipeline_needs_orders_tables_and_a_target() {
     let project = small();
     project.file(PIPELINE, "pipeline: p\nsources:\n  customers:\n    url: customers\n");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: the pipeline has no source `orders`
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: add `orders:` under `sources:`; every table is made from it
+
+    error: the pipeline does not say where to publish
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: add `publish: { url: … }`
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_mapping_names_every_column_that_must_be_there() {
     let columns = "url: orders\n    columns:\n      order_id: id\n      custmer_id: who\n      \
                    amount: price +";
-    assert_snapshot!(run(&small_but(PIPELINE, "url: orders", columns)), @"");
+    assert_snapshot!(run(&small_but(PIPELINE, "url: orders", columns)), @"
+    error: source `orders` has no column `custmer_id`
+     --> pipelines/p.yaml:7:7
+      |
+    7 |       custmer_id: who
+      |       ^^^^^^^^^^
+      |
+      = help: did you mean `customer_id`?
+
+    error: source `orders` does not map `customer_id`
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = help: add `customer_id: …` under `columns:` (who ordered)
+
+    error: source `orders` does not map `ordered_at`
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = help: add `ordered_at: …` under `columns:` (when it was bought, UTC)
+
+    error: 3 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_variable_that_is_not_set_is_named() {
-    assert_snapshot!(run(&small_but(PIPELINE, "url: orders", "url: ${NO_SUCH_ORDERS}")), @"");
+    assert_snapshot!(run(&small_but(PIPELINE, "url: orders", "url: ${NO_SUCH_ORDERS}")), @"
+    error: the environment variable `NO_SUCH_ORDERS` is not set
+     --> pipelines/p.yaml:4:10
+      |
+    4 |     url: ${NO_SUCH_ORDERS}
+      |          ^^^^^^^^^^^^^^^^^
+      |
+      = help: export NO_SUCH_ORDERS=…, or write ${NO_SUCH_ORDERS:-default}
+
+    error: `facts.customers` needs the source `orders`
+     --> pipelines/p.yaml:5:10
+      |
+    5 | tables: [facts.customers, metrics.spenders]
+      |          ^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: `metrics.spenders` needs the source `orders`
+     --> pipelines/p.yaml:5:27
+      |
+    5 | tables: [facts.customers, metrics.spenders]
+      |                           ^^^^^^^^^^^^^^^^
+      |
+      = note: `staging.orders` reads it
+      = help: add `orders` under `sources:`, or drop the table
+
+    error: 3 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -115,13 +392,30 @@ fn a_check_needs_no_variable() {
 fn a_secret_does_not_stand_in_a_pipeline() {
     let secret = "url: out\n  storage:\n    aws_secret_access_key: hunter2";
     let said = check(&small_but(PIPELINE, "url: out", secret));
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+    error: `aws_secret_access_key` is a secret
+     --> pipelines/p.yaml:9:5
+      |
+    9 |     aws_secret_access_key: hunter2
+      |     ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: a pipeline file is shared and kept; credentials are not
+      = help: leave it out: credentials are read from the environment
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_storage_option_nobody_knows_is_refused() {
     let option = "url: out\n  storage:\n    regoin: eu-central-1";
-    assert_snapshot!(run(&small_but(PIPELINE, "url: out", option)), @"");
+    assert_snapshot!(run(&small_but(PIPELINE, "url: out", option)), @"
+    error: storage option `regoin` means nothing here
+    --> out
+     = help: remove it: a folder has no options
+    exit 2
+    ");
 }
 
 #[test]
@@ -131,19 +425,65 @@ fn limits_have_units_and_bounds() {
     project.pipeline("facts.customers", engine);
     change(&project, PIPELINE, "url: orders", "url: orders\n    reject_max: 5");
     change(&project, PIPELINE, "url: out", "url: out\n  keep_runs: many");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `reject_max` must be a number from 0 to 1, not `5`
+     --> pipelines/p.yaml:5:17
+      |
+    5 |     reject_max: 5
+      |                 ^
+
+    error: `keep_runs` must be a whole number, 0 or more, not `many`
+     --> pipelines/p.yaml:9:14
+      |
+    9 |   keep_runs: many
+      |              ^^^^
+
+    error: `8 gigs` is not an amount of memory
+      --> pipelines/p.yaml:11:11
+       |
+    11 |   memory: 8 gigs
+       |           ^^^^^^
+       |
+       = help: write it like 512MiB or 8GiB
+
+    error: `threads` must be `auto` or 1 to 1024, not `0`
+      --> pipelines/p.yaml:12:12
+       |
+    12 |   threads: 0
+       |            ^
+
+    error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_selector_that_chooses_nothing_is_told_what_it_probably_means() {
-    assert_snapshot!(run_with(&small(), &["--select", "spendres"]), @"");
+    assert_snapshot!(run_with(&small(), &["--select", "spendres"]), @"
+    error: `--select spendres` chooses no table of this pipeline
+     |
+     = help: known: facts.customers, metrics.spenders
+    exit 2
+    ");
 }
 
 /// A core table of today needs no source but orders; this model does.
 #[test]
 fn a_table_whose_source_is_absent_is_refused() {
     let project = needs_surveys();
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `metrics.happy` needs the source `surveys`
+     --> pipelines/p.yaml:5:10
+      |
+    5 | tables: [metrics.happy]
+      |          ^^^^^^^^^^^^^
+      |
+      = note: `facts.answers` reads it
+      = help: add `surveys` under `sources:`, or drop the table
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 fn needs_surveys() -> Project {
@@ -169,5 +509,86 @@ fn everything_wrong_is_said_at_once() {
     change(&project, PIPELINE, "pipeline: p\n", "pipeline: p\nparams:\n  leest: 2\n");
     change(&project, "sql/metrics/spenders.sql", "from facts.customers", "from facts.custmers");
     change(&project, "sql/facts/customers.sql", "group by", "gruop by");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: unknown key `publsh` in the pipeline
+     --> pipelines/p.yaml:8:1
+      |
+    8 | publsh:
+      | ^^^^^^
+      |
+      = help: did you mean `publish`? known keys: pipeline, params, sources, tables, publish, engine
+
+    error: not valid SQL: expected: end of statement, found: by
+      --> sql/facts/customers.sql:21:7
+       |
+    21 | gruop by customer_id
+       |       ^^
+
+    error: no parameter `leest` is declared in this project
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   leest: 2
+      |   ^^^^^
+      |
+      = help: did you mean `least`?
+
+    error: no table `facts.customers`
+      --> sql/checks/money_is_earned.sql:10:6
+       |
+    10 | from facts.customers
+       |      ^^^^^^^^^^^^^^^
+       |
+       = help: known: checks.money_is_earned, metrics.spenders, staging.orders
+
+    error: no table `facts.custmers`
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from facts.custmers
+       |      ^^^^^^^^^^^^^^
+       |
+       = help: known: checks.money_is_earned, metrics.spenders, staging.orders
+
+    error: `metrics.spenders` says it reads `facts.customers`, the query does not
+     --> sql/metrics/spenders.sql:4:12
+      |
+    4 | -- reads   facts.customers
+      |            ^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `facts.custmers`?
+
+    error: `metrics.spenders` reads `facts.custmers`, its header does not say so
+      --> sql/metrics/spenders.sql:16:6
+       |
+    16 | from facts.custmers
+       |      ^^^^^^^^^^^^^^
+       |
+       = help: add it to `reads`, or let `tenure check --fix` do it
+
+    error: the pipeline does not say where to publish
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: add `publish: { url: … }`
+
+    error: no table `facts.customers` to publish
+     --> pipelines/p.yaml:7:10
+      |
+    7 | tables: [facts.customers, metrics.spendres]
+      |          ^^^^^^^^^^^^^^^
+      |
+      = help: known: checks.money_is_earned, metrics.spenders, staging.orders
+
+    error: no table `metrics.spendres` to publish
+     --> pipelines/p.yaml:7:27
+      |
+    7 | tables: [facts.customers, metrics.spendres]
+      |                           ^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `metrics.spenders`?
+
+    error: 10 problems in 4 files; nothing was run
+    exit 2
+    ");
 }

@@ -20,20 +20,53 @@ const SEGMENTS: &str = "sql/rules/rfm_segments.sql";
 #[test]
 fn a_gap_between_thresholds_is_named() {
     let project = standard_but(SCORES, "('recency', 4, 31, 36)", "('recency', 4, 31, 35)");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_scores`: for recency, no rule covers values from 35 to below 36
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn thresholds_that_overlap_are_named() {
     let project = standard_but(SCORES, "('monetary', 2, 1000, 1500)", "('monetary', 2, 900, 1500)");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_scores`: for monetary, two rules cover values from 900 to below 1000
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_rule_that_can_never_fire_is_named() {
     let project =
         standard_but(SCORES, "('monetary', 4, 2000, 2500)", "('monetary', 4, 2500, 2000)");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_scores`: for monetary, the rule from 2500 to below 2000 can never fire
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.rfm_scores`: for monetary, no rule covers values from 2000 to below 2500
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -43,14 +76,40 @@ fn a_class_without_a_rule_and_one_with_two_are_named() {
         "                true, true, true,",
         "                true, true, false,",
     );
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_segments`: 2 rules cover r_high = true, f_high = true, m_high = false
+     --> sql/rules/rfm_segments.sql:1:1
+      |
+    1 | -- rules.rfm_segments: what the eight RFM classes are called, and what to do.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.rfm_segments`: no rule covers r_high = true, f_high = true, m_high = true
+     --> sql/rules/rfm_segments.sql:1:1
+      |
+    1 | -- rules.rfm_segments: what the eight RFM classes are called, and what to do.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
 fn a_rule_that_says_nothing_about_its_cover_is_asked_to() {
     let project =
         standard_but(SCORES, "ranges measure: at_least", "range of measure from at_least");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: this does not say what the rules cover
+     --> sql/rules/rfm_scores.sql:6:12
+      |
+    6 | -- rule    range of measure from at_least <= value < below
+      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 /// The windows of the lifecycle are parameters, and the rules are checked with
@@ -59,5 +118,20 @@ fn a_rule_that_says_nothing_about_its_cover_is_asked_to() {
 fn a_parameter_that_leaves_no_room_for_a_state_is_named() {
     let project = Project::with_models();
     project.pipeline("metrics.lifecycle_states", "params:\n  lost_after_periods: -1\n");
-    assert_snapshot!(check(&project), @"");
+    assert_snapshot!(check(&project), @"
+    error: `rules.lifecycle`: for repeat, the rule from 1 to below 0 can never fire
+     --> sql/rules/lifecycle.sql:1:1
+      |
+    1 | -- rules.lifecycle: which state does a customer have after how many idle periods?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.lifecycle`: for repeat, two rules cover values from 0 to below 1
+     --> sql/rules/lifecycle.sql:1:1
+      |
+    1 | -- rules.lifecycle: which state does a customer have after how many idle periods?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }

@@ -22,35 +22,67 @@ fn csv(rows: &str) -> Project {
 
 #[test]
 fn a_source_folder_may_not_be_empty() {
-    assert_snapshot!(run(&without_orders()), @"");
+    assert_snapshot!(run(&without_orders()), @"
+    error: source `orders` has no Parquet files
+    --> orders
+     = note: nothing is there ([TMP])
+     = help: is the path right?
+    exit 1
+    ");
 }
 
 #[test]
 fn a_source_path_must_exist() {
     let project = small();
     change(&project, "pipelines/p.yaml", "url: orders", "url: ordres/2024");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: source `orders` has no Parquet files
+    --> ordres/2024
+     = note: nothing is there ([TMP]/ordres)
+     = help: is the path right?
+    exit 1
+    ");
 }
 
 #[test]
 fn a_folder_of_other_files_is_named_with_its_first() {
     let project = without_orders();
     project.file("orders/orders.csv", "order_id\n1\n");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: source `orders` has no Parquet files
+    --> orders
+     = note: 1 files listed, first `orders/orders.csv`
+     = help: is the path or `format` right?
+    exit 1
+    ");
 }
 
 #[test]
 fn a_text_named_parquet_is_no_parquet_file() {
     let project = small();
     project.file("orders/z.parquet", "order_id,customer_id\n1,2\nthree,four\n");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: not a Parquet file, or one cut short
+    --> [TMP]/orders/z.parquet
+     = cause: Parquet error: Parquet error: Invalid Parquet file. Corrupt footer
+     = note: 36 bytes
+     = help: write the file again, or leave it out of `url`
+    exit 1
+    ");
 }
 
 #[test]
 fn an_empty_parquet_file_is_said_to_be_empty() {
     let project = small();
     project.file("orders/z.parquet", "");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: the file is empty, so it is not a Parquet file
+    --> [TMP]/orders/z.parquet
+     = cause: Parquet error: Parquet error: Parquet files are at least 8 bytes long, but file length is 0
+     = note: 0 bytes
+     = help: write the file again, or leave it out of `url`
+    exit 1
+    ");
 }
 
 #[test]
@@ -59,7 +91,14 @@ fn a_truncated_parquet_file_is_named() {
     let whole = std::fs::read(project.path("orders/o.parquet")).expect("a file");
     std::fs::write(project.path("orders/z.parquet"), &whole[..whole.len() / 2]).expect("a file");
     let said = run(&project).replace(&format!("{} bytes", whole.len() / 2), "[HALF] bytes");
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @"
+    error: not a Parquet file, or one cut short
+    --> [TMP]/orders/z.parquet
+     = cause: Parquet error: Parquet error: Invalid Parquet file. Corrupt footer
+     = note: [HALF] bytes
+     = help: write the file again, or leave it out of `url`
+    exit 1
+    ");
 }
 
 /// The footer is whole, and what it points at is not.
@@ -69,14 +108,26 @@ fn a_parquet_file_with_broken_pages_is_named() {
     let mut bytes = std::fs::read(project.path("orders/o.parquet")).expect("a file");
     bytes[4..120].fill(0xff);
     std::fs::write(project.path("orders/o.parquet"), bytes).expect("a file");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: cannot read source `orders`
+     |
+     = cause: Parquet argument error: Unexpected struct field type 15
+    exit 1
+    ");
 }
 
 #[test]
 fn a_file_with_another_schema_is_named_beside_the_first() {
     let project = small();
     project.orders("orders/z.parquet", "order_id,customer_id,ordered_at,note\n4,8,2024-05-12,x");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: files of source `orders` disagree on column `amount`
+    --> [TMP]/orders/z.parquet
+     = here: absent
+     = elsewhere: decimal(18,2) (in [TMP]/orders/o.parquet or others)
+     = help: write the files alike, or leave those of another kind out of `url`
+    exit 1
+    ");
 }
 
 #[test]
@@ -86,14 +137,33 @@ fn a_file_with_another_type_is_named_beside_the_first() {
         "orders/z.parquet",
         "order_id,customer_id,ordered_at,amount\nfour,8,2024-05-12T10:00:00,1",
     );
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: files of source `orders` disagree on column `order_id`
+    --> [TMP]/orders/z.parquet
+     = here: text
+     = elsewhere: bigint (in [TMP]/orders/o.parquet or others)
+     = help: write the files alike, or leave those of another kind out of `url`
+    exit 1
+    ");
 }
 
 #[test]
 fn a_missing_column_is_named_with_what_there_is() {
     let project = small();
     project.orders("orders/o.parquet", "order_id,customer_id,orderd_at,amount\n1,7,2024-01-05,1");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: source `orders` has no column `ordered_at`
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = note: its files have order_id, customer_id, orderd_at, amount
+      = help: did you mean `orderd_at`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -102,7 +172,27 @@ fn a_misspelt_column_of_a_mapping_is_underlined() {
     let columns = "url: orders\n    columns:\n      order_id: order_id\n      customer_id: \
                    custmer_id\n      ordered_at: ordered_at\n      amount: amount * rate";
     change(&project, "pipelines/p.yaml", "url: orders", columns);
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: source `orders` has no column `custmer_id`
+     --> pipelines/p.yaml:7:20
+      |
+    7 |       customer_id: custmer_id
+      |                    ^^^^^^^^^^
+      |
+      = note: its files have order_id, customer_id, ordered_at, amount
+      = help: did you mean `customer_id`?
+
+    error: source `orders` has no column `rate`
+     --> pipelines/p.yaml:9:15
+      |
+    9 |       amount: amount * rate
+      |               ^^^^^^^^^^^^^
+      |
+      = note: its files have order_id, customer_id, ordered_at, amount
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -110,14 +200,26 @@ fn text_in_an_amount_is_shown_with_its_file() {
     let project = csv(
         "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-01-06,20 euro\n",
     );
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: `20 euro` in `amount` of source `orders` is not a number
+    --> [TMP]/orders/o.csv
+     = column: amount
+     = help: correct the file, map `amount` by an expression that can read it, or set such rows aside under `reject:`
+    exit 1
+    ");
 }
 
 #[test]
 fn an_impossible_day_is_shown_with_its_file() {
     let project =
         csv("order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-02-30,1.00\n");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: `2024-02-30` in `ordered_at` of source `orders` is not a time
+    --> [TMP]/orders/o.csv
+     = column: ordered_at
+     = help: correct the file, map `ordered_at` by an expression that can read it, or set such rows aside under `reject:`
+    exit 1
+    ");
 }
 
 #[test]
@@ -127,7 +229,13 @@ fn an_expression_that_fails_on_a_value_names_the_file() {
     let columns = "url: orders\n    columns:\n      order_id: order_id\n      customer_id: \
                    customer_id\n      ordered_at: ordered_at\n      amount: cast(price as double)";
     change(&project, "pipelines/p.yaml", "url: orders", columns);
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: cannot read `amount` of source `orders`
+    --> [TMP]/orders/o.csv
+     = cause: Arrow error: Cast error: Cannot cast string '?' to value of Float64 type
+     = help: it is mapped as `CAST(price AS Float64)`; does every value fit?
+    exit 1
+    ");
 }
 
 #[test]
@@ -136,7 +244,18 @@ fn an_id_that_is_a_float_is_refused() {
     let columns = "url: orders\n    columns:\n      order_id: cast(order_id as double)\n      \
                    customer_id: customer_id\n      ordered_at: ordered_at\n      amount: amount";
     change(&project, "pipelines/p.yaml", "url: orders", columns);
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: `order_id` of source `orders` is double, not id
+     --> pipelines/p.yaml:6:17
+      |
+    6 |       order_id: cast(order_id as double)
+      |                 ^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: map it as `order_id: cast(cast(order_id as double) as bigint)`
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -144,7 +263,16 @@ fn a_rule_that_is_no_predicate_is_refused() {
     let project = small();
     let reject = "url: orders\n    reject:\n      free: amount * 2";
     change(&project, "pipelines/p.yaml", "url: orders", reject);
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: a predicate is true or false, this is decimal(38,2)
+     --> pipelines/p.yaml:6:13
+      |
+    6 |       free: amount * 2
+      |             ^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }
 
 #[test]
@@ -155,5 +283,18 @@ fn orders_in_two_currencies_do_not_add_up() {
         "order_id,customer_id,ordered_at,amount,currency\n1,7,2024-01-05T10:00:00,1,EUR\n\
          2,7,2024-01-06T10:00:00,1,USD",
     );
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: orders come in several currencies
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = found:
+               currency
+               EUR
+               USD
+      = help: say which one counts (`currency: EUR` under `params:`; the others are set aside), or convert them in the mapping of `amount`
+    exit 1
+    ");
 }

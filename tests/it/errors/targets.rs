@@ -11,26 +11,49 @@ const PIPELINE: &str = "pipelines/p.yaml";
 fn a_file_in_the_place_of_the_target_is_named() {
     let project = small();
     project.file("out", "not a folder");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: cannot write
+    --> [TMP]/out/_tenure/holder
+     = cause: Generic LocalDisk error: Not a directory (os error 20)
+     = help: see the cause; what was published before is whole
+    exit 1
+    ");
 }
 
 #[test]
 fn a_file_in_the_way_to_the_target_is_named() {
     let project = small_but(PIPELINE, "url: out", "url: blocked/warehouse");
     project.file("blocked", "not a folder");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: cannot write
+    --> [TMP]/blocked/warehouse/_tenure/holder
+     = cause: Generic LocalDisk error: Not a directory (os error 20)
+     = help: see the cause; what was published before is whole
+    exit 1
+    ");
 }
 
 #[test]
 fn a_scheme_nobody_knows_is_refused() {
-    assert_snapshot!(run(&small_but(PIPELINE, "url: out", "url: ftp://host/folder")), @"");
+    assert_snapshot!(run(&small_but(PIPELINE, "url: out", "url: ftp://host/folder")), @"
+    error: no storage has the scheme `ftp://`
+    --> ftp://host/folder
+     = help: known are plain paths, file://, s3://, gs://, az:// and abfss://
+    exit 2
+    ");
 }
 
 #[test]
 fn a_broken_record_of_the_target_is_named() {
     let project = small();
     project.file("out/_tenure/current.json", "{ not json");
-    assert_snapshot!(run(&project), @"");
+    assert_snapshot!(run(&project), @"
+    error: a record of this target cannot be read
+    --> [TMP]/out/_tenure/current.json
+     = cause: key must be a string at line 1 column 3
+     = help: it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target
+    exit 1
+    ");
 }
 
 #[test]
@@ -40,7 +63,13 @@ fn a_memory_too_small_is_told_what_to_raise() {
     let said = run(&project);
     // Which operator asks first, and for how much, is the engine's affair.
     let cause = said.lines().find(|line| line.contains("cause")).expect("a cause").to_string();
-    assert_snapshot!(said.replace(&cause, "   = cause: [CAUSE]"), @"");
+    assert_snapshot!(said.replace(&cause, "   = cause: [CAUSE]"), @"
+    error: not enough memory to read source `orders`
+     |
+       = cause: [CAUSE]
+     = help: raise `engine.memory`; spilling is on, so this is what one operator needs
+    exit 1
+    ");
 }
 
 /// More orders than a small memory holds.
@@ -61,10 +90,25 @@ fn large() -> Project {
 fn a_table_never_published_is_told_what_there_is() {
     let project = small();
     let before = project.tenure(&["show", PIPELINE, "spenders"]);
-    assert_snapshot!(said(&before), @"");
+    assert_snapshot!(said(&before), @"
+    error: nothing is published here yet
+    --> [TMP]/out
+     = help: publish with `tenure run PIPELINE --as-of YYYY-MM-DD`
+    exit 1
+    ");
     project.run("2024-06-30");
     let misspelt = project.tenure(&["show", PIPELINE, "spendres"]);
-    assert_snapshot!(said(&misspelt), @"");
+    assert_snapshot!(said(&misspelt), @"
+    error: no table `spendres` is published
+    --> [TMP]/out
+     = help: did you mean `spenders`?
+    exit 2
+    ");
     let other_day = project.tenure(&["show", PIPELINE, "spenders", "--as-of", "2024-06-29"]);
-    assert_snapshot!(said(&other_day), @"");
+    assert_snapshot!(said(&other_day), @"
+    error: `metrics.spenders` is not published as of 2024-06-29
+    --> [TMP]/out
+     = help: published days: 2024-06-30
+    exit 2
+    ");
 }

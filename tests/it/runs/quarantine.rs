@@ -66,10 +66,32 @@ fn rows_that_do_not_count_are_set_aside_with_a_reason() {
     );
     project.file("pipelines/p.yaml", &text);
     project.run("2024-01-31");
-    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @r#"{"accepted":4,"read":20,"rejected":{"after_as_of":1,"before_history":1,"contradiction":3,"duplicate":2,"no_amount":1,"no_customer":1,"no_order_id":1,"no_time":1,"other_currency":2,"test_store":2,"unknown_kind":1}}"#);
     let columns = ["reason", "row_number", "order_id", "customer_id", "amount"];
-    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @"");
-    assert_snapshot!(project.rows("facts.orders", &["order_id", "kind", "gross"]).join("\n"), @"");
+    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @r"
+    after_as_of 1 8 7 15.00
+    before_history 1 10 7 17.00
+    contradiction 1 15 8 22.00
+    contradiction 2 15 8 22.00
+    contradiction 3 15 9 22.00
+    duplicate 1 14 8 21.00
+    duplicate 2 14 8 21.00
+    no_amount 1 5 7 null
+    no_customer 1 3 null 12.00
+    no_order_id 1 null 7 11.00
+    no_time 1 4 7 13.00
+    other_currency 1 11 7 18.00
+    other_currency 2 12 7 19.00
+    test_store 1 13 7 20.00
+    test_store 2 16 null null
+    unknown_kind 1 7 7 14.00
+    ");
+    assert_snapshot!(project.rows("facts.orders", &["order_id", "kind", "gross"]).join("\n"), @r"
+    1 sale 10.00
+    6 redemption 0.00
+    9 sale 16.00
+    14 sale 21.00
+    ");
 }
 
 #[test]
@@ -83,7 +105,7 @@ fn a_source_in_which_nothing_counts_gives_empty_tables() {
     );
     project.pipeline("facts.customers, metrics.cohort_retention, metrics.rfm_segments", "");
     project.run("2024-01-31");
-    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @r#"{"accepted":0,"read":2,"rejected":{"after_as_of":1,"no_customer":1}}"#);
     assert_eq!(project.rows("facts.customers", &["customer_id"]).len(), 0);
     assert_eq!(project.rows("metrics.cohort_retention", &["cohort_start"]).len(), 0);
 }
@@ -109,10 +131,22 @@ fn lines_are_set_aside_one_by_one_and_orders_of_several_customers_whole() {
     );
     pipeline(&project, "url: orders\nrows: lines", "facts.orders");
     project.run("2024-01-31");
-    assert_snapshot!(assert_adds_up(&project, "orders"), @"");
-    assert_snapshot!(project.rows("facts.orders", &["order_id", "ordered_at", "net"]).join("\n"), @"");
+    assert_snapshot!(assert_adds_up(&project, "orders"), @r#"{"accepted":6,"read":12,"rejected":{"contradiction":4,"duplicate":1,"no_customer":1}}"#);
+    assert_snapshot!(project.rows("facts.orders", &["order_id", "ordered_at", "net"]).join("\n"), @r"
+    1 2024-01-05T10:00:00 12.50
+    2 2024-01-06T10:00:00 1.00
+    4 2024-01-08T10:00:00 2.00
+    5 2024-01-09T10:00:00 3.00
+    ");
     let columns = ["reason", "order_id", "line_id", "amount"];
-    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @"");
+    assert_snapshot!(project.rows("quarantine.orders", &columns).join("\n"), @r"
+    contradiction 2 a 10.00
+    contradiction 2 a 99.00
+    contradiction 3 a 10.00
+    contradiction 3 b 10.00
+    duplicate 1 b 2.50
+    no_customer 5 a 1.00
+    ");
 }
 
 #[test]
@@ -138,7 +172,10 @@ fn other_sources_have_a_quarantine_of_their_own() {
                 url: customers.parquet\ntables: [facts.customers]\npublish:\n  url: out\n";
     project.file("pipelines/p.yaml", text);
     project.run("2024-01-31");
-    assert_snapshot!(assert_adds_up(&project, "customers"), @"");
+    assert_snapshot!(assert_adds_up(&project, "customers"), @r#"{"accepted":2,"read":6,"rejected":{"contradiction":2,"duplicate":1,"no_customer":1}}"#);
     let columns = ["customer_id", "acquisition_channel", "acquisition_cost"];
-    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @"");
+    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @r"
+    7 ad 5.00
+    8 null null
+    ");
 }
