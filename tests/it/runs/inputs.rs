@@ -206,15 +206,15 @@ fn ids_of_one_person_become_one_customer_before_anything_counts() {
 
 #[test]
 fn the_time_zone_decides_on_which_day_an_order_was() {
-    let project = Project::new();
     let orders = "\
         order_id,customer_id,ordered_at,amount
         1,7,2024-01-31T22:30:00,10.00
         2,7,2024-01-31T23:30:00,10.00
         3,7,2024-03-31T22:30:00,10.00
         4,7,2024-04-01T03:30:00,10.00";
-    project.orders("orders/all.parquet", orders);
     let days = |timezone: &str, as_of: &str| {
+        let project = Project::new();
+        project.orders("orders/all.parquet", orders);
         project.pipeline("facts.orders", &format!("params:\n  timezone: {timezone}\n"));
         project.run(as_of);
         project.rows("facts.orders", &["order_id", "ordered_at", "order_date"]).join("\n")
