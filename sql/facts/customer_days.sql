@@ -1,7 +1,7 @@
 -- facts.customer_days: what a customer did on a day.
 --
 -- grain   customer_id, order_date
--- reads   staging.orders, facts.customers
+-- reads   staging.orders
 -- params  none
 --
 -- customer_id             id             someone with at least one sale
@@ -26,6 +26,8 @@ orders as (
 
     select
         customer_id,
+        ordered_at,
+        order_id,
         order_date,
         is_refund,
         gross,
@@ -37,32 +39,36 @@ orders as (
 
 ),
 
-customers as (
+lives as (
 
     select
-        customer_id,
-        first_order_date
+        *,
 
-    from facts.customers
+        min(case when not is_refund then order_date end) over (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+            rows between unbounded preceding and unbounded following
+        ) as first_order_date
+
+    from orders
 
 ),
 
 booked as (
 
     select
-        orders.customer_id,
-        greatest(orders.order_date, customers.first_order_date) as order_date,
-        customers.first_order_date,
-        orders.is_refund,
-        orders.gross,
-        orders.refunded,
-        orders.net,
-        orders.cost
+        customer_id,
+        greatest(order_date, first_order_date) as order_date,
+        first_order_date,
+        is_refund,
+        gross,
+        refunded,
+        net,
+        cost
 
-    from customers
+    from lives
 
-    inner join orders
-        on customers.customer_id = orders.customer_id
+    where first_order_date is not null
 
 ),
 

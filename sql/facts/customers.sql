@@ -70,7 +70,46 @@ profiles as (
 
 ),
 
--- By channel first, so that one pass gives the totals and the favourite.
+totals as (
+
+    select
+        customer_id,
+
+        min(ordered_at) as first_order_at,
+        min(order_date) as first_order_date,
+        min(case when purchase_day_number = 2 then order_date end)
+            as second_purchase_date,
+        max(ordered_at) as last_order_at,
+        max(order_date) as last_order_date,
+        count(*) as orders,
+        max(purchase_day_number) as purchase_days,
+        cast(sum(gross) as decimal(18,2)) as gross,
+        cast(sum(refunded) as decimal(18,2)) as refunds,
+        cast(sum(net) as decimal(18,2)) as net,
+        cast(sum(cost) as decimal(18,2)) as cost
+
+    from orders
+
+    group by customer_id
+
+),
+
+first_orders as (
+
+    select
+        customer_id,
+        order_id,
+        channel,
+        store,
+        campaign,
+        discount
+
+    from orders
+
+    where order_number = 1
+
+),
+
 by_channel as (
 
     select
@@ -78,53 +117,23 @@ by_channel as (
         channel,
 
         count(*) as orders,
-        max(order_number) as last_order_number,
-        max(purchase_day_number) as purchase_days,
-        max(case when order_number = 1 then order_id end) as first_order_id,
-        min(ordered_at) as first_order_at,
-        min(order_date) as first_order_date,
-        min(case when purchase_day_number = 2 then order_date end)
-            as second_purchase_date,
-        max(ordered_at) as last_order_at,
-        max(order_date) as last_order_date,
-        sum(gross) as gross,
-        sum(refunded) as refunds,
-        sum(net) as net,
-        sum(cost) as cost,
-        max(case when order_number = 1 then channel end) as first_channel,
-        max(case when order_number = 1 then store end) as first_store,
-        max(case when order_number = 1 then campaign end) as first_campaign,
-        max(case when order_number = 1 then discount end) as first_discount
+        max(order_number) as last_order_number
 
     from orders
+
+    where channel is not null
 
     group by customer_id, channel
 
 ),
 
-totals as (
+favourites as (
 
     select
         customer_id,
 
-        max(first_order_id) as first_order_id,
-        min(first_order_at) as first_order_at,
-        min(first_order_date) as first_order_date,
-        min(second_purchase_date) as second_purchase_date,
-        max(last_order_at) as last_order_at,
-        max(last_order_date) as last_order_date,
-        cast(sum(orders) as bigint) as orders,
-        max(purchase_days) as purchase_days,
-        cast(sum(gross) as decimal(18,2)) as gross,
-        cast(sum(refunds) as decimal(18,2)) as refunds,
-        cast(sum(net) as decimal(18,2)) as net,
-        cast(sum(cost) as decimal(18,2)) as cost,
-        max(first_channel) as first_channel,
         first_value(channel order by orders desc, last_order_number desc)
-            filter (where channel is not null) as favourite_channel,
-        max(first_store) as first_store,
-        max(first_campaign) as first_campaign,
-        max(first_discount) > 0 as is_first_order_discounted
+            as channel
 
     from by_channel
 
@@ -136,7 +145,7 @@ final as (
 
     select
         totals.customer_id,
-        totals.first_order_id,
+        first_orders.order_id as first_order_id,
         totals.first_order_at,
         totals.first_order_date,
         totals.second_purchase_date,
@@ -154,17 +163,23 @@ final as (
         $as_of - totals.first_order_date as tenure_days,
         $as_of - totals.last_order_date as recency_days,
 
-        totals.first_channel,
-        totals.favourite_channel,
-        totals.first_store,
-        totals.first_campaign,
-        totals.is_first_order_discounted,
+        first_orders.channel as first_channel,
+        favourites.channel as favourite_channel,
+        first_orders.store as first_store,
+        first_orders.campaign as first_campaign,
+        first_orders.discount > 0 as is_first_order_discounted,
         cast(null as bigint) as categories_bought,
         profiles.channel as acquisition_channel,
         profiles.acquired_at as acquired_date,
         profiles.acquisition_cost
 
     from totals
+
+    inner join first_orders
+        on totals.customer_id = first_orders.customer_id
+
+    left join favourites
+        on totals.customer_id = favourites.customer_id
 
     left join profiles
         on totals.customer_id = profiles.customer_id

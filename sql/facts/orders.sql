@@ -56,46 +56,60 @@ orders as (
 
 ),
 
--- A sale opens a stretch that ends before the next sale; stretch 0 holds the
--- refunds before the first one.
-stretched as (
+-- What has been given back and spent so far tells, at a sale, what came before
+-- it; the difference from sale to sale is what belongs to one.
+lives as (
 
     select
         *,
 
-        count(case when not is_refund then 1 end) over (
-            partition by customer_id
-            order by ordered_at, is_refund, order_id
-            rows between unbounded preceding and current row
-        ) as stretch
+        count(case when not is_refund then 1 end) over so_far as order_number,
+        sum(refunded) over so_far as refunded_so_far,
+        sum(cost) over so_far as cost_so_far,
+        count(cost) over so_far as costs_so_far,
+        sum(refunded) over ever as refunded_ever,
+        sum(cost) over ever as cost_ever,
+        count(cost) over ever as costs_ever
 
     from orders
 
+    window
+        so_far as (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+            rows between unbounded preceding and current row
+        ),
+        ever as (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+            rows between unbounded preceding and unbounded following
+        )
+
 ),
 
--- Each stretch but 0 has exactly one sale, so max() only picks its value.
-folded as (
+-- From here on a row is a sale. Refunds before the first one count with it; those
+-- of a customer who never bought stand in facts.unattributed_refunds.
+sales as (
 
     select
-        customer_id,
-        stretch,
+        *,
 
-        max(case when not is_refund then order_id end) as order_id,
-        max(case when not is_refund then ordered_at end) as ordered_at,
-        max(case when not is_refund then order_date end) as order_date,
-        max(case when not is_refund then kind end) as kind,
-        max(case when not is_refund then discount end) as discount,
-        max(case when not is_refund then channel end) as channel,
-        max(case when not is_refund then store end) as store,
-        max(case when not is_refund then campaign end) as campaign,
-        sum(gross) as gross,
-        sum(refunded) as refunded,
-        sum(net) as net,
-        sum(cost) as cost
+        case when order_number > 1 then refunded_so_far else 0 end
+            as refunded_before,
+        case
+            when order_number > 1
+                then coalesce(cost_so_far, 0) - coalesce(cost, 0)
+            else 0
+        end as cost_before,
+        case
+            when order_number > 1
+                then costs_so_far - case when cost is null then 0 else 1 end
+            else 0
+        end as costs_before
 
-    from stretched
+    from lives
 
-    group by customer_id, stretch
+    where not is_refund
 
 ),
 
@@ -107,19 +121,23 @@ sequenced as (
         lag(order_id) over customer as previous_order_id,
         lag(order_date) over customer as previous_order_date,
         lead(order_date) over customer as next_order_date,
-        min(order_date) over (
+        min(order_date) over so_far as first_order_date,
+        lead(refunded_before) over customer as refunded_by_next,
+        lead(cost_before) over customer as cost_by_next,
+        lead(costs_before) over customer as costs_by_next
+
+    from sales
+
+    window
+        customer as (
             partition by customer_id
-            order by stretch
+            order by ordered_at, is_refund, order_id
+        ),
+        so_far as (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
             rows between unbounded preceding and current row
-        ) as first_order_date,
-        case
-            when stretch = 1 then lag(refunded) over customer
-        end as refunded_before,
-        case when stretch = 1 then lag(cost) over customer end as cost_before
-
-    from folded
-
-    window customer as (partition by customer_id order by stretch)
+        )
 
 ),
 
@@ -128,11 +146,15 @@ dated as (
     select
         *,
 
-        sum(
+        coalesce(refunded_by_next, refunded_ever) - refunded_before
+            as own_refunds,
+        coalesce(cost_by_next, cost_ever) - cost_before as own_cost,
+        coalesce(costs_by_next, costs_ever) - costs_before as own_costs,
+        count(
             case when order_date is distinct from previous_order_date then 1 end
         ) over (
             partition by customer_id
-            order by stretch
+            order by ordered_at, is_refund, order_id
             rows between unbounded preceding and current row
         ) as purchase_day_number
 
@@ -147,25 +169,20 @@ final as (
         customer_id,
         ordered_at,
         order_date,
-        stretch as order_number,
+        order_number,
         previous_order_id,
         previous_order_date,
         order_date - previous_order_date as days_since_previous,
-        cast(purchase_day_number as bigint) as purchase_day_number,
+        purchase_day_number,
         next_order_date,
         first_order_date,
         kind,
 
-        cast(gross as decimal(18,2)) as gross,
-        cast(refunded + coalesce(refunded_before, 0) as decimal(18,2))
-            as refunded,
-        cast(net - coalesce(refunded_before, 0) as decimal(18,2)) as net,
-        cast(
-            case
-                when cost_before is null then cost
-                else coalesce(cost, 0) + cost_before
-            end as decimal(18,2)
-        ) as cost,
+        gross,
+        cast(own_refunds as decimal(18,2)) as refunded,
+        cast(gross - own_refunds as decimal(18,2)) as net,
+        cast(case when own_costs > 0 then own_cost end as decimal(18,2))
+            as cost,
         discount,
 
         channel,
@@ -173,10 +190,6 @@ final as (
         campaign
 
     from dated
-
-    -- Stretch 0 has handed its refunds on; for a customer who never bought they
-    -- stand in facts.unattributed_refunds.
-    where stretch > 0
 
 )
 

@@ -5,4 +5,5 @@
 pub mod cluster;
 pub mod files;
 pub mod scratch;
+pub mod segments;
 pub mod session;

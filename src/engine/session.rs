@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::segments::Segmented;
 use crate::plan::EnginePlan;
 use crate::plan::typecheck;
 
@@ -32,7 +34,11 @@ pub fn open(engine: &EnginePlan, scratch: PathBuf) -> datafusion::error::Result<
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    Ok(typecheck::session_in(config(engine), runtime))
+    let planning = typecheck::session_in(config(engine), runtime);
+    let state = SessionStateBuilder::new_from_existing(planning.state())
+        .with_physical_optimizer_rule(Arc::new(Segmented))
+        .build();
+    Ok(SessionContext::new_with_state(state))
 }
 
 fn config(engine: &EnginePlan) -> SessionConfig {

@@ -12,7 +12,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::SortExpr;
+use datafusion::logical_expr::{LogicalPlan, SortExpr};
 use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning};
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
@@ -64,12 +64,11 @@ impl Builder<'_> {
         let name = typecheck::reference(&model.name);
         let failed = |error| table_problem(&model.name.to_string(), &error);
         if !is_published(table.role) {
-            match self.readers(model) {
-                0 | 1 => self.view(name, &frame)?,
-                _ => {
-                    let physical = frame.create_physical_plan().await.map_err(failed)?;
-                    self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
-                }
+            if self.readers(model) < 2 || row_wise(frame.logical_plan()) {
+                self.view(name, &frame)?;
+            } else {
+                let physical = frame.create_physical_plan().await.map_err(failed)?;
+                self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
             }
             return Ok(Built { staged: None, report: None });
         }
@@ -189,7 +188,8 @@ impl Builder<'_> {
         let stream = stream.execute_stream().await.map_err(failed)?;
         let day = Day::from(self.job.plan.as_of);
         let upload = claim.upload(&shape.name, day, 0);
-        let (rows, upload) = stage::write(stream, shape, upload).await?;
+        let threads = self.context.state().config().target_partitions();
+        let (rows, upload) = stage::write(stream, shape, upload, threads).await?;
         let file = upload.finish(rows).await.map_err(explain)?;
         let staged = StagedTable {
             table: shape.name.clone(),
@@ -276,6 +276,21 @@ impl Builder<'_> {
 async fn by_customer(frame: &DataFrame) -> datafusion::error::Result<bool> {
     let physical = frame.clone().create_physical_plan().await?;
     Ok(matches!(physical.output_partitioning(), Partitioning::Hash(..)))
+}
+
+/// Whether a query only picks and computes columns of rows that lie somewhere:
+/// cheaper done again by each reader than written and read once more.
+fn row_wise(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => {
+            plan.inputs().into_iter().all(row_wise)
+        }
+        LogicalPlan::TableScan(scan) => match scan.source.get_logical_plan() {
+            Some(view) => row_wise(&view),
+            None => true,
+        },
+        _ => false,
+    }
 }
 
 fn ascending(names: &[&str]) -> Vec<SortExpr> {

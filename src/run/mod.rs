@@ -9,6 +9,7 @@ mod audit;
 mod build;
 mod classify;
 mod diagnose;
+mod encode;
 mod failure;
 mod grain;
 mod ingest;

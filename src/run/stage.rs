@@ -12,12 +12,11 @@ use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use parquet::arrow::AsyncArrowWriter;
-use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::encode::Encoder;
 use super::grain::Grain;
 use super::target::Column as PublishedColumn;
 use crate::engine::session::BATCH_ROWS;
@@ -68,63 +67,45 @@ impl TableShape {
     }
 }
 
-/// Writes a stream that is sorted by the grain and returns its rows and the
-/// writer, which is complete.
+/// Writes a stream that is sorted by the grain, encoding on `threads`, and
+/// returns its rows and the writer, which is complete.
 ///
 /// # Errors
 /// The query fails, a key is null or stands twice, or the target refuses.
 pub async fn write<W>(
     mut stream: SendableRecordBatchStream,
     shape: &TableShape,
-    mut sink: W,
+    sink: W,
+    threads: usize,
 ) -> Result<(u64, W)>
 where
     W: AsyncWrite + Unpin + Send,
 {
+    let failed = |error: &dyn std::error::Error| cannot_write(shape, error);
+    let schema = Arc::clone(&shape.schema);
+    let encoder = Encoder::new(sink, schema, properties(), ROW_GROUP_ROWS, threads);
+    let mut encoder = encoder.map_err(|error| failed(&error))?;
+    let mut grain = Grain::new(shape).map_err(|error| failed(&error))?;
+    let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
     let mut rows = 0;
-    {
-        let mut writer = AsyncArrowWriter::try_new(
-            Forward(&mut sink),
-            Arc::clone(&shape.schema),
-            Some(properties()),
-        )
-        .map_err(|error| cannot_write(shape, &error))?;
-        let mut grain = Grain::new(shape).map_err(|error| cannot_write(shape, &error))?;
-        let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
-            let batch = conform(&batch, shape).map_err(|error| cannot_write(shape, &error))?;
-            grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
-            coalescer.push_batch(batch).map_err(|error| cannot_write(shape, &error))?;
-            while let Some(full) = coalescer.next_completed_batch() {
-                rows += full.num_rows() as u64;
-                writer.write(&full).await.map_err(|error| cannot_write(shape, &error))?;
-            }
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
+        let batch = conform(&batch, shape).map_err(|error| failed(&error))?;
+        grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
+        coalescer.push_batch(batch).map_err(|error| failed(&error))?;
+        while let Some(full) = coalescer.next_completed_batch() {
+            rows += full.num_rows() as u64;
+            encoder.write(full).await.map_err(|error| failed(&error))?;
         }
-        coalescer.finish_buffered_batch().map_err(|error| cannot_write(shape, &error))?;
-        while let Some(last) = coalescer.next_completed_batch() {
-            rows += last.num_rows() as u64;
-            writer.write(&last).await.map_err(|error| cannot_write(shape, &error))?;
-        }
-        writer.finish().await.map_err(|error| cannot_write(shape, &error))?;
     }
+    coalescer.finish_buffered_batch().map_err(|error| failed(&error))?;
+    while let Some(last) = coalescer.next_completed_batch() {
+        rows += last.num_rows() as u64;
+        encoder.write(last).await.map_err(|error| failed(&error))?;
+    }
+    let mut sink = encoder.finish().await.map_err(|error| failed(&error))?;
+    sink.shutdown().await.map_err(|error| failed(&error))?;
     Ok((rows, sink))
-}
-
-/// Lends a writer to Parquet.
-struct Forward<'a, W>(&'a mut W);
-
-impl<W: AsyncWrite + Unpin + Send> AsyncFileWriter for Forward<'_, W> {
-    fn write(
-        &mut self,
-        bytes: bytes::Bytes,
-    ) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        AsyncFileWriter::write(self.0, bytes)
-    }
-
-    fn complete(&mut self) -> futures::future::BoxFuture<'_, parquet::errors::Result<()>> {
-        AsyncFileWriter::complete(self.0)
-    }
 }
 
 fn properties() -> WriterProperties {
