@@ -175,7 +175,7 @@ class Bench:
         """One run of another tool, from scratch."""
         out = fresh(self.work / tool)
         command = [sys.executable, HERE / FILES[tool], orders, out, as_of, THREADS]
-        return measure(command)
+        return measure(command, {"POLARS_MAX_THREADS": str(THREADS)})
 
     def less_start_up(self, results):
         """What Python and its libraries take to start is not held against them."""
