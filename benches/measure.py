@@ -1,6 +1,7 @@
 """Measures whole processes, and prints what came of it."""
 
 import dataclasses
+import json
 import os
 import statistics
 import subprocess
@@ -19,26 +20,38 @@ class Measure:
 
 
 def measure(command, env=None):
-    """Runs a command; stops everything if it fails."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        env={**os.environ, **(env or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    """Runs a command in a process of its own; stops everything if it fails.
+
+    Linux counts the memory of whoever starts a process towards its peak, so a small
+    process does: this file, run as a program.
+    """
+    command = [str(part) for part in command]
+    starter = [sys.executable, "-S", __file__, *command]
+    process = subprocess.run(
+        starter, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True
     )
+    said, _, measured = process.stdout.rpartition("\n")
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{said}")
+    return Measure(**json.loads(measured))
+
+
+def start(command):
+    """Runs a command, and prints what it said and, in the last line, what it took."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = process.stdout.read()
     # Looked at before it is reaped, while its counters are still there.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begin
     read_bytes = bytes_read(process.pid)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{said}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Measure(seconds, usage.ru_maxrss * 1024, cpu, read_bytes)
+    result = Measure(seconds, usage.ru_maxrss * 1024, cpu, read_bytes)
+    sys.stdout.write(said.decode(errors="replace"))
+    print("\n" + json.dumps(dataclasses.asdict(result)), end="", flush=True)
+    return process.returncode
 
 
 def bytes_read(pid):
@@ -101,3 +114,7 @@ def bar(text, value, most, unit=""):
 def gibibytes(count):
     """Bytes as GiB with two decimals."""
     return f"{count / 2**30:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))
