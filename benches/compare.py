@@ -80,10 +80,9 @@ def columns_of(connection, path):
 
 
 def differs(name, kind):
-    """When two values are not the same: money by a cent, for one rounds half to even."""
+    """When two values are not the same; see the top."""
     a, b = f"a.{name}", f"b.{name}"
     if kind.startswith("DECIMAL"):
-        # Averages may be rounded from a double by one tool and exactly by the other.
         least = "0.000002" if kind.endswith("6)") else "0.011"
         close = f"abs({a} - {b}) < {least}"
     elif kind == "DOUBLE":

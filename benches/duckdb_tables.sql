@@ -860,11 +860,11 @@ copy (
         period_start,
         is_complete,
         flows.customers::bigint as customers,
-        columns([
+        coalesce(columns([
             'new', 'active', 'vip', 'dormant', 'lost', 'reactivated',
             'active_turned_vip', 'active_turned_dormant', 'vip_turned_dormant',
             'turned_lost'
-        ]),
+        ]), 0)::bigint,
         existing_average_order_value,
         coalesce(buyers, 0) as buyers,
         coalesce(first_buyers, 0) as first_buyers,

@@ -36,7 +36,7 @@ class Histories:
 
         def make(into):
             command = [tool, "parquet", "-s", scale, "--tables", "orders", "--output-dir", into]
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True, stdout=sys.stderr)
 
         return made_once(folder, make) / "orders.parquet"
 
@@ -85,7 +85,8 @@ class Histories:
 
         def make(into):
             size = ["--customers", str(customers), "--months", str(months), "--seed", "1"]
-            subprocess.run([self.tenure, "generate", into / "all", *size], check=True)
+            command = [self.tenure, "generate", into / "all", *size]
+            subprocess.run(command, check=True, stdout=sys.stderr)
             duckdb.execute(
                 f"copy (select order_id as o_orderkey, customer_id as o_custkey,"
                 f" ordered_at as o_orderdate, amount as o_totalprice"
