@@ -17,6 +17,7 @@ class Measure:
     peak_bytes: int
     cpu_seconds: float
     read_bytes: int | None
+    said: str = dataclasses.field(default="", repr=False)
 
 
 def measure(command, env=None):
@@ -33,7 +34,7 @@ def measure(command, env=None):
     said, _, measured = process.stdout.rpartition("\n")
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{said}")
-    return Measure(**json.loads(measured))
+    return Measure(**{**json.loads(measured), "said": said})
 
 
 def start(command):

@@ -3,7 +3,7 @@
 Lazy queries, on the streaming engine where that is faster, for the tables that are natural in data
 frames: orders, customers, their periods, cohorts, repurchase, RFM and concentration.
 The lifecycle, the retention windows and customer values are left out, so Polars has
-less to do than the others. Definitions and columns are those of duckdb_tables.sql.
+less to do than the others. Definitions and columns are those of the SQL for DuckDB.
 POLARS_MAX_THREADS in the environment says how many threads there are.
 """
 

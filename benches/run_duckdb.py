@@ -10,14 +10,14 @@ import time
 
 import duckdb
 
-SQL = pathlib.Path(__file__).with_name("duckdb_tables.sql")
+SQL = pathlib.Path(__file__).with_name("duckdb")
 
 
 def statements(orders, out, as_of, threads):
-    """The statements of the file, with their places filled in."""
-    text = SQL.read_text(encoding="utf-8")
-    lines = (line for line in text.splitlines() if not line.strip().startswith("--"))
-    text = "\n".join(lines)
+    """The statements of all files, with their places filled in."""
+    files = [path.read_text(encoding="utf-8") for path in sorted(SQL.glob("*.sql"))]
+    lines = "\n".join(files).splitlines()
+    text = "\n".join(line for line in lines if not line.strip().startswith("--")) + "\n"
     values = {"orders": orders, "out": out, "as_of": as_of, "threads": threads}
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))

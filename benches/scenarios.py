@@ -2,6 +2,7 @@
 
 import datetime
 import glob
+import json
 import os
 import pathlib
 import shutil
@@ -84,9 +85,26 @@ class Bench:
             memory = ours.peak_bytes / base.peak_bytes
             lines.append(bar("time, tenure / DuckDB", ours.seconds / base.seconds, 0.5))
             lines.append(bar("peak memory, tenure / DuckDB", memory, 1))
+            # Less at the mercy of whoever else uses the machine.
+            cpu = ours.cpu_seconds / base.cpu_seconds
+            lines.append(f"- CPU seconds, tenure / DuckDB: {cpu:.2f}")
         header = ["Tables from", "seconds", "/ DuckDB", "CPU seconds", "peak GiB"]
         title = f"### full: TPC-H, {self.millions:g} million orders"
         return "\n".join([title, "", table(header, rows), "", *lines])
+
+    def steps(self):
+        """Where a full run's time goes: the steps that take a fiftieth of it or more."""
+        result = self.tenure(self.histories.tpch(self.millions), TPCH_LAST_DAY, None, "json")
+        steps = seconds_of_steps(result.said)
+        total = sum(steps.values())
+        rows = sorted(steps.items(), key=lambda step: -step[1])
+        rows = [
+            [name, f"{seconds:.2f}", f"{seconds / total:.0%}"]
+            for name, seconds in rows
+            if seconds >= total / 50
+        ]
+        title = f"### steps: TPC-H, {self.millions:g} million orders, {total:.1f} s in all"
+        return "\n".join([title, "", table(["Step", "seconds", "share"], rows)])
 
     def nightly(self):
         """One more day's file on three years of them, against building all again."""
@@ -165,11 +183,12 @@ class Bench:
             return lambda: self.tenure(orders, as_of)
         return lambda: self.other(tool, orders, as_of)
 
-    def tenure(self, orders, as_of, warehouse=None):
+    def tenure(self, orders, as_of, warehouse=None, log=None):
         """One run of tenure, from scratch unless the warehouse is given."""
         target = warehouse or fresh(self.work / "warehouse")
         env = {"ORDERS_URL": str(orders), "WAREHOUSE_URL": str(target)}
-        return measure([self.tenure_path, "run", PIPELINE, "--as-of", as_of], env)
+        command = [self.tenure_path, "run", PIPELINE, "--as-of", as_of]
+        return measure(command + (["--log", log] if log else []), env)
 
     def other(self, tool, orders, as_of):
         """One run of another tool, from scratch."""
@@ -194,6 +213,19 @@ class Bench:
             seconds = [float(word) for word in (out / "seconds").read_text().split()]
             best = [min(pair) for pair in zip(best, seconds)]
         return best
+
+
+def seconds_of_steps(log):
+    """Step → seconds, from a log: a step lasts until the next event."""
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    times = [datetime.datetime.fromisoformat(event["time"]) for event in events]
+    steps = {}
+    for event, begin, end in zip(events, times, times[1:]):
+        # What follows a table or a check is the next one, or publishing them all.
+        names = {"started": "starting", "working": event.get("name")}
+        name = names.get(event["event"], "publishing")
+        steps[name] = steps.get(name, 0) + (end - begin).total_seconds()
+    return steps
 
 
 SHOWN = ["seconds", "CPU seconds", "peak GiB"]
