@@ -3,9 +3,10 @@
 --
 -- {orders}, {as_of}, {out} and {threads} are filled in by run_duckdb.py: the files
 -- read, the last day counted, the folder written to. Definitions are those of the
--- headers in sql/ at the default parameters. What several tables need is computed once; all
--- else is written straight to Parquet. Orders carry no refunds, costs, channels or
--- stores here, so columns that would be empty or mere copies are left out.
+-- headers in sql/ at the default parameters. What several tables need is computed
+-- once; all else is written straight to Parquet. Orders carry no refunds, costs,
+-- channels or stores here, so columns that would be empty or mere copies are left
+-- out.
 
 set threads = {threads};
 set preserve_insertion_order = false;
