@@ -109,7 +109,8 @@ def table(header, rows):
 def bar(text, value, most, unit=""):
     """A line that says what was asked for and whether it is met."""
     verdict = "met" if value <= most else "not met"
-    return f"- {text}: **{value:.3g}{unit}**, at most {most:g}{unit}: {verdict}"
+    shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"- {text}: **{shown}{unit}**, at most {most:g}{unit}: {verdict}"
 
 
 def gibibytes(count):
