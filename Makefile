@@ -16,6 +16,13 @@ TABLE ?=
 
 QUICKSTART := pipelines/quickstart.yaml
 HISTORY := target/quickstart
+# What `make bench` measures: one or more scenarios, or all; see benches/README.md.
+SCENARIO ?= default
+ORDERS_MILLIONS ?= 15
+RUNS ?= 3
+TOOLS ?= tenure duckdb polars
+BENCH := target/bench
+
 SEGMENT_COLUMNS := name_en,customers,customer_share,revenue,revenue_share,action_en
 
 ##@ Use
@@ -59,6 +66,16 @@ test: compiler ## Run the tests
 bless: compiler ## Accept what the tests print now; read the diff before you commit it
 	@INSTA_UPDATE=always $(CARGO) test --release --locked
 
+.PHONY: bench
+bench: build $(BENCH)/venv/installed ## Measure against DuckDB and Polars: SCENARIO=large ORDERS_MILLIONS=15 RUNS=3
+	@$(BENCH)/venv/bin/python benches/bench.py --tenure $(TENURE) --folder $(BENCH) \
+	    --millions $(ORDERS_MILLIONS) --runs $(RUNS) --scenario "$(SCENARIO)" --tools "$(TOOLS)"
+
+$(BENCH)/venv/installed: benches/requirements.txt
+	@python3 -m venv $(BENCH)/venv
+	@$(BENCH)/venv/bin/pip install --quiet --requirement benches/requirements.txt
+	@touch $@
+
 .PHONY: lint
 lint: compiler ## Formatting, clippy and documentation, warnings being errors
 	@$(CARGO) fmt --check
@@ -67,7 +84,7 @@ lint: compiler ## Formatting, clippy and documentation, warnings being errors
 
 .PHONY: clean
 clean: ## Remove generated data and published tables; compiled code stays
-	@rm -rf $(HISTORY) target/online_retail target/cdnow
+	@rm -rf $(HISTORY) target/online_retail target/cdnow $(BENCH)
 
 # Some dependencies are C; a Rust toolchain alone does not bring a compiler.
 .PHONY: compiler
