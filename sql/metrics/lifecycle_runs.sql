@@ -25,22 +25,18 @@ spans as (
         start_period,
         end_period,
         state,
-        last_active_period
+        last_active_period,
+        rolling_revenue
 
     from metrics.lifecycle_spans
 
-    where state <> 'active'
-
 ),
 
-active_periods as (
+bounds as (
 
     select
-        customer_id,
-        period as start_period,
-        period as end_period,
-        case when is_vip then 'vip' else 'active' end as state,
-        last_active_period
+        period,
+        vip_bound
 
     from metrics.lifecycle_vip
 
@@ -48,11 +44,22 @@ active_periods as (
 
 runs as (
 
-    select * from spans
+    select
+        spans.customer_id,
+        spans.start_period,
+        spans.end_period,
+        case
+            when spans.state = 'active'
+                and spans.rolling_revenue >= bounds.vip_bound
+                then 'vip'
+            else spans.state
+        end as state,
+        spans.last_active_period
 
-    union all
+    from spans
 
-    select * from active_periods
+    left join bounds
+        on spans.start_period = bounds.period
 
 ),
 

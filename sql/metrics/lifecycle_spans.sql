@@ -1,18 +1,21 @@
--- metrics.lifecycle_spans: from when to when does each state hold, before the VIP rule?
+-- metrics.lifecycle_spans: from when to when does each state hold, before the VIP
+-- rule, and what did the customer bring of late?
 --
 -- grain   customer_id, start_period
--- reads   facts.lifecycle_activity, facts.lifecycle_periods, rules.lifecycle
--- params  none
+-- reads   facts.lifecycle_activity, facts.lifecycle_periods, facts.lifecycle_rules
+-- params  vip_periods
 --
--- customer_id         id      who
--- start_period        bigint  first period at whose end the state holds
--- end_period          bigint  last one so far
--- state               text    new, active, dormant or lost, by rules.lifecycle
--- last_active_period  bigint  the latest period with a purchase
+-- customer_id         id             who
+-- start_period        bigint         first period at whose end the state holds
+-- end_period          bigint         last one so far; of the active, the same one
+-- state               text           new, active, dormant or lost, by
+--                                    rules.lifecycle
+-- last_active_period  bigint         the latest period with a purchase
+-- rolling_revenue     decimal(18,2)  net of the $vip_periods up to start_period
 --
--- A purchase opens one span for each state that the idle periods up to the next
--- purchase lead through: at most three, however long the gap. A period that
--- $as_of cuts short is no idle one, so it prolongs the state before it.
+-- A purchase opens a span for each state that the idle periods up to the next
+-- purchase lead through, however long the gap. A period that $as_of cuts short is
+-- no idle one, so it prolongs the state before it.
 
 with
 
@@ -21,12 +24,12 @@ activity as (
     select
         customer_id,
         period,
+        is_active,
         purchase_days_to_date,
+        revenue,
         next_active_period
 
     from facts.lifecycle_activity
-
-    where is_active
 
 ),
 
@@ -45,20 +48,24 @@ rules as (
     select
         purchase_class,
         state,
-        coalesce(at_least, 0) as at_least,
+        at_least,
+        is_prolonging,
         below
 
-    from rules.lifecycle
+    from facts.lifecycle_rules
 
 ),
 
--- Idle periods run from 0 in the period of the purchase to last_idle_periods.
+-- Idle periods run from 0 in the period of the purchase to last_idle_periods. A
+-- period with nothing but refunds has no class, but its money counts.
 gaps as (
 
     select
         activity.customer_id,
         activity.period,
+        activity.revenue,
         case
+            when not activity.is_active then null
             when activity.purchase_days_to_date = 1 then 'one'
             else 'repeat'
         end as purchase_class,
@@ -87,17 +94,73 @@ ruled as (
         gaps.last_period,
         gaps.last_idle_periods,
         rules.state,
-        greatest(rules.at_least, 0) as first_idle_periods,
+        coalesce(rules.is_prolonging, false) as is_prolonging,
+        coalesce(rules.at_least, 0) as first_idle_periods,
         case
             when rules.below <= gaps.last_idle_periods then rules.below - 1
             else gaps.last_idle_periods
-        end as final_idle_periods
+        end as final_idle_periods,
+        gaps.revenue
 
     from gaps
 
-    inner join rules
+    left join rules
         on gaps.purchase_class = rules.purchase_class
         and gaps.last_idle_periods >= rules.at_least
+        and (
+            not rules.is_prolonging
+            or (
+                gaps.is_open
+                and gaps.last_idle_periods = rules.at_least
+                and gaps.last_period > gaps.period + gaps.last_idle_periods
+            )
+        )
+
+),
+
+spans as (
+
+    select
+        customer_id,
+        case
+            when is_prolonging then last_period
+            else period + first_idle_periods
+        end as start_period,
+        case
+            when is_prolonging then last_period
+            when state = 'active' then period + first_idle_periods
+            when is_open and final_idle_periods = last_idle_periods
+                then last_period
+            else period + final_idle_periods
+        end as end_period,
+        state,
+        period as last_active_period,
+        case
+            when first_idle_periods = 0 and not is_prolonging then revenue
+            else 0
+        end as revenue
+
+    from ruled
+
+    where first_idle_periods <= final_idle_periods
+
+),
+
+summed as (
+
+    select
+        customer_id,
+        start_period,
+        end_period,
+        state,
+        last_active_period,
+        sum(revenue) over (
+            partition by customer_id
+            order by start_period
+            range between $vip_periods - 1 preceding and current row
+        ) as rolling_revenue
+
+    from spans
 
 ),
 
@@ -105,19 +168,16 @@ final as (
 
     select
         customer_id,
-        period + first_idle_periods as start_period,
+        start_period,
 
-        case
-            when is_open and final_idle_periods = last_idle_periods
-                then last_period
-            else period + final_idle_periods
-        end as end_period,
+        end_period,
         state,
-        period as last_active_period
+        last_active_period,
+        cast(rolling_revenue as decimal(18,2)) as rolling_revenue
 
-    from ruled
+    from summed
 
-    where first_idle_periods <= final_idle_periods
+    where state is not null
 
 )
 

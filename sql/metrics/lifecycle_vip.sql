@@ -1,16 +1,12 @@
--- metrics.lifecycle_vip: which of the active customers are VIPs, period by period?
+-- metrics.lifecycle_vip: from which revenue on is an active customer a VIP?
 --
--- grain   customer_id, period
--- reads   metrics.lifecycle_rolling
+-- grain   period
+-- reads   metrics.lifecycle_spans
 -- params  vip_amount, vip_quantile
 --
--- customer_id         id             who
--- period              bigint         a period at whose end the customer is active
--- last_active_period  bigint         the latest period with a purchase
--- rolling_revenue     decimal(18,2)  net of the $vip_periods up to this one
--- vip_bound           decimal(26,8)  what makes a VIP: $vip_amount; else the
---                                    $vip_quantile (type 7) of the period's active
--- is_vip              boolean        rolling_revenue >= vip_bound
+-- period     bigint         a period at whose end somebody is active
+-- vip_bound  decimal(26,8)  $vip_amount; else the $vip_quantile (type 7) of the
+--                           rolling_revenue of the period's active
 --
 -- Everyone at the bound is in, so equal customers are treated alike and a single
 -- active customer is a VIP.
@@ -20,12 +16,12 @@ with
 candidates as (
 
     select
-        customer_id,
-        period,
-        last_active_period,
+        start_period as period,
         rolling_revenue
 
-    from metrics.lifecycle_rolling
+    from metrics.lifecycle_spans
+
+    where state = 'active'
 
 ),
 
@@ -38,8 +34,6 @@ histogram as (
         count(*) as customers
 
     from candidates
-
-    where $vip_amount is null
 
     group by period, rolling_revenue
 
@@ -115,31 +109,14 @@ bounds as (
 
 ),
 
-bounded as (
-
-    select
-        candidates.*,
-        cast(coalesce($vip_amount, bounds.bound) as decimal(26,8)) as vip_bound
-
-    from candidates
-
-    left join bounds
-        on candidates.period = bounds.period
-
-),
-
 final as (
 
     select
-        customer_id,
         period,
 
-        last_active_period,
-        rolling_revenue,
-        vip_bound,
-        rolling_revenue >= vip_bound as is_vip
+        cast(coalesce($vip_amount, bound) as decimal(26,8)) as vip_bound
 
-    from bounded
+    from bounds
 
 )
 

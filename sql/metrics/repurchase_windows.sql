@@ -83,9 +83,9 @@ first_days as (
             end
         ) as repurchase_customers
 
-    from spans
+    from windows
 
-    cross join windows
+    cross join spans
 
     group by spans.first_order_date, windows.window_days
 

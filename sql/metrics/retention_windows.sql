@@ -93,30 +93,54 @@ first_days as (
 
 ),
 
+last_first_day as (
+
+    select max(first_day) as first_day
+
+    from trials
+
+),
+
+-- What comes after the last of them can be nobody's earliest return.
+candidates as (
+
+    select
+        customer_days.order_date,
+        customer_days.previous_purchase_date,
+        customer_days.first_order_date
+
+    from customer_days
+
+    inner join last_first_day
+        on customer_days.previous_purchase_date
+            - customer_days.first_order_date < last_first_day.first_day
+
+),
+
 -- Of a customer's returns only the earliest on or after a first_day decides, so
 -- that nobody counts twice.
 returns as (
 
     select
         first_days.first_day,
-        $as_of - customer_days.first_order_date as observed_days,
-        customer_days.order_date - customer_days.first_order_date
+        $as_of - candidates.first_order_date as observed_days,
+        candidates.order_date - candidates.first_order_date
             as return_day,
 
         count(*) as customers
 
-    from customer_days
+    from candidates
 
     inner join first_days
-        on customer_days.previous_purchase_date
-            - customer_days.first_order_date < first_days.first_day
-        and customer_days.order_date
-            - customer_days.first_order_date >= first_days.first_day
+        on candidates.previous_purchase_date
+            - candidates.first_order_date < first_days.first_day
+        and candidates.order_date
+            - candidates.first_order_date >= first_days.first_day
 
     group by
         first_days.first_day,
-        $as_of - customer_days.first_order_date,
-        customer_days.order_date - customer_days.first_order_date
+        $as_of - candidates.first_order_date,
+        candidates.order_date - candidates.first_order_date
 
 ),
 

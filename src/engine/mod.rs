@@ -7,3 +7,12 @@ pub mod files;
 pub mod scratch;
 pub mod segments;
 pub mod session;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+
+/// Tells the log (`TENURE_LOG=tenure::engine=debug`) how a query ran: its
+/// operators with their rows and times.
+pub fn trace(name: &str, plan: &dyn ExecutionPlan) {
+    tracing::debug!("{name}\n{}", DisplayableExecutionPlan::with_metrics(plan).indent(false));
+}

@@ -69,6 +69,7 @@ impl Scratch {
         context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
         let folder = name.to_string().replace('.', "/");
         let written = self.write(context, &plan, &folder).await?;
+        super::trace(&name.to_string(), plan.as_ref());
         let layout = match plan.output_partitioning() {
             Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
             _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
@@ -138,7 +139,7 @@ impl Scratch {
 /// Read back within seconds from the page cache: speed counts, size hardly.
 fn properties() -> WriterProperties {
     WriterProperties::builder()
-        .set_compression(Compression::LZ4_RAW)
+        .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
         .build()

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, ObjectName, Spanned as _, Value, ValueWithSpan, VisitMut, VisitorMut,
-    visit_expressions, visit_relations,
+    self, BinaryOperator, Expr, ObjectName, Spanned as _, Value, ValueWithSpan, VisitMut,
+    VisitorMut, WindowFrameBound, WindowType, visit_expressions, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::header::{self, Header};
-use super::params::{Params, Values};
+use super::params::{ParamValue, Params, Values};
 use super::spec::Spanned;
 use crate::problem::{At, Problem, Source};
 
@@ -273,8 +273,51 @@ struct Binder<'a> {
     values: &'a Values,
 }
 
+impl Binder<'_> {
+    /// A whole number, a parameter that is one, or a sum or difference of such.
+    fn number(&self, expr: &Expr) -> Option<i64> {
+        match expr {
+            Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+                digits.parse().ok()
+            }
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(name), .. }) => {
+                match self.values.get(name.trim_start_matches('$'))? {
+                    ParamValue::Int(number) => Some(*number),
+                    _ => None,
+                }
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Plus, right } => {
+                self.number(left)?.checked_add(self.number(right)?)
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => {
+                self.number(left)?.checked_sub(self.number(right)?)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl VisitorMut for Binder<'_> {
     type Break = ();
+
+    // A window frame takes plain numbers only.
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(call) = expr
+            && let Some(WindowType::WindowSpec(window)) = &mut call.over
+            && let Some(frame) = &mut window.window_frame
+        {
+            for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+                if let WindowFrameBound::Preceding(Some(rows))
+                | WindowFrameBound::Following(Some(rows)) = bound
+                    && let Some(number) = self.number(rows)
+                {
+                    let value = Value::Number(number.to_string(), false);
+                    **rows = Expr::Value(value.with_empty_span());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     // After, not before: what is put in needs no second visit.
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {

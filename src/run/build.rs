@@ -13,7 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{LogicalPlan, SortExpr};
-use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning, execute_stream};
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
@@ -21,6 +21,7 @@ use super::mapping::named;
 use super::stage::{self, TableShape};
 use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
+use crate::engine;
 use crate::engine::cluster::cluster;
 use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::scratch::Scratch;
@@ -64,7 +65,9 @@ impl Builder<'_> {
         let name = typecheck::reference(&model.name);
         let failed = |error| table_problem(&model.name.to_string(), &error);
         if !is_published(table.role) {
-            if self.readers(model) < 2 || row_wise(frame.logical_plan()) {
+            // The size of a small table tells the planner how to join with it.
+            let again = self.readers(model) < 2 || row_wise(frame.logical_plan());
+            if again && is_large(model) {
                 self.view(name, &frame)?;
             } else {
                 let physical = frame.create_physical_plan().await.map_err(failed)?;
@@ -184,12 +187,15 @@ impl Builder<'_> {
     ) -> Result<StagedTable> {
         let failed = |error| table_problem(&shape.name, &error);
         let keys: Vec<&str> = shape.grain.iter().map(String::as_str).collect();
-        let stream = frame.sort(ascending(&keys)).map_err(failed)?;
-        let stream = stream.execute_stream().await.map_err(failed)?;
+        let sorted = frame.sort(ascending(&keys)).map_err(failed)?;
+        let physical = sorted.create_physical_plan().await.map_err(failed)?;
+        let stream = execute_stream(Arc::clone(&physical), self.context.task_ctx());
+        let stream = stream.map_err(failed)?;
         let day = Day::from(self.job.plan.as_of);
         let upload = claim.upload(&shape.name, day, 0);
         let threads = self.context.state().config().target_partitions();
         let (rows, upload) = stage::write(stream, shape, upload, threads).await?;
+        engine::trace(&shape.name, physical.as_ref());
         let file = upload.finish(rows).await.map_err(explain)?;
         let staged = StagedTable {
             table: shape.name.clone(),
@@ -291,6 +297,12 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a table has a row for each of many things: customers or orders.
+fn is_large(model: &Model) -> bool {
+    let mut grain = model.header.grain.iter();
+    grain.any(|word| word.value == "customer_id" || word.value == "order_id")
 }
 
 fn ascending(names: &[&str]) -> Vec<SortExpr> {

@@ -30,6 +30,13 @@ impl Bounds {
         self.starts.first().copied().unwrap_or(self.rows)
     }
 
+    /// Segments that also begin where those of another split do.
+    pub fn or(self, other: &Self) -> Self {
+        let begins = &self.begins | &other.begins;
+        let starts = begins.set_indices().collect();
+        Self { rows: self.rows, begins, starts }
+    }
+
     /// The row ranges of all segments, the carried one first if there is one.
     pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         let carried = (self.carried() > 0).then_some(0..self.carried());

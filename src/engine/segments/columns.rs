@@ -13,20 +13,24 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat, interleave, nullif};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::window::{PlainAggregateWindowExpr, StandardWindowExpr, WindowExpr};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::window::{
+    PlainAggregateWindowExpr, SlidingAggregateWindowExpr, StandardWindowExpr, WindowExpr,
+};
 use datafusion::physical_plan::windows::WindowUDFExpr;
 
-use super::bounds::{Bounds, one_row};
-use super::running::{self, Count, Fold, Running};
+use super::bounds::{Bounds, Finder, one_row};
+use super::running::{self, Count, Fold, MovingSum, Running};
 
 /// One window function as it is computed here.
 #[derive(Debug, Clone)]
 pub struct Function {
     kind: Kind,
-    /// What it is a function of; none for `row_number`.
-    pub argument: Option<Arc<dyn PhysicalExpr>>,
+    /// What it is a function of; nothing for `row_number`.
+    pub arguments: Vec<Arc<dyn PhysicalExpr>>,
     input: DataType,
     output: DataType,
 }
@@ -36,6 +40,8 @@ enum Kind {
     RowNumber,
     Count(Reach),
     Fold(Fold, Reach),
+    /// A sum over the rows whose key is at most so much smaller.
+    Sliding(i64),
     Lag(Nulls),
     Lead(Nulls),
 }
@@ -61,7 +67,7 @@ pub trait Column: Send {
     ///
     /// # Errors
     /// The kernels of Arrow refuse the type.
-    fn push(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<(), ArrowError>;
+    fn push(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<(), ArrowError>;
 
     /// There is no further batch.
     ///
@@ -77,24 +83,28 @@ impl Function {
     /// Recognises a window function that can be computed here.
     pub fn of(window: &dyn WindowExpr, input: &Schema) -> Option<Self> {
         let output = window.field().ok()?.data_type().clone();
-        let arguments = window.expressions();
         let any = window.as_any();
         let kind = if let Some(standard) = any.downcast_ref::<StandardWindowExpr>() {
             positional(standard.get_standard_func_expr().as_any().downcast_ref()?)?
+        } else if let Some(moving) = any.downcast_ref::<SlidingAggregateWindowExpr>() {
+            sliding(moving)?
         } else {
             aggregate(any.downcast_ref()?)?
         };
-        let argument = match (kind, arguments.as_slice()) {
-            (Kind::RowNumber, []) => None,
+        let arguments = match (kind, window.expressions().as_slice()) {
+            (Kind::RowNumber, []) => Vec::new(),
             (Kind::RowNumber, _) => return None,
-            (_, [argument]) => Some(Arc::clone(argument)),
+            (Kind::Sliding(_), [argument]) => {
+                vec![Arc::clone(argument), sliding_key(window, input)?]
+            }
+            (_, [argument]) => vec![Arc::clone(argument)],
             _ => return None,
         };
-        let input = match &argument {
+        let input = match arguments.first() {
             Some(argument) => argument.data_type(input).ok()?,
             None => DataType::Null,
         };
-        let function = Self { kind, argument, input, output };
+        let function = Self { kind, arguments, input, output };
         function.column().is_some().then_some(function)
     }
 
@@ -107,12 +117,16 @@ impl Function {
             Kind::RowNumber => return None,
             Kind::Lag(nulls) => return Some(Box::new(AtOnce::new(Lag { nulls, last: None }))),
             Kind::Lead(nulls) => return Some(Box::new(Lead::new(nulls))),
+            Kind::Sliding(preceding) => {
+                let sliding = Sliding::new(preceding, &self.input, &self.output)?;
+                return Some(Box::new(sliding));
+            }
             Kind::Count(reach) => (Box::new(Count::default()), reach),
             Kind::Fold(fold, reach) => (running::fold(fold, &self.input, &self.output)?, reach),
         };
         Some(match reach {
             Reach::Running => Box::new(AtOnce::new(running)),
-            Reach::Whole => Box::new(Whole::new(running)),
+            Reach::Whole => Box::new(Whole { running, at_end: AtEnd(Waiting::new()) }),
         })
     }
 }
@@ -140,19 +154,45 @@ fn positional(expression: &WindowUDFExpr) -> Option<Kind> {
 
 fn aggregate(expression: &PlainAggregateWindowExpr) -> Option<Kind> {
     let reach = reach(expression.get_window_frame(), expression.order_by().is_empty())?;
-    let aggregate = expression.get_aggregate_expr();
-    let plain = !aggregate.is_distinct()
-        && !aggregate.ignore_nulls()
-        // As above: nothing else tells whether there is a filter.
-        && format!("{expression:?}").ends_with("filter: None }");
-    match aggregate.fun().name() {
-        _ if !plain => None,
+    // As above: nothing else tells whether there is a filter.
+    if !format!("{expression:?}").ends_with("filter: None }") {
+        return None;
+    }
+    let name = plain(expression.get_aggregate_expr())?;
+    match name {
         "count" => Some(Kind::Count(reach)),
         "sum" => Some(Kind::Fold(Fold::Sum, reach)),
         "min" => Some(Kind::Fold(Fold::Min, reach)),
         "max" => Some(Kind::Fold(Fold::Max, reach)),
         _ => None,
     }
+}
+
+/// A sum over a frame that moves: `range between n preceding and current row`.
+fn sliding(expression: &SlidingAggregateWindowExpr) -> Option<Kind> {
+    let frame = expression.get_window_frame();
+    let WindowFrameBound::Preceding(preceding) = &frame.start_bound else { return None };
+    let to_now = matches!(frame.end_bound, WindowFrameBound::CurrentRow);
+    let ScalarValue::Int64(Some(preceding)) = preceding.cast_to(&DataType::Int64).ok()? else {
+        return None;
+    };
+    let fits = to_now
+        && frame.units == WindowFrameUnits::Range
+        && format!("{expression:?}").ends_with("filter: None }")
+        && plain(expression.get_aggregate_expr())? == "sum";
+    fits.then_some(Kind::Sliding(preceding))
+}
+
+/// The name of an aggregate that is nothing but that.
+fn plain(aggregate: &AggregateFunctionExpr) -> Option<&str> {
+    (!aggregate.is_distinct() && !aggregate.ignore_nulls()).then(|| aggregate.fun().name())
+}
+
+/// The key by which a frame moves: one, a bigint, ascending.
+fn sliding_key(window: &dyn WindowExpr, input: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
+    let [key] = window.order_by() else { return None };
+    let bigint = key.expr.data_type(input).ok()? == DataType::Int64;
+    (bigint && !key.options.descending).then(|| Arc::clone(&key.expr))
 }
 
 fn reach(frame: &WindowFrame, unordered: bool) -> Option<Reach> {
@@ -181,12 +221,12 @@ impl<S> AtOnce<S> {
 
 /// One batch in, one column out.
 trait Step: Send {
-    fn step(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<ArrayRef, ArrowError>;
+    fn step(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<ArrayRef, ArrowError>;
 }
 
 impl<S: Step> Column for AtOnce<S> {
-    fn push(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<(), ArrowError> {
-        self.done.push_back(self.step.step(argument, bounds)?);
+    fn push(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<(), ArrowError> {
+        self.done.push_back(self.step.step(arguments, bounds)?);
         Ok(())
     }
 
@@ -200,15 +240,15 @@ impl<S: Step> Column for AtOnce<S> {
 }
 
 impl Step for Box<dyn Running> {
-    fn step(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
-        Ok(self.next(argument, bounds))
+    fn step(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
+        Ok(self.next(&arguments[0], bounds))
     }
 }
 
 struct RowNumber(Count);
 
 impl Step for RowNumber {
-    fn step(&mut self, _argument: &ArrayRef, bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
+    fn step(&mut self, _arguments: &[ArrayRef], bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
         let every: ArrayRef = Arc::new(Int64Array::from(vec![0; bounds.rows]));
         arrow::compute::cast(&self.0.next(&every, bounds), &DataType::UInt64)
     }
@@ -222,8 +262,8 @@ struct Lag {
 }
 
 impl Step for Lag {
-    fn step(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
-        let last = bounds.rows - 1;
+    fn step(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<ArrayRef, ArrowError> {
+        let (argument, last) = (&arguments[0], bounds.rows - 1);
         if self.nulls == Nulls::Respect || argument.logical_null_count() == 0 {
             let before = self.last.take().unwrap_or_else(|| null_like(argument));
             let shifted = concat(&[before.as_ref(), argument.slice(0, last).as_ref()])?;
@@ -358,8 +398,8 @@ impl Lead {
 }
 
 impl Column for Lead {
-    fn push(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<(), ArrowError> {
-        self.waiting.queue.push_back((Arc::clone(argument), bounds.clone()));
+    fn push(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<(), ArrowError> {
+        self.waiting.queue.push_back((Arc::clone(&arguments[0]), bounds.clone()));
         self.settle()
     }
 
@@ -373,23 +413,15 @@ impl Column for Lead {
     }
 }
 
-/// An aggregate over the whole segment: what the running one has come to in
-/// the segment's last row.
-struct Whole {
-    running: Box<dyn Running>,
-    waiting: Waiting,
-}
+/// Gives every row of a segment what stands in its last one.
+struct AtEnd(Waiting);
 
-impl Whole {
-    fn new(running: Box<dyn Running>) -> Self {
-        Self { running, waiting: Waiting::new() }
-    }
-
+impl AtEnd {
     fn settle(&mut self) -> Result<(), ArrowError> {
-        while let Some((so_far, bounds)) = self.waiting.queue.front() {
+        while let Some((values, bounds)) = self.0.queue.front() {
             // The last row of the segment may be a batch's last row, of which
             // only the batch behind tells whether it is.
-            let carried = match self.total_behind() {
+            let carried = match self.behind() {
                 Behind::Unknown => return Ok(()),
                 Behind::Nothing => None,
                 Behind::Row(value) => Some(value),
@@ -400,44 +432,91 @@ impl Whole {
                 let pick = if open { CARRIED } else { (HERE, range.end - 1) };
                 picks.extend(range.map(|_| pick));
             }
-            let column = pick(so_far, carried.as_ref(), &picks)?;
-            self.waiting.done.push_back(column);
-            self.waiting.queue.pop_front();
+            let column = pick(values, carried.as_ref(), &picks)?;
+            self.0.done.push_back(column);
+            self.0.queue.pop_front();
         }
         Ok(())
     }
 
-    /// The aggregate at the end of the oldest batch's last segment, if that
-    /// ends in a later batch.
-    fn total_behind(&self) -> Behind {
-        let mut total = Behind::Nothing;
-        for (so_far, bounds) in self.waiting.queue.iter().skip(1) {
+    /// The value at the end of the oldest batch's last segment, if that ends
+    /// in a later batch.
+    fn behind(&self) -> Behind {
+        let mut found = Behind::Nothing;
+        for (values, bounds) in self.0.queue.iter().skip(1) {
             if !bounds.continues() {
-                return total;
+                return found;
             }
-            total = Behind::Row(one_row(so_far, bounds.carried() - 1));
+            found = Behind::Row(one_row(values, bounds.carried() - 1));
             if bounds.carried() < bounds.rows {
-                return total;
+                return found;
             }
         }
-        if self.waiting.ended { total } else { Behind::Unknown }
+        if self.0.ended { found } else { Behind::Unknown }
     }
-}
 
-impl Column for Whole {
-    fn push(&mut self, argument: &ArrayRef, bounds: &Bounds) -> Result<(), ArrowError> {
-        let so_far = self.running.next(argument, bounds);
-        self.waiting.queue.push_back((so_far, bounds.clone()));
+    fn push(&mut self, values: ArrayRef, bounds: Bounds) -> Result<(), ArrowError> {
+        self.0.queue.push_back((values, bounds));
         self.settle()
     }
 
     fn finish(&mut self) -> Result<(), ArrowError> {
-        self.waiting.ended = true;
+        self.0.ended = true;
         self.settle()
+    }
+}
+
+/// An aggregate over the whole segment: what the running one has come to in
+/// the segment's last row.
+struct Whole {
+    running: Box<dyn Running>,
+    at_end: AtEnd,
+}
+
+impl Column for Whole {
+    fn push(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<(), ArrowError> {
+        let so_far = self.running.next(&arguments[0], bounds);
+        self.at_end.push(so_far, bounds.clone())
+    }
+
+    fn finish(&mut self) -> Result<(), ArrowError> {
+        self.at_end.finish()
     }
 
     fn done(&mut self) -> &mut VecDeque<ArrayRef> {
-        &mut self.waiting.done
+        &mut self.at_end.0.done
+    }
+}
+
+/// A sum over the rows whose key is at most `preceding` smaller. Rows of one
+/// key are peers: each has the sum that the last of them has come to.
+struct Sliding {
+    moving: MovingSum,
+    peers: Finder,
+    at_end: AtEnd,
+}
+
+impl Sliding {
+    fn new(preceding: i64, input: &DataType, output: &DataType) -> Option<Self> {
+        let moving = MovingSum::new(preceding, input, output)?;
+        Some(Self { moving, peers: Finder::default(), at_end: AtEnd(Waiting::new()) })
+    }
+}
+
+impl Column for Sliding {
+    fn push(&mut self, arguments: &[ArrayRef], bounds: &Bounds) -> Result<(), ArrowError> {
+        let [value, key] = arguments else { return Ok(()) };
+        let keys = self.peers.next(std::slice::from_ref(key), bounds.rows)?;
+        let so_far = self.moving.next(value, key, bounds);
+        self.at_end.push(so_far, keys.or(bounds))
+    }
+
+    fn finish(&mut self) -> Result<(), ArrowError> {
+        self.at_end.finish()
+    }
+
+    fn done(&mut self) -> &mut VecDeque<ArrayRef> {
+        &mut self.at_end.0.done
     }
 }
 

@@ -15,6 +15,7 @@ mod aggregate;
 mod bounds;
 mod columns;
 mod running;
+mod sort;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -28,6 +29,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 pub use aggregate::SegmentedAggregate;
+pub use sort::SegmentedSort;
 pub use window::SegmentedWindow;
 
 /// The optimizer rule; the last one, when sorts and exchanges are settled.
@@ -46,6 +48,9 @@ impl PhysicalOptimizerRule for Segmented {
             }
             if let Some(aggregate) = SegmentedAggregate::replacing(&node) {
                 return Ok(Transformed::yes(Arc::new(aggregate) as _));
+            }
+            if let Some(sort) = SegmentedSort::replacing(&node) {
+                return Ok(Transformed::yes(Arc::new(sort) as _));
             }
             Ok(Transformed::no(node))
         });

@@ -1,5 +1,6 @@
 //! Aggregates from the start of a segment to the current row.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray};
@@ -85,6 +86,80 @@ pub fn fold(fold: Fold, input: &DataType, output: &DataType) -> Option<Box<dyn R
         }
         DataType::Timestamp(TimeUnit::Nanosecond, _) => of::<TimestampNanosecondType>(fold, output),
         _ => None,
+    }
+}
+
+/// The sum of the values up to the current row whose key is not more than
+/// `preceding` smaller; null where there is none. Null keys are among
+/// themselves.
+pub struct MovingSum {
+    preceding: i64,
+    output: DataType,
+    /// The rows in the frame, by key.
+    frame: VecDeque<(Option<i64>, Option<i128>)>,
+    sum: i128,
+    /// How many values in the frame are not null.
+    known: usize,
+}
+
+impl MovingSum {
+    /// The sum for one type, if it can be had.
+    pub fn new(preceding: i64, input: &DataType, output: &DataType) -> Option<Self> {
+        let fits = match (input, output) {
+            (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a == b,
+            (a, b) => *a == DataType::Int64 && a == b,
+        };
+        let output = output.clone();
+        let frame = VecDeque::new();
+        fits.then_some(Self { preceding, output, frame, sum: 0, known: 0 })
+    }
+
+    /// The sums of the next batch's rows.
+    pub fn next(&mut self, values: &ArrayRef, keys: &ArrayRef, bounds: &Bounds) -> ArrayRef {
+        let keys = keys.as_primitive::<Int64Type>();
+        let decimals = values.as_primitive_opt::<Decimal128Type>();
+        let bigints = values.as_primitive_opt::<Int64Type>();
+        let mut sums = Vec::with_capacity(bounds.rows);
+        for row in 0..bounds.rows {
+            if bounds.begins.value(row) {
+                self.frame.clear();
+                (self.sum, self.known) = (0, 0);
+            }
+            let value = match (decimals, bigints) {
+                _ if values.is_null(row) => None,
+                (Some(decimals), _) => Some(decimals.value(row)),
+                (None, Some(bigints)) => Some(i128::from(bigints.value(row))),
+                (None, None) => None,
+            };
+            self.step(keys.is_valid(row).then(|| keys.value(row)), value);
+            sums.push((self.known > 0).then_some(self.sum));
+        }
+        if decimals.is_some() {
+            let sums = PrimitiveArray::<Decimal128Type>::from_iter(sums);
+            return Arc::new(sums.with_data_type(self.output.clone()));
+        }
+        // Wraps as the sum of bigints does.
+        #[expect(clippy::cast_possible_truncation, reason = "wraps on purpose")]
+        let sums = sums.into_iter().map(|sum| sum.map(|sum| sum as i64));
+        Arc::new(sums.collect::<Int64Array>())
+    }
+
+    fn step(&mut self, key: Option<i64>, value: Option<i128>) {
+        while let Some((oldest, left)) = self.frame.front().copied() {
+            let stays = match (oldest, key) {
+                (Some(oldest), Some(key)) => oldest >= key.saturating_sub(self.preceding),
+                (oldest, key) => oldest == key,
+            };
+            if stays {
+                break;
+            }
+            self.frame.pop_front();
+            self.sum = self.sum.wrapping_sub(left.unwrap_or(0));
+            self.known -= usize::from(left.is_some());
+        }
+        self.frame.push_back((key, value));
+        self.sum = self.sum.wrapping_add(value.unwrap_or(0));
+        self.known += usize::from(value.is_some());
     }
 }
 

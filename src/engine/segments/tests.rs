@@ -25,9 +25,11 @@ fn batches(rows: &[Row], size: usize) -> Vec<RecordBatch> {
         let customers = rows.iter().map(|(_, row)| i64::from(row.0));
         let amounts = rows.iter().map(|(_, row)| row.3.map(i128::from));
         let amounts = amounts.collect::<Decimal128Array>().with_precision_and_scale(18, 2);
-        let columns: [(&str, ArrayRef); 6] = [
+        let steps = rows.iter().map(|(_, row)| i64::from(row.2 / 2));
+        let columns: [(&str, ArrayRef); 7] = [
             ("customer", Arc::new(customers.collect::<Int64Array>())),
             ("number", Arc::new(rows.iter().map(|(i, _)| *i as i64).collect::<Int64Array>())),
+            ("step", Arc::new(steps.collect::<Int64Array>())),
             ("value", Arc::new(rows.iter().map(|(_, row)| row.1).collect::<Int64Array>())),
             ("day", Arc::new(rows.iter().map(|(_, row)| Some(row.2)).collect::<Date32Array>())),
             ("amount", Arc::new(amounts.expect("fits"))),
@@ -51,7 +53,10 @@ fn batches(rows: &[Row], size: usize) -> Vec<RecordBatch> {
 fn context(rows: &[Row], size: usize, segmented: bool) -> Option<SessionContext> {
     let batches = batches(rows, size);
     let schema = batches.first()?.schema();
-    let order = vec![vec![col("customer").sort(true, false), col("number").sort(true, false)]];
+    let order = vec![
+        vec![col("customer").sort(true, false), col("number").sort(true, false)],
+        vec![col("customer").sort(true, false), col("step").sort(true, false)],
+    ];
     let table = MemTable::try_new(schema, vec![batches]).expect("table").with_sort_order(order);
     let config = SessionConfig::new().with_target_partitions(1).with_batch_size(size);
     let state = SessionStateBuilder::new_with_default_features().with_config(config);
@@ -115,6 +120,10 @@ fn windows(frame: &str) -> String {
     format!("select number, {} from t", columns.collect::<Vec<_>>().join(", "))
 }
 
+const MOVING: &str = "select number, sum(amount) over frame as a, sum(value) over frame as v from t \
+                      window frame as (partition by customer order by step \
+                      range between 2 preceding and current row)";
+
 const GROUPS: &str = "select customer, count(*), count(value), sum(value), sum(amount), \
                       min(name), max(day), count(*) filter (where value > 1) from t \
                       group by customer";
@@ -133,6 +142,7 @@ proptest! {
         let (Some(ours), Some(theirs)) = (context(&rows, size, true), context(&rows, size, false))
         else { return Ok(()) };
         let queries = [
+            (MOVING.to_string(), "SegmentedWindow"),
             (windows(RUNNING), "SegmentedWindow"),
             (windows(WHOLE), "SegmentedWindow"),
             (GROUPS.to_string(), "SegmentedAggregate"),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
@@ -128,7 +128,7 @@ impl ExecutionPlan for SegmentedWindow {
             input: child.execute(partition, context)?,
             keys: self.keys.clone(),
             columns: self.functions.iter().filter_map(Function::column).collect(),
-            arguments: self.functions.iter().map(|function| function.argument.clone()).collect(),
+            arguments: self.functions.iter().map(|function| function.arguments.clone()).collect(),
             bounds: Finder::default(),
             waiting: VecDeque::new(),
             schema: self.schema(),
@@ -160,7 +160,7 @@ struct Work {
     input: SendableRecordBatchStream,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     columns: Vec<Box<dyn Column>>,
-    arguments: Vec<Option<Arc<dyn PhysicalExpr>>>,
+    arguments: Vec<Vec<Arc<dyn PhysicalExpr>>>,
     bounds: Finder,
     /// Batches some of whose columns are not known yet.
     waiting: VecDeque<RecordBatch>,
@@ -204,11 +204,9 @@ impl Work {
         };
         let keys = self.keys.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
         let bounds = self.bounds.next(&keys, rows)?;
-        for (column, argument) in self.columns.iter_mut().zip(&self.arguments) {
-            match argument {
-                Some(argument) => column.push(&evaluate(argument)?, &bounds)?,
-                None => column.push(&(Arc::new(Int64Array::from(vec![0; rows])) as _), &bounds)?,
-            }
+        for (column, arguments) in self.columns.iter_mut().zip(&self.arguments) {
+            let arguments = arguments.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+            column.push(&arguments, &bounds)?;
         }
         self.waiting.push_back(batch);
         Ok(())

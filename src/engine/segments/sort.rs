@@ -1,0 +1,260 @@
+//! A sort whose first keys are in order already: only the rows of a segment
+//! change places, so nothing is held but the segment, and nothing is merged.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::fmt::Formatter;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{LexicographicalComparator, SortColumn, concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, Partitioning, PlanProperties, ReplaceChildrenOptions,
+};
+use futures::{Stream, StreamExt, TryStreamExt};
+
+use super::bounds::Finder;
+
+/// A sort within the segments of its first keys.
+///
+/// All that the planner asks is answered by the operator it stands for.
+#[derive(Debug)]
+pub struct SegmentedSort {
+    original: Arc<dyn ExecutionPlan>,
+    /// The keys that are in order.
+    segment: Vec<Arc<dyn PhysicalExpr>>,
+    /// Those behind them.
+    within: Vec<PhysicalSortExpr>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SegmentedSort {
+    /// Stands for a sort of DataFusion over rows that are spread and sorted by
+    /// its first keys: segments are small where rows are spread by them.
+    pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        let sort = original.downcast_ref::<SortExec>()?;
+        let input = sort.input();
+        let keys = sort.expr();
+        let Partitioning::Hash(spread, _) = input.output_partitioning() else { return None };
+        if sort.fetch().is_some() || !sort.preserve_partitioning() {
+            return None;
+        }
+        let sorted = (1..=keys.len()).rev().find(|length| {
+            let prefix = LexOrdering::new(keys.iter().take(*length).cloned());
+            prefix.is_some_and(|prefix| {
+                input.equivalence_properties().ordering_satisfy(prefix).unwrap_or(false)
+            })
+        })?;
+        let segment: Vec<_> = keys.iter().take(sorted).map(|key| Arc::clone(&key.expr)).collect();
+        let within: Vec<_> = keys.iter().skip(sorted).cloned().collect();
+        let small = spread.iter().all(|key| segment.contains(key));
+        let original = Arc::clone(original);
+        let metrics = ExecutionPlanMetricsSet::new();
+        small.then_some(Self { original, segment, within, metrics })
+    }
+}
+
+impl DisplayAs for SegmentedSort {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
+        write!(f, "SegmentedSort: ")?;
+        self.original.fmt_as(format, f)
+    }
+}
+
+impl ExecutionPlan for SegmentedSort {
+    fn name(&self) -> &'static str {
+        "SegmentedSort"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.original.properties()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.original.input_distribution_requirements()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.original.maintains_input_order()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.original.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.original.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let original = Arc::clone(&self.original).replace_children(children, options)?;
+        Ok(match Self::replacing(&original) {
+            Some(sort) => Arc::new(sort),
+            None => original,
+        })
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let child = Arc::clone(self.original.children()[0]);
+        let work = Work {
+            input: child.execute(partition, context)?,
+            segment: self.segment.clone(),
+            within: self.within.clone(),
+            bounds: Finder::default(),
+            open: Vec::new(),
+            done: VecDeque::new(),
+            schema: self.schema(),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+            ended: false,
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), work.stream())))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.original.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.original.statistics_from_inputs(inputs, args)
+    }
+}
+
+/// The state of one partition.
+struct Work {
+    input: SendableRecordBatchStream,
+    segment: Vec<Arc<dyn PhysicalExpr>>,
+    within: Vec<PhysicalSortExpr>,
+    bounds: Finder,
+    /// The rows of the segment that may go on.
+    open: Vec<RecordBatch>,
+    done: VecDeque<RecordBatch>,
+    schema: SchemaRef,
+    metrics: BaselineMetrics,
+    ended: bool,
+}
+
+impl Work {
+    fn stream(self) -> impl Stream<Item = Result<RecordBatch>> {
+        futures::stream::try_unfold(self, |mut work| async move {
+            let batch = work.next().await?;
+            Ok(batch.map(|batch| (batch, work)))
+        })
+        .into_stream()
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.done.pop_front() {
+                self.metrics.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.input.next().await.transpose()? {
+                Some(batch) if batch.num_rows() > 0 => self.push(&batch)?,
+                Some(_) => {}
+                None => {
+                    self.ended = true;
+                    self.close()?;
+                }
+            }
+        }
+    }
+
+    /// Sorts what a batch completes, and keeps its last segment open.
+    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let time = self.metrics.elapsed_compute().clone();
+        let _timer = time.timer();
+        let keys = evaluate(&self.segment, batch)?;
+        let bounds = self.bounds.next(&keys, batch.num_rows())?;
+        let Some(last) = bounds.starts.last().copied() else {
+            self.open.push(batch.clone());
+            return Ok(());
+        };
+        if last > 0 {
+            self.open.push(batch.slice(0, last));
+        }
+        self.close()?;
+        self.open.push(batch.slice(last, batch.num_rows() - last));
+        Ok(())
+    }
+
+    /// Sorts the open rows, which are whole segments.
+    fn close(&mut self) -> Result<()> {
+        let open = std::mem::take(&mut self.open);
+        let batch = match open.as_slice() {
+            [] => return Ok(()),
+            [one] => one.clone(),
+            several => concat_batches(&self.schema, several)?,
+        };
+        let keys = evaluate(&self.segment, &batch)?;
+        let bounds = Finder::default().next(&keys, batch.num_rows())?;
+        let columns = self.within.iter().map(|key| {
+            let values = key.expr.evaluate(&batch)?.into_array(batch.num_rows())?;
+            Ok(SortColumn { values, options: Some(key.options) })
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        if columns.is_empty() {
+            self.done.push_back(batch);
+            return Ok(());
+        }
+        let order = LexicographicalComparator::try_new(&columns)?;
+        let mut rows: Vec<u32> = (0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX)).collect();
+        let mut moved = false;
+        for range in bounds.ranges() {
+            // Most segments are in order: a look is cheaper than a sort.
+            let mut pairs = range.start..range.end.saturating_sub(1);
+            if pairs.any(|row| order.compare(row, row + 1) == Ordering::Greater) {
+                moved = true;
+                rows[range].sort_by(|a, b| order.compare(*a as usize, *b as usize));
+            }
+        }
+        self.done.push_back(match moved {
+            true => take_record_batch(&batch, &UInt32Array::from(rows))?,
+            false => batch,
+        });
+        Ok(())
+    }
+}
+
+fn evaluate(keys: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    keys.iter().map(|key| key.evaluate(batch)?.into_array(batch.num_rows())).collect()
+}
