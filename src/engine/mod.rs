@@ -3,6 +3,11 @@
 //! Not here: what is computed (`plan`), nor what becomes of it (`run`).
 
 pub mod cluster;
+pub mod collect;
 pub mod files;
+pub mod keys;
+pub mod life;
 pub mod scratch;
 pub mod session;
+pub mod spool;
+pub mod spread;

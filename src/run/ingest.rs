@@ -7,21 +7,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{case, lit};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 
 use super::mapping::{self, Mapped};
+use super::pass::{KeyFiles, Pass, Rest};
 use super::source::{self, Opened};
 use super::target::SourceRead;
 use super::{classify, diagnose};
+use crate::engine::collect::{Collected, Without};
+use crate::engine::scratch::Scratch;
+use crate::engine::spool::Spool;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Rows, SourcePlan, Variables};
+use crate::plan::{Plan, SourcePlan, Variables};
 use crate::problem::Problem;
 
 /// What became of a source.
@@ -31,6 +37,10 @@ pub struct Ingested {
     pub read: SourceRead,
     /// How long it took.
     pub elapsed: std::time::Duration,
+    /// Whether its columns include a currency.
+    pub has_currency: bool,
+    /// Whether `sources.<name>` is where it may stay.
+    pub is_kept: bool,
 }
 
 /// Reads every source of a plan; registers `sources.<name>` and
@@ -41,6 +51,7 @@ pub struct Ingested {
 /// set aside than it may.
 pub async fn ingest(
     context: &SessionContext,
+    scratch: &Arc<Scratch>,
     plan: &Plan,
     source: &SourcePlan,
     base: &Path,
@@ -56,55 +67,183 @@ pub async fn ingest(
     let schema = Arc::clone(raw.schema().inner());
     let mapped = mapping::map(context, source, &schema, timezone).map_err(Error::Invalid)?;
 
-    let counted = read_rows(context, plan, source, &raw, &mapped).await;
-    let rejected = match counted {
-        Ok(rejected) => rejected,
+    let reading = Reading { context, scratch, plan, source, mapped: &mapped };
+    let counts = match reading.read(raw).await {
+        Ok(counts) => counts,
         Err(error) => {
             let found = diagnose::find(context, source, &opened, &mapped).await;
             return Err(found.unwrap_or_else(|| failed(name, &error)).into());
         }
     };
-    let read = tally(&opened, source, &raw, rejected).await?;
+    let is_kept = counts.is_kept;
+    let read = tally(&opened, source, counts)?;
     within_limit(source, &read)?;
-    Ok(Ingested { read, elapsed: begun.elapsed() })
+    let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
+    let has_currency = currency.is_some_and(|column| column.raw.is_some());
+    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept })
 }
 
-/// Registers what is accepted and what is set aside, and counts both.
-async fn read_rows(
-    context: &SessionContext,
-    plan: &Plan,
-    source: &SourcePlan,
-    raw: &DataFrame,
-    mapped: &Mapped,
-) -> Result<Counts, DataFusionError> {
-    let canonical = canonical(raw.clone(), mapped)?;
-    register(context, "mapped", &canonical)?;
-    let identified = identities(context, source, &canonical).await?;
-    register(context, "identified", &identified)?;
-    let classified = context.sql(&classify::reasons(source, plan)).await?;
-    register(context, "classified", &classified)?;
-    // Keys that stand twice are few; they are looked at on their own.
-    collect(context, "repeated", &classify::repeated(source)).await?;
-    collect(context, "verdicts", &classify::verdicts(source)).await?;
-    let accepted = context.sql(&classify::accepted(source)).await?;
-    register(context, "lines", &accepted)?;
-    if source.kind.name == "orders" && source.rows == Rows::Lines {
-        collect(context, "torn", classify::TORN).await?;
-    } else {
-        context.deregister_table(scratch("torn"))?;
-        context.register_table(scratch("torn"), empty_like(&accepted)?)?;
-    }
-    let quarantine = context.sql(&classify::quarantine(source)).await?;
-    register_as(context, "quarantine", source.kind.name, &quarantine)?;
-    let orders = context.sql(&classify::canonical(source, mapped)).await?;
-    register_as(context, "sources", source.kind.name, &orders)?;
-    counts(context, source).await
-}
-
-/// Rows accepted, and rows set aside by reason.
+/// Rows read and accepted, and rows set aside by reason.
 struct Counts {
+    read: u64,
     accepted: u64,
     rejected: BTreeMap<String, u64>,
+    is_kept: bool,
+}
+
+/// A source that is being read.
+struct Reading<'a> {
+    context: &'a SessionContext,
+    scratch: &'a Arc<Scratch>,
+    plan: &'a Plan,
+    source: &'a SourcePlan,
+    mapped: &'a Mapped,
+}
+
+impl Reading<'_> {
+    /// Registers what is accepted and what is set aside, and counts both. The
+    /// files are read once; all that follows works on what they gave.
+    async fn read(&self, raw: DataFrame) -> Result<Counts, DataFusionError> {
+        let (context, source) = (self.context, self.source);
+        let canonical = canonical(raw, self.mapped)?;
+        register(context, "mapped", &canonical)?;
+        let identified = identities(context, source, &canonical).await?;
+        register(context, "identified", &identified)?;
+        let rules = classify::rules(source, self.plan, identified.schema().as_arrow());
+        let frame = context.sql(&classify::pass(source, &rules)).await?;
+        let passed = Pass { context, scratch: self.scratch, source }.run(frame).await?;
+        let aside = passed.aside.table(context).await;
+        provide(context, "aside", Arc::new(aside))?;
+        self.view("rejected", &classify::rejected(source, &rules)).await?;
+        let (accepted, is_kept) = match passed.rest {
+            Rest::Collected(collected) => (self.orders(collected, passed.accepted).await?, false),
+            Rest::Spooled(spool, keys) => self.rows(&spool, &keys, passed.accepted).await?,
+        };
+        Ok(Counts { read: passed.rows, accepted, rejected: self.rejected().await?, is_kept })
+    }
+
+    /// Rows that are orders go into the clustered order. Those whose keys stand
+    /// twice are looked at on their own, and come back as far as they count.
+    async fn orders(
+        &self,
+        mut collected: Collected,
+        mut accepted: u64,
+    ) -> Result<u64, DataFusionError> {
+        let images = collected.repeats().await?;
+        let suspicious = !images.is_empty();
+        if suspicious {
+            let spool = self.suspects(collected.schema());
+            let mut writer = spool.writer();
+            collected
+                .take_out(images, async |batch: RecordBatch| {
+                    accepted -= batch.num_rows() as u64;
+                    writer.write(&batch).await
+                })
+                .await?;
+            writer.close().await?;
+            self.judge(&spool).await?;
+            let settled = classify::with_refund(&classify::accepted(self.source, "suspects"));
+            let mut settled = self.context.sql(&settled).await?.execute_stream().await?;
+            while let Some(batch) = settled.next().await {
+                let batch = batch?;
+                accepted += batch.num_rows() as u64;
+                collected.put_back(&batch)?;
+            }
+        }
+        provide(self.context, "clustered", Arc::new(collected.cluster().await?))?;
+        self.finish(suspicious, false).await?;
+        Ok(accepted)
+    }
+
+    /// Other rows lie in the scratch folder, and may stay there if none of them
+    /// has to go.
+    async fn rows(
+        &self,
+        spool: &Arc<Spool>,
+        keys: &KeyFiles,
+        mut accepted: u64,
+    ) -> Result<(u64, bool), DataFusionError> {
+        let context = self.context;
+        let table = Arc::new(spool.table(context).await);
+        provide(context, "rows", Arc::clone(&table) as _)?;
+        let images = keys.repeats(context.state().config().target_partitions())?;
+        let suspicious = !images.is_empty();
+        let mut lines = context.table("ingest.rows").await?;
+        if suspicious {
+            let suspects = self.suspects(lines.schema().inner());
+            let mut writer = suspects.writer();
+            let without =
+                Without::new(lines.schema().as_arrow(), &classify::key(self.source), images)?;
+            let mut stream = lines.clone().execute_stream().await?;
+            while let Some(batch) = stream.next().await {
+                let found = without.these(&batch?)?;
+                accepted -= found.num_rows() as u64;
+                writer.write(&found).await?;
+            }
+            writer.close().await?;
+            self.judge(&suspects).await?;
+            let settled = context.sql(&classify::accepted(self.source, "suspects")).await?;
+            accepted += settled.count().await? as u64;
+            lines = context.sql(&classify::accepted(self.source, "rows")).await?;
+        }
+        register(context, "lines", &lines)?;
+        let mut torn = 0;
+        if classify::is_lines(self.source) {
+            collect(context, "torn", classify::TORN).await?;
+            torn = number(&context.sql(classify::TORN_LINES).await?.collect().await?);
+        }
+        self.finish(suspicious, torn > 0).await?;
+        let is_kept = !suspicious && self.source.kind.name != "orders";
+        if is_kept {
+            replace(context, TableReference::partial("sources", self.source.kind.name), table)?;
+        }
+        Ok((accepted - torn, is_kept))
+    }
+
+    /// A table for rows whose key may stand twice.
+    fn suspects(&self, schema: &SchemaRef) -> Arc<Spool> {
+        let folder = format!("ingest/{}/suspects", self.source.kind.name);
+        Arc::new(Spool::new(self.scratch, &folder, Arc::clone(schema)))
+    }
+
+    /// Which suspects are copies of one row, and which contradict each other.
+    async fn judge(&self, suspects: &Spool) -> Result<(), DataFusionError> {
+        let context = self.context;
+        let table = suspects.table(context).await;
+        provide(context, "suspects", Arc::new(table))?;
+        collect(context, "repeated", &classify::repeated(self.source)).await?;
+        collect(context, "verdicts", &classify::verdicts(self.source)).await
+    }
+
+    /// Registers the tables that others read.
+    async fn finish(&self, suspicious: bool, torn: bool) -> Result<(), DataFusionError> {
+        let (context, source) = (self.context, self.source);
+        self.view("set_aside", &classify::set_aside(source, suspicious, torn)).await?;
+        let quarantine = context.sql(&classify::quarantine(source)).await?;
+        register_as(context, "quarantine", source.kind.name, &quarantine)?;
+        let rows = context.sql(&classify::canonical(source, self.mapped)).await?;
+        register_as(context, "sources", source.kind.name, &rows)
+    }
+
+    async fn view(&self, name: &str, sql: &str) -> Result<(), DataFusionError> {
+        let frame = self.context.sql(sql).await?;
+        register(self.context, name, &frame)
+    }
+
+    /// Rows set aside, by reason.
+    async fn rejected(&self) -> Result<BTreeMap<String, u64>, DataFusionError> {
+        let mut rejected = BTreeMap::new();
+        for batch in self.context.sql(classify::COUNTS).await?.collect().await? {
+            let text = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
+            let (reasons, rows) = (text.as_string::<i32>(), batch.column(1));
+            let rows = rows.as_primitive::<Int64Type>();
+            for index in 0..batch.num_rows() {
+                let rows = u64::try_from(rows.value(index)).unwrap_or(0);
+                rejected.insert(reasons.value(index).to_string(), rows);
+            }
+        }
+        Ok(rejected)
+    }
 }
 
 fn canonical(raw: DataFrame, mapped: &Mapped) -> Result<DataFrame, DataFusionError> {
@@ -137,10 +276,6 @@ async fn identities(
     context.sql(&classify::identified(source)).await
 }
 
-fn scratch(name: &str) -> TableReference {
-    TableReference::partial("ingest", name)
-}
-
 fn register(
     context: &SessionContext,
     name: &str,
@@ -156,9 +291,24 @@ fn register_as(
     frame: &DataFrame,
 ) -> Result<(), DataFusionError> {
     let view = ViewTable::new(frame.logical_plan().clone(), None);
-    let reference = TableReference::partial(schema, name);
-    context.deregister_table(reference.clone())?;
-    context.register_table(reference, Arc::new(view))?;
+    replace(context, TableReference::partial(schema, name), Arc::new(view))
+}
+
+fn provide(
+    context: &SessionContext,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<(), DataFusionError> {
+    replace(context, TableReference::partial("ingest", name), table)
+}
+
+fn replace(
+    context: &SessionContext,
+    name: TableReference,
+    table: Arc<dyn TableProvider>,
+) -> Result<(), DataFusionError> {
+    context.deregister_table(name.clone())?;
+    context.register_table(name, table)?;
     Ok(())
 }
 
@@ -167,45 +317,23 @@ async fn collect(context: &SessionContext, name: &str, sql: &str) -> Result<(), 
     let frame = context.sql(sql).await?;
     let schema = Arc::clone(frame.schema().inner());
     let batches = frame.collect().await?;
-    context.deregister_table(scratch(name))?;
-    context.register_table(scratch(name), Arc::new(MemTable::try_new(schema, vec![batches])?))?;
-    Ok(())
+    provide(context, name, Arc::new(MemTable::try_new(schema, vec![batches])?))
 }
 
-fn empty_like(frame: &DataFrame) -> Result<Arc<MemTable>, DataFusionError> {
-    let schema = Arc::clone(frame.schema().inner());
-    Ok(Arc::new(MemTable::try_new(schema, vec![vec![]])?))
-}
-
-async fn counts(context: &SessionContext, source: &SourcePlan) -> Result<Counts, DataFusionError> {
-    let mut counts = Counts { accepted: 0, rejected: BTreeMap::new() };
-    for batch in context.sql(&classify::counts(source)).await?.collect().await? {
-        let text = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
-        let (reasons, rows) = (text.as_string::<i32>(), batch.column(1));
-        let rows = rows.as_primitive::<Int64Type>();
-        for index in 0..batch.num_rows() {
-            let rows = u64::try_from(rows.value(index)).unwrap_or(0);
-            match reasons.is_null(index) {
-                true => counts.accepted += rows,
-                false => drop(counts.rejected.insert(reasons.value(index).into(), rows)),
-            }
-        }
-    }
-    Ok(counts)
+/// The number that a query gave.
+fn number(batches: &[RecordBatch]) -> u64 {
+    let first = batches.iter().find(|batch| batch.num_rows() > 0);
+    let value = first.and_then(|batch| {
+        batch.column(0).as_primitive_opt::<Int64Type>().map(|column| column.value(0))
+    });
+    value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
 }
 
 /// Accepted and rejected must be what was read, counted another way.
-async fn tally(
-    opened: &Opened,
-    source: &SourcePlan,
-    raw: &DataFrame,
-    counts: Counts,
-) -> Result<SourceRead> {
+fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceRead> {
     let name = source.kind.name;
-    let read = match opened.rows {
-        Some(rows) => rows,
-        None => raw.clone().count().await.map_err(|error| failed(name, &error))? as u64,
-    };
+    // What the files say of themselves, where they do.
+    let read = opened.rows.unwrap_or(counts.read);
     let rejected: u64 = counts.rejected.values().sum();
     if counts.accepted + rejected != read {
         let problem =

@@ -13,6 +13,7 @@ mod failure;
 mod grain;
 mod ingest;
 mod mapping;
+mod pass;
 pub mod report;
 mod schema;
 mod source;
@@ -21,6 +22,7 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::scratch::Scratch;
@@ -120,6 +122,7 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
     let scratch = Scratch::new(scratch_parent.as_deref())
         .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let scratch = Arc::new(scratch);
     let context = session::open(&plan.engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
@@ -128,9 +131,10 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     let mut staged = Vec::new();
     for source in plan.sources_in_order() {
         working(job, source.kind.name);
-        let ingested = ingest::ingest(&context, plan, source, job.base, job.variables).await?;
+        let ingested = ingest::ingest(&context, &scratch, plan, source, job.base, job.variables);
+        let ingested = ingested.await?;
         record(claim, Step::SourceRead(ingested.read.clone())).await?;
-        builder.keep_source(source).await?;
+        builder.keep_source(source, &ingested).await?;
         staged.push(builder.quarantine(claim, source).await?);
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
         sources.push(ingested.read);
