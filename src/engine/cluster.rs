@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryPool, MemoryReservation, UnboundedMemoryPool,
+};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
@@ -210,6 +212,9 @@ impl ExecutionPlan for ClusterExec {
         {
             return Ok(only);
         }
+        // A batch of each piece is held, which is little and cannot be less: it
+        // must not fail for what others hold.
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let consumer = MemoryConsumer::new(format!("merging pieces of partition {partition}"));
         StreamingMergeBuilder::new()
             .with_streams(streams)
@@ -217,7 +222,7 @@ impl ExecutionPlan for ClusterExec {
             .with_expressions(&self.clustered.ordering)
             .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), partition))
             .with_batch_size(BATCH_ROWS)
-            .with_reservation(consumer.register(context.memory_pool()))
+            .with_reservation(consumer.register(&pool))
             .build()
     }
 }

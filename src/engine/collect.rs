@@ -73,8 +73,9 @@ impl Collector {
     /// The disk fails, or a row lacks what it is sorted by.
     pub async fn push(&self, batch: &RecordBatch, buffer: &mut Vec<u64>) -> Result<()> {
         let chunk = Chunk::new(batch);
-        // A quarter more: rows are dealt chunk by chunk, and sorted by slots.
-        let mut bytes = chunk.bytes() / 4 * 5;
+        // Half more: a quarter for dealing chunk by chunk and sorting by slots,
+        // a quarter that is given back for the queries behind.
+        let mut bytes = chunk.bytes() / 2 * 3;
         if !self.key.is_empty() {
             bytes += chunk.rows * KEY_BYTES;
         }
@@ -144,6 +145,7 @@ impl Collector {
             return Err(DataFusionError::Internal("rows are still being collected".into()));
         };
         let Held { chunks, keys, reservation, pieces, key_files } = held.into_inner();
+        reservation.shrink(reservation.size() / 6);
         Ok(Collected {
             context,
             schema,

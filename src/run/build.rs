@@ -118,10 +118,7 @@ impl Builder<'_> {
             frame = self.context.read_table(Arc::new(clustered))?;
         }
         let physical = frame.create_physical_plan().await?;
-        self.scratch.keep(self.context, name, physical).await?;
-        // What it was made of holds memory.
-        self.context.deregister_table("ingest.clustered")?;
-        Ok(())
+        self.scratch.keep(self.context, name, physical).await
     }
 
     /// Amounts of several currencies add up to nothing.

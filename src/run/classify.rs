@@ -254,14 +254,21 @@ pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
     let has_kind =
         mapping.columns.iter().any(|column| column.column.name == "kind" && column.raw.is_some());
     let events = match (source.rows, has_kind) {
-        (Rows::Orders, _) => ONE_ROW.to_string(),
-        (Rows::Lines, false) => SUMMED.to_string(),
-        (Rows::Lines, true) => SUMMED_BY_KIND.to_string(),
+        (Rows::Orders, _) => ONE_ROW,
+        (Rows::Lines, false) => SUMMED,
+        (Rows::Lines, true) => SUMMED_BY_KIND,
+    };
+    // Without kinds, a refund is what is negative already.
+    let amount = match has_kind {
+        true => {
+            "case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
+             else amount end"
+        }
+        false => "amount",
     };
     format!(
         "select order_id, customer_id, ordered_at, order_date, \
-         cast(case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
-              else amount end as decimal(18, 2)) as amount, \
+         cast({amount} as decimal(18, 2)) as amount, \
          case when is_refund then 'refund' else coalesce(kind, 'sale') end as kind, is_refund, \
          channel, store, campaign, currency, discount, cost from ({events})"
     )

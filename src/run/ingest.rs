@@ -15,6 +15,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{case, lit};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -116,7 +117,7 @@ impl Reading<'_> {
         provide(context, "aside", Arc::new(aside))?;
         self.view("rejected", &classify::rejected(source, &rules)).await?;
         let (accepted, is_kept) = match passed.rest {
-            Rest::Collected(collected) => (self.orders(collected, passed.accepted).await?, false),
+            Rest::Collected(collected) => (self.orders(collected, passed.accepted).await?, true),
             Rest::Spooled(spool, keys) => self.rows(&spool, &keys, passed.accepted).await?,
         };
         Ok(Counts { read: passed.rows, accepted, rejected: self.rejected().await?, is_kept })
@@ -150,7 +151,9 @@ impl Reading<'_> {
                 collected.put_back(&batch)?;
             }
         }
-        provide(self.context, "clustered", Arc::new(collected.cluster().await?))?;
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
+        let table = self.scratch.write(self.context, &plan, "sources/orders").await?;
+        provide(self.context, "clustered", Arc::new(table))?;
         self.finish(suspicious, false).await?;
         Ok(accepted)
     }
