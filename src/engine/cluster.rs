@@ -10,17 +10,13 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{
-    MemoryConsumer, MemoryPool, MemoryReservation, UnboundedMemoryPool,
-};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::expressions::col;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
@@ -28,15 +24,15 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::collect::Without;
+use super::files::Layout;
 pub use super::life::LIFE;
 use super::life::Lives;
-use super::session::BATCH_ROWS;
+use super::merge::merge;
 
 /// Rows by customer and life, in one piece or several.
 #[derive(Debug, Clone)]
 pub struct Clustered {
     pieces: Arc<Vec<Piece>>,
-    ordering: LexOrdering,
     properties: Arc<PlanProperties>,
     /// Memory that the pieces hold, given back with the last of them.
     _reservation: Arc<Option<MemoryReservation>>,
@@ -71,10 +67,8 @@ impl Clustered {
         if pieces.len() > 1 {
             pieces.retain(|piece| !matches!(piece, Piece::Held(lives) if lives.rows() == 0));
         }
-        let ordering = ordering(schema)?;
-        let equivalence =
-            EquivalenceProperties::new_with_orderings(Arc::clone(schema), [ordering.clone()]);
-        let partitioning = Partitioning::Hash(vec![col("customer_id", schema)?], partitions);
+        let Layout { partitioning, ordering } = layout(schema, partitions)?;
+        let equivalence = EquivalenceProperties::new_with_orderings(Arc::clone(schema), ordering);
         let properties = PlanProperties::new(
             equivalence,
             partitioning,
@@ -83,7 +77,6 @@ impl Clustered {
         );
         Ok(Self {
             pieces: Arc::new(pieces),
-            ordering,
             properties: Arc::new(properties),
             _reservation: Arc::new(reservation),
         })
@@ -93,6 +86,15 @@ impl Clustered {
     pub fn plan(self) -> ClusterExec {
         ClusterExec { clustered: self }
     }
+}
+
+/// What the planner may rely on in clustered rows.
+///
+/// # Errors
+/// The schema lacks a column of `LIFE`.
+pub fn layout(schema: &SchemaRef, partitions: usize) -> Result<Layout> {
+    let partitioning = Partitioning::Hash(vec![col("customer_id", schema)?], partitions);
+    Ok(Layout { partitioning, ordering: Some(ordering(schema)?) })
 }
 
 /// Nulls first or last is all the same where there are none, but the planner
@@ -212,18 +214,8 @@ impl ExecutionPlan for ClusterExec {
         {
             return Ok(only);
         }
-        // A batch of each piece is held, which is little and cannot be less: it
-        // must not fail for what others hold.
-        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        let consumer = MemoryConsumer::new(format!("merging pieces of partition {partition}"));
-        StreamingMergeBuilder::new()
-            .with_streams(streams)
-            .with_schema(self.schema())
-            .with_expressions(&self.clustered.ordering)
-            .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), partition))
-            .with_batch_size(BATCH_ROWS)
-            .with_reservation(consumer.register(&pool))
-            .build()
+        // A batch of each piece is held, which is little and cannot be less.
+        merge(&self.schema(), streams)
     }
 }
 

@@ -2,6 +2,7 @@
 //! use it, past that as sorted pieces in the scratch folder.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
@@ -10,14 +11,13 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::cluster::{Clustered, Piece};
-use super::files::FilesTable;
 use super::keys::{self, KEY_BYTES, KeyFile, Keys};
 use super::life::Lives;
 use super::scratch::Scratch;
@@ -38,7 +38,7 @@ struct Held {
     chunks: Vec<Chunk>,
     keys: Keys,
     reservation: MemoryReservation,
-    pieces: Vec<FilesTable>,
+    pieces: Vec<Arc<dyn ExecutionPlan>>,
     key_files: Vec<KeyFile>,
 }
 
@@ -108,7 +108,8 @@ impl Collector {
         let sorted = Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], None)?;
         let folder = format!("pieces/{number:05}");
         let plan: Arc<dyn ExecutionPlan> = Arc::new(sorted.plan());
-        held.pieces.push(self.scratch.write(&self.context, &plan, &folder).await?);
+        let table = self.scratch.write(&self.context, &plan, &folder).await?;
+        held.pieces.push(table.scan(&self.context.state(), None, &[], None).await?);
         drop(plan);
         held.reservation.free();
         Ok(())
@@ -152,8 +153,8 @@ impl Collector {
             key,
             chunks,
             keys,
-            reservation,
-            pieces,
+            reservation: Some(reservation),
+            scans: pieces,
             key_files,
             without: None,
         })
@@ -167,8 +168,8 @@ pub struct Collected {
     key: Vec<usize>,
     chunks: Vec<Chunk>,
     keys: Keys,
-    reservation: MemoryReservation,
-    pieces: Vec<FilesTable>,
+    reservation: Option<MemoryReservation>,
+    scans: Vec<Arc<dyn ExecutionPlan>>,
     key_files: Vec<KeyFile>,
     without: Option<Without>,
 }
@@ -181,6 +182,41 @@ pub struct Without {
 }
 
 impl Collected {
+    /// Pieces that have been written before: plans that read them, and files of
+    /// their keys.
+    ///
+    /// # Errors
+    /// The schema lacks a column of the key.
+    pub fn of(
+        context: &SessionContext,
+        schema: &SchemaRef,
+        key: &[&str],
+        scans: Vec<Arc<dyn ExecutionPlan>>,
+        key_files: Vec<KeyFile>,
+    ) -> Result<Self> {
+        let key = key.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            context: context.clone(),
+            schema: Arc::clone(schema),
+            key,
+            chunks: Vec::new(),
+            keys: Keys::default(),
+            reservation: None,
+            scans,
+            key_files,
+            without: None,
+        })
+    }
+
+    /// Writes the keys to a file and forgets them.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn write_keys(&mut self, path: PathBuf) -> Result<KeyFile> {
+        let held = std::mem::take(&mut self.keys);
+        keys::write(&[held], &std::mem::take(&mut self.key_files), path)
+    }
+
     /// The images of keys that stand more than once.
     ///
     /// # Errors
@@ -211,9 +247,8 @@ impl Collected {
                 *chunk = chunk.filter(&not(&found)?)?;
             }
         }
-        for piece in &self.pieces {
-            let frame = self.context.read_table(Arc::new(piece.clone()))?;
-            let mut stream = frame.execute_stream().await?;
+        for scan in &self.scans {
+            let mut stream = execute_stream(Arc::clone(scan), self.context.task_ctx())?;
             while let Some(batch) = stream.next().await {
                 let these = without.these(&batch?)?;
                 if these.num_rows() > 0 {
@@ -250,13 +285,10 @@ impl Collected {
     pub async fn cluster(self) -> Result<Clustered> {
         let partitions = threads(&self.context);
         let lives = lives(partitions, self.chunks, &self.schema).await?;
-        let mut pieces = Vec::with_capacity(self.pieces.len() + 1);
-        for table in self.pieces {
-            let scan = table.scan(&self.context.state(), None, &[], None).await?;
-            pieces.push(Piece::Written { scan, without: self.without.clone() });
-        }
+        let written = |scan| Piece::Written { scan, without: self.without.clone() };
+        let mut pieces: Vec<Piece> = self.scans.into_iter().map(written).collect();
         pieces.push(Piece::Held(lives));
-        Clustered::new(&self.schema, partitions, pieces, Some(self.reservation))
+        Clustered::new(&self.schema, partitions, pieces, self.reservation)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef};
 use datafusion::common::hash_utils::create_hashes;
@@ -19,6 +19,9 @@ const PARTS: usize = 256;
 /// Spreads the low bits of a hash over the high ones. Odd, so that different
 /// hashes stay different.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Bytes of an image in a file.
+const IMAGE_BYTES: u64 = 8;
 
 /// Bytes a collected key is counted with: its image, and room to grow.
 pub const KEY_BYTES: usize = 12;
@@ -82,39 +85,90 @@ impl Keys {
     /// # Errors
     /// The disk fails.
     pub fn write(self, path: PathBuf) -> Result<KeyFile> {
-        let mut file = BufWriter::new(File::create(&path)?);
-        let mut ends = Vec::with_capacity(PARTS);
-        let mut end = 0;
-        for part in &self.parts {
-            for image in part {
-                file.write_all(&image.to_le_bytes())?;
-            }
-            end += part.len() as u64 * 8;
-            ends.push(end);
-        }
-        file.flush()?;
-        Ok(KeyFile { path, ends })
+        write(&[self], &[], path)
     }
 }
 
-/// Keys in a file, part behind part.
+/// Writes keys to a file: how many each part has, then part behind part.
+///
+/// # Errors
+/// The disk fails.
+pub fn write(held: &[Keys], files: &[KeyFile], path: PathBuf) -> Result<KeyFile> {
+    let mut file = BufWriter::new(File::create(&path)?);
+    let mut counts = vec![0_u64; PARTS];
+    for (part, count) in counts.iter_mut().enumerate() {
+        *count = held.iter().map(|keys| keys.parts[part].len() as u64).sum();
+        *count += files.iter().map(|file| file.counts[part]).sum::<u64>();
+        file.write_all(&count.to_le_bytes())?;
+    }
+    let mut images = Vec::new();
+    for part in 0..PARTS {
+        collect(held, files, part, &mut images)?;
+        for image in &images {
+            file.write_all(&image.to_le_bytes())?;
+        }
+    }
+    file.flush()?;
+    Ok(KeyFile { path, counts })
+}
+
+/// Keys in a file.
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    ends: Vec<u64>,
+    counts: Vec<u64>,
 }
 
 impl KeyFile {
-    fn read(&self, part: usize, images: &mut Vec<u64>) -> Result<()> {
-        let begin = if part == 0 { 0 } else { self.ends[part - 1] };
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(begin))?;
-        let mut bytes = vec![0; usize::try_from(self.ends[part] - begin).unwrap_or(usize::MAX)];
-        file.read_exact(&mut bytes)?;
-        let (words, _) = bytes.as_chunks::<8>();
-        images.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
-        Ok(())
+    /// Opens a file that was written.
+    ///
+    /// # Errors
+    /// It is not there, or is none.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let mut counts = Vec::with_capacity(PARTS);
+        read(&mut File::open(&path)?, PARTS as u64, &mut counts)?;
+        Ok(Self { path, counts })
     }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many keys it has.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn part(&self, part: usize, images: &mut Vec<u64>) -> Result<()> {
+        let before: u64 = self.counts[..part].iter().sum();
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start((PARTS as u64 + before) * IMAGE_BYTES))?;
+        read(&mut file, self.counts[part], images)
+    }
+}
+
+fn read(file: &mut File, count: u64, into: &mut Vec<u64>) -> Result<()> {
+    let mut bytes = Vec::new();
+    file.take(count * IMAGE_BYTES).read_to_end(&mut bytes)?;
+    let (words, _) = bytes.as_chunks::<8>();
+    if words.len() as u64 != count {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
+    into.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
+    Ok(())
+}
+
+/// The images of a part, wherever they are.
+fn collect(held: &[Keys], files: &[KeyFile], part: usize, images: &mut Vec<u64>) -> Result<()> {
+    images.clear();
+    for keys in held {
+        images.extend_from_slice(&keys.parts[part]);
+    }
+    for file in files {
+        file.part(part, images)?;
+    }
+    Ok(())
 }
 
 /// The images that stand more than once.
@@ -127,13 +181,7 @@ pub fn repeats(held: &[Keys], files: &[KeyFile], threads: usize) -> Result<HashS
         let mut images = Vec::new();
         let mut found = Vec::new();
         for part in (thread..PARTS).step_by(threads) {
-            images.clear();
-            for keys in held {
-                images.extend_from_slice(&keys.parts[part]);
-            }
-            for file in files {
-                file.read(part, &mut images)?;
-            }
+            collect(held, files, part, &mut images)?;
             images.sort_unstable();
             found.extend(images.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]));
         }

@@ -32,13 +32,68 @@ pub struct Lives {
     rows: usize,
 }
 
+/// Where the columns of `LIFE` are.
+#[derive(Debug, Clone, Copy)]
+pub struct LifeColumns {
+    customer: usize,
+    time: usize,
+    refund: usize,
+    order: usize,
+}
+
+impl LifeColumns {
+    /// Those of a schema.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    pub fn of(schema: &SchemaRef) -> Result<Self> {
+        let [customer, time, refund, order] = LIFE.map(|name| schema.index_of(name));
+        Ok(Self { customer: customer?, time: time?, refund: refund?, order: order? })
+    }
+}
+
 /// The columns of `LIFE`, as they are compared.
 #[derive(Debug)]
-struct Keys {
+pub struct Keys {
     customers: ArrayRef,
     times: PrimitiveArray<TimestampMicrosecondType>,
     refunds: BooleanArray,
     orders: ArrayRef,
+}
+
+impl Keys {
+    /// Those of some rows.
+    ///
+    /// # Errors
+    /// A column has nulls, or is of a type that it never has.
+    pub fn of(chunk: &Chunk, columns: LifeColumns) -> Result<Self> {
+        Ok(Self {
+            customers: ids(column(chunk, columns.customer)?)?,
+            times: times(column(chunk, columns.time)?)?.clone(),
+            refunds: column(chunk, columns.refund)?.as_boolean().clone(),
+            orders: ids(column(chunk, columns.order)?)?,
+        })
+    }
+
+    /// Which of two rows comes first.
+    pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        compare_ids(&self.customers, row, &other.customers, other_row)
+            .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
+            .then_with(|| self.compare_at_once(row, other, other_row))
+    }
+
+    /// Orders of one customer at one time.
+    fn compare_at_once(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        let refund = self.refunds.value(row).cmp(&other.refunds.value(other_row));
+        refund.then_with(|| compare_ids(&self.orders, row, &other.orders, other_row))
+    }
+}
+
+fn compare_ids(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> Ordering {
+    match (a.as_primitive_opt::<Int64Type>(), b.as_primitive_opt::<Int64Type>()) {
+        (Some(a), Some(b)) => a.value(a_row).cmp(&b.value(b_row)),
+        _ => a.as_string::<i32>().value(a_row).cmp(b.as_string::<i32>().value(b_row)),
+    }
 }
 
 /// A row to be sorted.
@@ -56,19 +111,10 @@ impl Lives {
     /// # Errors
     /// A column of `LIFE` is missing or has nulls.
     pub fn new(chunks: Vec<Chunk>, schema: &SchemaRef, partitions: usize) -> Result<Self> {
-        let life = LIFE.map(|name| schema.index_of(name));
-        let [customer, time, refund, order] = life;
-        let (customer, time, refund, order) = (customer?, time?, refund?, order?);
-        let (dealt, ranges) = deal(chunks, schema, customer, partitions)?;
-        let mut keys = Vec::with_capacity(dealt.len());
-        for Dealt { chunk, .. } in &dealt {
-            keys.push(Keys {
-                customers: ids(column(chunk, customer)?)?,
-                times: times(column(chunk, time)?)?.clone(),
-                refunds: column(chunk, refund)?.as_boolean().clone(),
-                orders: ids(column(chunk, order)?)?,
-            });
-        }
+        let life = LifeColumns::of(schema)?;
+        let (dealt, ranges) = deal(chunks, schema, life.customer, partitions)?;
+        let keys = dealt.iter().map(|dealt| Keys::of(&dealt.chunk, life));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut columns = Vec::with_capacity(schema.fields().len());
         for (index, field) in schema.fields().iter().enumerate() {
             let sources: Vec<_> =
@@ -161,24 +207,9 @@ impl Lives {
         Ok(rows)
     }
 
-    /// Orders of one customer at one time.
     fn tie(&self, a: &Row, b: &Row) -> Ordering {
         let (of_a, of_b) = (&self.keys[a.chunk as usize], &self.keys[b.chunk as usize]);
-        let (a, b) = (a.place as usize, b.place as usize);
-        let refund = of_a.refunds.value(a).cmp(&of_b.refunds.value(b));
-        refund.then_with(|| {
-            let ints = |ids: &ArrayRef, row: usize| {
-                ids.as_primitive_opt::<Int64Type>().map(|ids| ids.value(row))
-            };
-            match (ints(&of_a.orders, a), ints(&of_b.orders, b)) {
-                (Some(a), Some(b)) => a.cmp(&b),
-                _ => of_a
-                    .orders
-                    .as_string::<i32>()
-                    .value(a)
-                    .cmp(of_b.orders.as_string::<i32>().value(b)),
-            }
-        })
+        of_a.compare_at_once(a.place as usize, of_b, b.place as usize)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod collect;
 pub mod files;
 pub mod keys;
 pub mod life;
+pub mod merge;
 pub mod scratch;
 pub mod session;
 pub mod spool;

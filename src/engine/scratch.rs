@@ -85,7 +85,21 @@ impl Scratch {
         plan: &Arc<dyn ExecutionPlan>,
         folder: &str,
     ) -> Result<FilesTable> {
+        Ok(self.write_counted(context, plan, folder).await?.0)
+    }
+
+    /// The same, telling the rows of each file.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn write_counted(
+        &self,
+        context: &SessionContext,
+        plan: &Arc<dyn ExecutionPlan>,
+        folder: &str,
+    ) -> Result<(FilesTable, Vec<usize>)> {
         let written = self.write_files(context, plan, folder).await?;
+        let counts = written.iter().map(|(_, rows)| *rows).collect();
         let layout = match plan.output_partitioning() {
             Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
             _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
@@ -93,7 +107,7 @@ impl Scratch {
         };
         let layout = layout
             .map(|partitioning| Layout { partitioning, ordering: plan.output_ordering().cloned() });
-        Ok(FilesTable { layout, ..self.table(context, plan.schema(), written) })
+        Ok((FilesTable { layout, ..self.table(context, plan.schema(), written) }, counts))
     }
 
     /// Files as a table.
@@ -127,6 +141,11 @@ impl Scratch {
         }
         let file = File::create(&path).await?;
         Ok(AsyncArrowWriter::try_new(file, Arc::clone(schema), Some(properties()))?)
+    }
+
+    /// Where a file is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A file that has been written.
@@ -185,5 +204,7 @@ fn properties() -> WriterProperties {
         .set_compression(Compression::LZ4_RAW)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
+        // Few rows are after the day of a run: whole files are passed over.
+        .set_column_statistics_enabled("order_date".into(), EnabledStatistics::Chunk)
         .build()
 }

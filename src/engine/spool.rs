@@ -41,10 +41,21 @@ impl Spool {
         SpoolWriter { spool: Arc::clone(self), open: None, rows: 0 }
     }
 
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// The table. All writers have closed.
     pub async fn table(&self, context: &SessionContext) -> FilesTable {
+        self.counted(context).await.0
+    }
+
+    /// The same, telling the rows of each file.
+    pub async fn counted(&self, context: &SessionContext) -> (FilesTable, Vec<usize>) {
         let files = self.written.lock().await.clone();
-        self.scratch.table(context, Arc::clone(&self.schema), files)
+        let counts = files.iter().map(|(_, rows)| *rows).collect();
+        (self.scratch.table(context, Arc::clone(&self.schema), files), counts)
     }
 }
 

@@ -67,7 +67,9 @@ pub fn rules(source: &SourcePlan, plan: &Plan, types: &Schema) -> Vec<Rule> {
         rules.push((absent_reason(name), absent));
     }
     if source.kind.name == "orders" {
-        rules.extend(order_rules(plan));
+        let known = "kind not in ('sale', 'refund', 'redemption')";
+        rules.push(("unknown_kind".into(), known.into()));
+        rules.extend(day_rules(plan));
     }
     rules
 }
@@ -76,15 +78,30 @@ pub fn rules(source: &SourcePlan, plan: &Plan, types: &Schema) -> Vec<Rule> {
 /// the pipeline's own (`reject`), whether the row is set aside at all, and
 /// for orders whether it takes something back.
 pub fn pass(source: &SourcePlan, rules: &[Rule]) -> String {
-    let tests = rules.iter().map(|(_, test)| format!(" or ({test}) is true"));
     let refund = match is_orders(source) {
         true => format!(", {REFUND} as is_refund"),
         false => String::new(),
     };
     format!(
-        "select {}, reject, (reject is not null{}) as set_aside{refund} from ingest.identified",
+        "select {}, reject, (reject is not null or {}) as set_aside{refund} \
+         from ingest.identified",
         list(&columns(source.kind)),
-        tests.collect::<String>()
+        any(rules)
+    )
+}
+
+/// Whether any of some rules applies; never null.
+pub fn any(rules: &[Rule]) -> String {
+    let tests = rules.iter().map(|(_, test)| format!("({test}) is true"));
+    tests.collect::<Vec<_>>().join(" or ")
+}
+
+/// Rows of a piece that rules set aside, as a pass would have set them aside.
+pub fn late(source: &SourcePlan, rules: &[Rule]) -> String {
+    format!(
+        "select {}, cast(null as varchar) as reject from ingest.piece where {}",
+        list(&columns(source.kind)),
+        any(rules)
     )
 }
 
@@ -108,13 +125,12 @@ fn absent_reason(column: &str) -> String {
     }
 }
 
-fn order_rules(plan: &Plan) -> Vec<Rule> {
+/// The rules that depend on the day and the parameters of a run, and apply to
+/// canonical orders alone. They come last.
+pub fn day_rules(plan: &Plan) -> Vec<Rule> {
     let day = |day: NaiveDate| format!("date '{day}'");
     let rule = |reason: &str, test: String| (reason.to_string(), test);
-    let mut rules = vec![
-        rule("unknown_kind", "kind not in ('sale', 'refund', 'redemption')".into()),
-        rule("after_as_of", format!("order_date > {}", day(plan.as_of))),
-    ];
+    let mut rules = vec![rule("after_as_of", format!("order_date > {}", day(plan.as_of)))];
     if let Some(start) = plan.date("history_start") {
         rules.push(rule("before_history", format!("order_date < {}", day(start))));
     }

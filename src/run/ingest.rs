@@ -3,7 +3,6 @@
 //! accepted or stands in the quarantine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,20 +18,22 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use super::classify::Rule;
 use super::mapping::{self, Mapped};
 use super::pass::{KeyFiles, Pass, Rest};
+use super::pieces::{Cache, Renewal};
 use super::source::{self, Opened};
 use super::target::SourceRead;
-use super::{classify, diagnose};
+use super::{Job, classify, diagnose, history};
 use crate::engine::collect::{Collected, Without};
+use crate::engine::files::FilesTable;
 use crate::engine::scratch::Scratch;
 use crate::engine::spool::Spool;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, SourcePlan, Variables};
+use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
 
 /// What became of a source.
-#[derive(Debug)]
 pub struct Ingested {
     /// Counts and files, for the record.
     pub read: SourceRead,
@@ -42,35 +43,43 @@ pub struct Ingested {
     pub has_currency: bool,
     /// Whether `sources.<name>` is where it may stay.
     pub is_kept: bool,
+    /// Pieces for later runs, on their way.
+    pub renewal: Option<Renewal>,
 }
 
-/// Reads every source of a plan; registers `sources.<name>` and
-/// `quarantine.<name>` in the session.
+/// Reads a source; registers `sources.<name>` and `quarantine.<name>` in the
+/// session.
 ///
 /// # Errors
 /// A source that cannot be read, does not fit its mapping, or has more rows
 /// set aside than it may.
 pub async fn ingest(
+    job: &Job<'_>,
     context: &SessionContext,
     scratch: &Arc<Scratch>,
-    plan: &Plan,
     source: &SourcePlan,
-    base: &Path,
-    variables: &Variables,
 ) -> Result<Ingested> {
     let begun = Instant::now();
-    let opened = source::open(source, base, variables).await?;
+    let opened = source::open(source, job.base, job.variables).await?;
     let name = source.kind.name;
     context.register_object_store(opened.table.store.as_ref(), Arc::clone(opened.location.store()));
     let raw = context.read_table(Arc::new(opened.table.clone()));
     let raw = raw.map_err(|error| failed(name, &error))?;
-    let timezone = plan.text("timezone").unwrap_or("UTC");
+    let timezone = job.plan.text("timezone").unwrap_or("UTC");
     let schema = Arc::clone(raw.schema().inner());
     let mapped = mapping::map(context, source, &schema, timezone).map_err(Error::Invalid)?;
+    let cache = cache(job, context, source, &opened).await?;
 
-    let reading = Reading { context, scratch, plan, source, mapped: &mapped };
-    let counts = match reading.read(raw).await {
-        Ok(counts) => counts,
+    let reading = Reading { context, scratch, plan: job.plan, source, mapped: &mapped };
+    let counted = match cache {
+        Some(cache) => {
+            let read = reading.read_pieces(&opened, cache).await;
+            read.map(|(counts, renewal)| (counts, Some(renewal)))
+        }
+        None => reading.read(raw).await.map(|counts| (counts, None)),
+    };
+    let (counts, renewal) = match counted {
+        Ok(counted) => counted,
         Err(error) => {
             let found = diagnose::find(context, source, &opened, &mapped).await;
             return Err(found.unwrap_or_else(|| failed(name, &error)).into());
@@ -81,54 +90,99 @@ pub async fn ingest(
     within_limit(source, &read)?;
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
-    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept })
+    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal })
+}
+
+/// The pieces of earlier runs. One file alone has none: when it changes, all
+/// does.
+async fn cache(
+    job: &Job<'_>,
+    context: &SessionContext,
+    source: &SourcePlan,
+    opened: &Opened,
+) -> Result<Option<Cache>> {
+    if !classify::is_orders(source) || opened.files.len() < 2 {
+        return Ok(None);
+    }
+    let timezone = job.plan.text("timezone").unwrap_or("UTC");
+    let scheme = history::scheme(context, source, opened, timezone).await;
+    let scheme = scheme.map_err(|error| failed(source.kind.name, &error))?;
+    let target = super::open_target(&job.plan.publish, job.base, job.variables)?;
+    let cache = Cache::open(target.location(), scheme, job.refresh).await;
+    Ok(Some(cache.map_err(|error| super::explained(error.explained()))?))
 }
 
 /// Rows read and accepted, and rows set aside by reason.
-struct Counts {
-    read: u64,
-    accepted: u64,
-    rejected: BTreeMap<String, u64>,
-    is_kept: bool,
+pub struct Counts {
+    /// Rows of the files.
+    pub read: u64,
+    /// Rows that count.
+    pub accepted: u64,
+    /// Rows that do not, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Whether `sources.<name>` is where it may stay.
+    pub is_kept: bool,
 }
 
 /// A source that is being read.
-struct Reading<'a> {
-    context: &'a SessionContext,
-    scratch: &'a Arc<Scratch>,
-    plan: &'a Plan,
-    source: &'a SourcePlan,
-    mapped: &'a Mapped,
+pub struct Reading<'a> {
+    /// The session.
+    pub context: &'a SessionContext,
+    /// Where rows go that are not held.
+    pub scratch: &'a Arc<Scratch>,
+    /// The run.
+    pub plan: &'a Plan,
+    /// The source.
+    pub source: &'a SourcePlan,
+    /// Its columns.
+    pub mapped: &'a Mapped,
 }
 
 impl Reading<'_> {
     /// Registers what is accepted and what is set aside, and counts both. The
     /// files are read once; all that follows works on what they gave.
     async fn read(&self, raw: DataFrame) -> Result<Counts, DataFusionError> {
+        let (pass, rules) = self.pass(raw, false).await?;
+        let passed = pass.run().await?;
+        provide(self.context, "aside", Arc::new(passed.aside.table(self.context).await))?;
+        self.view("rejected", &classify::rejected(self.source, &rules)).await?;
+        let (accepted, is_kept) = match passed.rest {
+            Rest::Collected(collected) => {
+                (self.orders(collected, passed.accepted, None).await?, true)
+            }
+            Rest::Spooled(spool, keys) => self.rows(&spool, &keys, passed.accepted).await?,
+        };
+        Ok(Counts { read: passed.rows, accepted, rejected: self.rejected().await?, is_kept })
+    }
+
+    /// The pass over some files and the rules by which rows are set aside. With
+    /// `whatever_day`, the pass leaves out those that depend on the day.
+    pub async fn pass(
+        &self,
+        raw: DataFrame,
+        whatever_day: bool,
+    ) -> Result<(Pass<'_>, Vec<Rule>), DataFusionError> {
         let (context, source) = (self.context, self.source);
         let canonical = canonical(raw, self.mapped)?;
         register(context, "mapped", &canonical)?;
         let identified = identities(context, source, &canonical).await?;
         register(context, "identified", &identified)?;
         let rules = classify::rules(source, self.plan, identified.schema().as_arrow());
-        let frame = context.sql(&classify::pass(source, &rules)).await?;
-        let passed = Pass { context, scratch: self.scratch, source }.run(frame).await?;
-        let aside = passed.aside.table(context).await;
-        provide(context, "aside", Arc::new(aside))?;
-        self.view("rejected", &classify::rejected(source, &rules)).await?;
-        let (accepted, is_kept) = match passed.rest {
-            Rest::Collected(collected) => (self.orders(collected, passed.accepted).await?, true),
-            Rest::Spooled(spool, keys) => self.rows(&spool, &keys, passed.accepted).await?,
-        };
-        Ok(Counts { read: passed.rows, accepted, rejected: self.rejected().await?, is_kept })
+        let of_day = if whatever_day { classify::day_rules(self.plan).len() } else { 0 };
+        let applied = &rules[..rules.len() - of_day];
+        let rows = context.sql(&classify::pass(source, applied)).await?;
+        Ok((Pass::new(context, self.scratch, source, rows).await?, rules))
     }
 
     /// Rows that are orders go into the clustered order. Those whose keys stand
-    /// twice are looked at on their own, and come back as far as they count.
-    async fn orders(
+    /// twice are looked at on their own, and come back as far as they count. If
+    /// there are none, and the rows lie in order already (`as_they_are`), they
+    /// are read from there.
+    pub async fn orders(
         &self,
         mut collected: Collected,
         mut accepted: u64,
+        as_they_are: Option<FilesTable>,
     ) -> Result<u64, DataFusionError> {
         let images = collected.repeats().await?;
         let suspicious = !images.is_empty();
@@ -151,8 +205,13 @@ impl Reading<'_> {
                 collected.put_back(&batch)?;
             }
         }
-        let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
-        let table = self.scratch.write(self.context, &plan, "sources/orders").await?;
+        let table = match as_they_are {
+            Some(table) if !suspicious => table,
+            _ => {
+                let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
+                self.scratch.write(self.context, &plan, "sources/orders").await?
+            }
+        };
         provide(self.context, "clustered", Arc::new(table))?;
         self.finish(suspicious, false).await?;
         Ok(accepted)
@@ -228,13 +287,20 @@ impl Reading<'_> {
         register_as(context, "sources", source.kind.name, &rows)
     }
 
-    async fn view(&self, name: &str, sql: &str) -> Result<(), DataFusionError> {
+    /// Registers a query.
+    ///
+    /// # Errors
+    /// It does not plan.
+    pub async fn view(&self, name: &str, sql: &str) -> Result<(), DataFusionError> {
         let frame = self.context.sql(sql).await?;
         register(self.context, name, &frame)
     }
 
     /// Rows set aside, by reason.
-    async fn rejected(&self) -> Result<BTreeMap<String, u64>, DataFusionError> {
+    ///
+    /// # Errors
+    /// They cannot be counted.
+    pub async fn rejected(&self) -> Result<BTreeMap<String, u64>, DataFusionError> {
         let mut rejected = BTreeMap::new();
         for batch in self.context.sql(classify::COUNTS).await?.collect().await? {
             let text = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
@@ -297,7 +363,8 @@ fn register_as(
     replace(context, TableReference::partial(schema, name), Arc::new(view))
 }
 
-fn provide(
+/// Registers a table of this module.
+pub fn provide(
     context: &SessionContext,
     name: &str,
     table: Arc<dyn TableProvider>,

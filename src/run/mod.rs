@@ -11,9 +11,11 @@ mod classify;
 mod diagnose;
 mod failure;
 mod grain;
+mod history;
 mod ingest;
 mod mapping;
 mod pass;
+mod pieces;
 pub mod report;
 mod schema;
 mod source;
@@ -47,6 +49,8 @@ pub struct Job<'a> {
     pub base: &'a Path,
     /// The environment, from which stores take credentials.
     pub variables: &'a Variables,
+    /// Whether everything is computed afresh, whatever earlier runs left.
+    pub refresh: bool,
     /// The arguments as given, for the record.
     pub arguments: Vec<String>,
     /// Who watches.
@@ -129,15 +133,16 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
 
     let mut sources = Vec::new();
     let mut staged = Vec::new();
+    let mut renewals = Vec::new();
     for source in plan.sources_in_order() {
         working(job, source.kind.name);
-        let ingested = ingest::ingest(&context, &scratch, plan, source, job.base, job.variables);
-        let ingested = ingested.await?;
+        let ingested = ingest::ingest(job, &context, &scratch, source).await?;
         record(claim, Step::SourceRead(ingested.read.clone())).await?;
         builder.keep_source(source, &ingested).await?;
         staged.push(builder.quarantine(claim, source).await?);
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
         sources.push(ingested.read);
+        renewals.extend(ingested.renewal);
     }
     builder.absent_sources().await?;
     let mut tables = Vec::new();
@@ -155,6 +160,13 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     }
     audit(job, claim, &builder).await?;
     publish(job, claim, &sources, staged).await?;
+    for renewal in renewals {
+        // Pieces save time, and are made again where there are none.
+        if let Err(error) = renewal.finish().await {
+            let text = format!("the pieces of the order history could not be kept: {error}");
+            job.observer.event(&Event::Warning(text));
+        }
+    }
     Ok(Done { sources, tables })
 }
 

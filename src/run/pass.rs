@@ -12,7 +12,7 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -28,12 +28,14 @@ const KEYS_HELD_MAX: usize = 1 << 20;
 
 /// A pass that is about to begin.
 pub struct Pass<'a> {
-    /// The session.
-    pub context: &'a SessionContext,
-    /// Where rows go that are not held.
-    pub scratch: &'a Arc<Scratch>,
-    /// Whose files are read.
-    pub source: &'a SourcePlan,
+    context: &'a SessionContext,
+    scratch: &'a Arc<Scratch>,
+    source: &'a SourcePlan,
+    plan: Arc<dyn ExecutionPlan>,
+    /// The columns of rows that are accepted.
+    pub accepted: SchemaRef,
+    /// The columns of rows that are set aside.
+    pub aside: SchemaRef,
 }
 
 /// What a pass gave.
@@ -92,14 +94,33 @@ enum Sink {
     Spool(Arc<Spool>),
 }
 
-impl Pass<'_> {
-    /// Runs it over the rows of `classify::pass`.
+impl<'a> Pass<'a> {
+    /// A pass over the rows of `classify::pass`.
+    ///
+    /// # Errors
+    /// They cannot be planned.
+    pub async fn new(
+        context: &'a SessionContext,
+        scratch: &'a Arc<Scratch>,
+        source: &'a SourcePlan,
+        rows: DataFrame,
+    ) -> Result<Self> {
+        let plan = rows.create_physical_plan().await?;
+        let schema = plan.schema();
+        let columns = schema.index_of("reject")?;
+        let aside = schema.project(&(0..=columns).collect::<Vec<_>>())?;
+        let accepted = schema.project(&accepted(&schema)?)?;
+        let (accepted, aside) = (Arc::new(accepted), Arc::new(aside));
+        Ok(Self { context, scratch, source, plan, accepted, aside })
+    }
+
+    /// Runs it.
     ///
     /// # Errors
     /// The files or the disk fail.
-    pub async fn run(self, frame: DataFrame) -> Result<Passed> {
-        let plan = frame.create_physical_plan().await?;
-        let shared = Arc::new(self.shared(&plan.schema())?);
+    pub async fn run(self) -> Result<Passed> {
+        let shared = Arc::new(self.shared()?);
+        let plan = self.plan;
         let mut tasks = JoinSet::new();
         for stream in execute_stream_partitioned(plan, self.context.task_ctx())? {
             tasks.spawn(work(stream, Arc::clone(&shared)));
@@ -118,12 +139,9 @@ impl Pass<'_> {
         Ok(Passed { rows: all.rows, accepted: all.accepted, aside, rest })
     }
 
-    fn shared(&self, schema: &SchemaRef) -> Result<Shared> {
-        let columns = schema.index_of("reject")?;
-        let mut accepted: Vec<usize> = (0..columns).collect();
-        accepted.extend(schema.index_of("is_refund"));
-        let aside = Arc::new(schema.project(&(0..=columns).collect::<Vec<_>>())?);
-        let rest = Arc::new(schema.project(&accepted)?);
+    fn shared(&self) -> Result<Shared> {
+        let schema = self.plan.schema();
+        let rest = Arc::clone(&self.accepted);
         let key = classify::key(self.source);
         let key = key.iter().map(|name| rest.index_of(name)).collect::<Result<Vec<_>, _>>()?;
         let sink = match classify::is_orders(self.source) {
@@ -134,10 +152,14 @@ impl Pass<'_> {
             false => Sink::Spool(Arc::new(Spool::new(self.scratch, &self.folder("rows"), rest))),
         };
         Ok(Shared {
-            aside: Arc::new(Spool::new(self.scratch, &self.folder("aside"), aside)),
+            aside: Arc::new(Spool::new(
+                self.scratch,
+                &self.folder("aside"),
+                Arc::clone(&self.aside),
+            )),
             sink,
-            columns,
-            accepted,
+            columns: schema.index_of("reject")?,
+            accepted: accepted(&schema)?,
             key,
             name: self.source.kind.name,
             scratch: Arc::clone(self.scratch),
@@ -148,6 +170,13 @@ impl Pass<'_> {
     fn folder(&self, what: &str) -> String {
         format!("ingest/{}/{what}", self.source.kind.name)
     }
+}
+
+/// The columns that are accepted.
+fn accepted(schema: &SchemaRef) -> Result<Vec<usize>> {
+    let mut accepted: Vec<usize> = (0..schema.index_of("reject")?).collect();
+    accepted.extend(schema.index_of("is_refund"));
+    Ok(accepted)
 }
 
 /// What a task did.
