@@ -111,7 +111,7 @@ fn ordering(schema: &SchemaRef) -> Result<LexOrdering> {
 #[async_trait]
 impl TableProvider for Clustered {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.properties.schema())
+        Arc::clone(self.properties.equivalence_properties().schema())
     }
 
     fn table_type(&self) -> TableType {

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType}
 use datafusion::error::{DataFusionError, Result};
 
 use super::session::BATCH_ROWS;
-use super::spread::{Chunk, Dealt, column, deal, filled, gather, ids, rank_of_int, text};
+use super::spread::{Chunk, column, deal, filled, gather, ids, rank_of_int, text};
 
 /// The order of a customer's life: what staging and facts stream along.
 pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];

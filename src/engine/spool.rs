@@ -54,7 +54,7 @@ impl Spool {
     /// The same, telling the rows of each file.
     pub async fn counted(&self, context: &SessionContext) -> (FilesTable, Vec<usize>) {
         let files = self.written.lock().await.clone();
-        let counts = files.iter().map(|(_, rows)| *rows).collect();
+        let counts: Vec<usize> = files.iter().map(|(_, rows)| *rows).collect();
         (self.scratch.table(context, Arc::clone(&self.schema), files), counts)
     }
 }

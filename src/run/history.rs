@@ -17,6 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -25,6 +26,7 @@ use super::ingest::{Counts, Reading, provide};
 use super::pass::{Pass, Rest};
 use super::pieces::{Cache, Part, Piece, Renewal};
 use super::source::Opened;
+use super::target::SourceFile;
 use crate::engine::cluster::layout;
 use crate::engine::collect::Collected;
 use crate::engine::files::{FilesTable, TableFile};
@@ -181,8 +183,8 @@ impl Reading<'_> {
     async fn fresh(
         &self,
         cache: &Cache,
-        pass: Pass,
-        files: Vec<super::target::SourceFile>,
+        pass: Pass<'_>,
+        files: Vec<SourceFile>,
     ) -> Result<(Piece, Readable, Vec<(PathBuf, String)>)> {
         let passed = pass.run().await?;
         let Rest::Collected(mut collected) = passed.rest else {
