@@ -189,10 +189,11 @@ async fn customers_are_in_the_partition_in_which_the_engine_looks_for_them() {
         let schema = Arc::new(Schema::new(vec![field, row]));
         let rows = Arc::new(Int64Array::from_iter_values(0..3000));
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(&column), rows]);
+        let batch = batch.expect("a batch");
         for n in [1, 2, 3, 7, 8, 100] {
             let mut found = Vec::new();
             partitions(&column, n, &mut found).expect("a hash");
-            let batches = [vec![batch.clone().expect("a batch")]];
+            let batches = [vec![batch.clone()]];
             let input = MemorySourceConfig::try_new_exec(&batches, Arc::clone(&schema), None);
             let by = Partitioning::Hash(vec![col("customer_id", &schema).expect("it")], n);
             let plan = RepartitionExec::try_new(input.expect("input"), by).expect("a plan");
