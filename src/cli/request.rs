@@ -14,6 +14,10 @@ pub struct RequestArguments {
     /// Publish only some tables: name, +name, name+, a glob, or several by commas
     #[arg(long, value_name = "SELECTOR")]
     select: Vec<String>,
+
+    /// Build everything, even if nothing changed
+    #[arg(long)]
+    pub full_refresh: bool,
 }
 
 impl RequestArguments {

@@ -108,6 +108,7 @@ async fn one_day(
         plan: &plan,
         base: &opened.base,
         variables: &opened.variables,
+        refresh: arguments.request.full_refresh,
         arguments: given.to_vec(),
         observer: observer.as_ref(),
         clock: Clock::system(),

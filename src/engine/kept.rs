@@ -67,7 +67,9 @@ impl KeptTable {
         let mut tasks = tokio::task::JoinSet::new();
         for (index, stream) in streams.into_iter().enumerate() {
             let path = folder.join(format!("{index:05}.arrow"));
-            tasks.spawn(async move { Ok::<_, DataFusionError>((index, write(path, stream).await?)) });
+            tasks.spawn(
+                async move { Ok::<_, DataFusionError>((index, write(path, stream).await?)) },
+            );
         }
         let mut parts = Vec::new();
         while let Some(done) = tasks.join_next().await {

@@ -3,10 +3,17 @@
 //! Not here: what is computed (`plan`), nor what becomes of it (`run`).
 
 pub mod cluster;
+pub mod collect;
 pub mod files;
+mod kept;
+pub mod keys;
+pub mod life;
+pub mod merge;
 pub mod scratch;
 pub mod segments;
 pub mod session;
+pub mod spool;
+pub mod spread;
 
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -19,8 +20,10 @@ use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tempfile::TempDir;
+use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
+use super::kept::KeptTable;
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.
@@ -66,35 +69,98 @@ impl Scratch {
         name: TableReference,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
-        context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
         let folder = name.to_string().replace('.', "/");
-        let written = self.write(context, &plan, &folder).await?;
+        let table = KeptTable::write(&plan, context.task_ctx(), &self.path(&folder)).await?;
         super::trace(&name.to_string(), plan.as_ref());
-        let layout = match plan.output_partitioning() {
-            Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
-            _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
-            _ => None,
-        };
-        let table = FilesTable {
-            store: self.url.clone(),
-            rows: Some(written.iter().map(|(_, rows)| rows).sum()),
-            files: written.into_iter().map(|(file, _)| file).collect(),
-            schema: plan.schema(),
-            partition_columns: Vec::new(),
-            format: FileFormat::Parquet,
-            compression: FileCompressionType::UNCOMPRESSED,
-            layout: layout.map(|partitioning| Layout {
-                partitioning,
-                ordering: plan.output_ordering().cloned(),
-            }),
-        };
         context.deregister_table(name.clone())?;
         context.register_table(name, Arc::new(table))?;
         Ok(())
     }
 
+    /// Computes a query into files of a folder, one a partition.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn write(
+        &self,
+        context: &SessionContext,
+        plan: &Arc<dyn ExecutionPlan>,
+        folder: &str,
+    ) -> Result<FilesTable> {
+        Ok(self.write_counted(context, plan, folder).await?.0)
+    }
+
+    /// The same, telling the rows of each file.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn write_counted(
+        &self,
+        context: &SessionContext,
+        plan: &Arc<dyn ExecutionPlan>,
+        folder: &str,
+    ) -> Result<(FilesTable, Vec<usize>)> {
+        let written = self.write_files(context, plan, folder).await?;
+        let counts = written.iter().map(|(_, rows)| *rows).collect();
+        let layout = match plan.output_partitioning() {
+            Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
+            _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
+            _ => None,
+        };
+        let layout = layout
+            .map(|partitioning| Layout { partitioning, ordering: plan.output_ordering().cloned() });
+        Ok((FilesTable { layout, ..self.table(context, plan.schema(), written) }, counts))
+    }
+
+    /// Files as a table.
+    pub fn table(
+        &self,
+        context: &SessionContext,
+        schema: SchemaRef,
+        files: Vec<(TableFile, usize)>,
+    ) -> FilesTable {
+        context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
+        FilesTable {
+            store: self.url.clone(),
+            rows: Some(files.iter().map(|(_, rows)| rows).sum()),
+            files: files.into_iter().map(|(file, _)| file).collect(),
+            schema,
+            partition_columns: Vec::new(),
+            format: FileFormat::Parquet,
+            compression: FileCompressionType::UNCOMPRESSED,
+            layout: None,
+        }
+    }
+
+    /// Opens a file to be written row by row; its name ends in `.parquet`.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn create(&self, name: &str, schema: &SchemaRef) -> Result<AsyncArrowWriter<File>> {
+        let path = self.folder.path().join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = File::create(&path).await?;
+        Ok(AsyncArrowWriter::try_new(file, Arc::clone(schema), Some(properties()))?)
+    }
+
+    /// Where a file is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file that has been written.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn file(&self, name: &str) -> Result<TableFile> {
+        let meta = self.store.head(&ObjectPath::from(name)).await?;
+        Ok(TableFile { meta, partition_values: Vec::new() })
+    }
+
     /// One file a partition, all at the same time.
-    async fn write(
+    async fn write_files(
         &self,
         context: &SessionContext,
         plan: &Arc<dyn ExecutionPlan>,
@@ -128,9 +194,7 @@ impl Scratch {
         parts.sort_unstable();
         let mut files = Vec::with_capacity(parts.len());
         for (part, rows) in parts {
-            let meta =
-                self.store.head(&ObjectPath::from(format!("{folder}/{part:05}.parquet"))).await?;
-            files.push((TableFile { meta, partition_values: Vec::new() }, rows));
+            files.push((self.file(&format!("{folder}/{part:05}.parquet")).await?, rows));
         }
         Ok(files)
     }
@@ -142,5 +206,7 @@ fn properties() -> WriterProperties {
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
+        // Few rows are after the day of a run: whole files are passed over.
+        .set_column_statistics_enabled("order_date".into(), EnabledStatistics::Chunk)
         .build()
 }

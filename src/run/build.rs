@@ -17,12 +17,14 @@ use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning, execute_s
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
+use super::classify;
+use super::ingest::Ingested;
 use super::mapping::named;
 use super::stage::{self, TableShape};
 use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
 use crate::engine;
-use crate::engine::cluster::cluster;
+use crate::engine::collect::Collector;
 use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::scratch::Scratch;
 use crate::error::Result;
@@ -40,7 +42,7 @@ pub struct Builder<'a> {
     /// The session in which its tables are known.
     pub context: &'a SessionContext,
     /// Where steps go.
-    pub scratch: &'a Scratch,
+    pub scratch: &'a Arc<Scratch>,
 }
 
 /// What became of a table.
@@ -95,23 +97,30 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// They cannot be computed or kept.
-    pub async fn keep_source(&self, source: &SourcePlan) -> Result<()> {
-        let name = TableReference::partial("sources", source.kind.name);
+    pub async fn keep_source(&self, source: &SourcePlan, ingested: &Ingested) -> Result<()> {
         let failed = |error| super::ingest::failed(source.kind.name, &error);
-        let frame = self.context.table(name.clone()).await.map_err(failed)?;
-        let physical = frame.create_physical_plan().await.map_err(failed)?;
-        let physical = match source.kind.name {
-            "orders" => {
-                let partitions = self.context.state().config().target_partitions();
-                cluster(physical, partitions).map_err(failed)?
-            }
-            _ => physical,
-        };
-        self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
+        if !ingested.is_kept {
+            self.keep_rows(source).await.map_err(failed)?;
+        }
         match source.kind.name {
-            "orders" => self.one_currency(source).await,
+            "orders" if ingested.has_currency => self.one_currency(source).await,
             _ => Ok(()),
         }
+    }
+
+    async fn keep_rows(&self, source: &SourcePlan) -> datafusion::error::Result<()> {
+        let name = TableReference::partial("sources", source.kind.name);
+        let mut frame = self.context.table(name.clone()).await?;
+        if classify::is_lines(source) {
+            let orders = frame.create_physical_plan().await?;
+            let schema = orders.schema();
+            let collector = Arc::new(Collector::new(self.context, self.scratch, &schema, &[]));
+            collector.drain(orders).await?;
+            let clustered = Collector::finish(collector)?.cluster().await?;
+            frame = self.context.read_table(Arc::new(clustered))?;
+        }
+        let physical = frame.create_physical_plan().await?;
+        self.scratch.keep(self.context, name, physical).await
     }
 
     /// Amounts of several currencies add up to nothing.

@@ -2,12 +2,17 @@
 //! `ingest`, as text.
 //!
 //! ```text
-//! mapped ─► identified ─► classified ─┬─► repeated ─► verdicts ─┐
-//!                                     └───────────► lines ◄─────┤
-//!                                       torn ◄──────┘           ▼
-//!                        sources.<name> ◄── lines       quarantine.<name>
+//! mapped ─► identified ─► (one pass) ─┬─► aside ─► rejected ────────┐
+//!                                     │                             ▼
+//!                                     ├─► suspects ─► verdicts ─► quarantine.<name>
+//!                                     │                  │          ▲
+//!                                     └─► lines ◄────────┘ ─► torn ─┘
+//!                                           └─► sources.<name>
 //! ```
+//!
+//! Suspects are rows whose key may stand twice; there are hardly any.
 
+use arrow::datatypes::Schema;
 use chrono::NaiveDate;
 
 use super::mapping::Mapped;
@@ -41,17 +46,18 @@ pub fn identified(source: &SourcePlan) -> String {
     )
 }
 
-/// `identified` with the reason for which a row is set aside, or null.
-///
-/// The pipeline's own reasons come first: they know the source best.
-pub fn reasons(source: &SourcePlan, plan: &Plan) -> String {
-    let mut rules: Vec<(String, String)> = Vec::new();
+/// Why a row is set aside: the reason, and a predicate over `identified`.
+pub type Rule = (String, String);
+
+/// The rules of a source, in the order in which they apply. `types` are the
+/// types of its columns.
+pub fn rules(source: &SourcePlan, plan: &Plan, types: &Schema) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
     for column in source.kind.columns.iter().filter(|column| column.need == Need::Required) {
         let name = column.name;
+        let text = types.field_with_name(name).is_ok_and(|field| !field.data_type().is_numeric());
         let absent = match column.kind {
-            ColumnType::Id | ColumnType::Text => {
-                format!("{name} is null or cast({name} as varchar) = ''")
-            }
+            ColumnType::Id | ColumnType::Text if text => format!("{name} is null or {name} = ''"),
             _ if name == "amount" && source.kind.name == "orders" => {
                 // A redemption is activity without money.
                 "amount is null and kind is distinct from 'redemption'".to_string()
@@ -61,12 +67,51 @@ pub fn reasons(source: &SourcePlan, plan: &Plan) -> String {
         rules.push((absent_reason(name), absent));
     }
     if source.kind.name == "orders" {
-        rules.extend(order_rules(plan));
+        let known = "kind not in ('sale', 'refund', 'redemption')";
+        rules.push(("unknown_kind".into(), known.into()));
+        rules.extend(day_rules(plan));
     }
+    rules
+}
+
+/// What one pass over a source computes: the canonical columns, the reason of
+/// the pipeline's own (`reject`), whether the row is set aside at all, and
+/// for orders whether it takes something back.
+pub fn pass(source: &SourcePlan, rules: &[Rule]) -> String {
+    let refund = match is_orders(source) {
+        true => format!(", {REFUND} as is_refund"),
+        false => String::new(),
+    };
+    format!(
+        "select {}, reject, (reject is not null or {}) as set_aside{refund} \
+         from ingest.identified",
+        list(&columns(source.kind)),
+        any(rules)
+    )
+}
+
+/// Whether any of some rules applies; never null.
+pub fn any(rules: &[Rule]) -> String {
+    let tests = rules.iter().map(|(_, test)| format!("({test}) is true"));
+    tests.collect::<Vec<_>>().join(" or ")
+}
+
+/// Rows of a piece that rules set aside, as a pass would have set them aside.
+pub fn late(source: &SourcePlan, rules: &[Rule]) -> String {
+    format!(
+        "select {}, cast(null as varchar) as reject from ingest.piece where {}",
+        list(&columns(source.kind)),
+        any(rules)
+    )
+}
+
+/// Rows set aside, with the first reason that applies. The pipeline's own
+/// reasons come first: they know the source best.
+pub fn rejected(source: &SourcePlan, rules: &[Rule]) -> String {
     let whens: Vec<String> =
         rules.iter().map(|(reason, test)| format!("when {test} then '{reason}'")).collect();
     format!(
-        "select {}, coalesce(reject, case {} end) as reason from ingest.identified",
+        "select {}, coalesce(reject, case {} end) as reason from ingest.aside",
         list(&columns(source.kind)),
         whens.join(" ")
     )
@@ -80,13 +125,12 @@ fn absent_reason(column: &str) -> String {
     }
 }
 
-fn order_rules(plan: &Plan) -> Vec<(String, String)> {
+/// The rules that depend on the day and the parameters of a run, and apply to
+/// canonical orders alone. They come last.
+pub fn day_rules(plan: &Plan) -> Vec<Rule> {
     let day = |day: NaiveDate| format!("date '{day}'");
     let rule = |reason: &str, test: String| (reason.to_string(), test);
-    let mut rules = vec![
-        rule("unknown_kind", "kind not in ('sale', 'refund', 'redemption')".into()),
-        rule("after_as_of", format!("order_date > {}", day(plan.as_of))),
-    ];
+    let mut rules = vec![rule("after_as_of", format!("order_date > {}", day(plan.as_of)))];
     if let Some(start) = plan.date("history_start") {
         rules.push(rule("before_history", format!("order_date < {}", day(start))));
     }
@@ -98,7 +142,7 @@ fn order_rules(plan: &Plan) -> Vec<(String, String)> {
 }
 
 /// The columns that may not stand twice among accepted rows.
-fn key(source: &SourcePlan) -> Vec<&'static str> {
+pub fn key(source: &SourcePlan) -> Vec<&'static str> {
     let line_id = || source.columns.is_empty() || mapped(source, "line_id");
     match (source.kind.name, source.rows) {
         ("orders", Rows::Orders) => vec!["order_id"],
@@ -114,18 +158,10 @@ fn mapped(source: &SourcePlan, name: &str) -> bool {
     source.columns.iter().any(|mapping| mapping.column.name == name)
 }
 
-/// Keys that stand more than once.
+/// Keys that stand more than once. (Suspects have all columns of the key.)
 pub fn repeated(source: &SourcePlan) -> String {
-    let key = key(source);
-    if key.is_empty() {
-        return "select 1 as nothing where false".into();
-    }
-    let present = key.iter().map(|name| format!(" and {name} is not null")).collect::<String>();
-    let key = list(&key);
-    format!(
-        "select {key} from ingest.classified where reason is null{present} \
-         group by {key} having count(*) > 1"
-    )
+    let key = list(&key(source));
+    format!("select {key} from ingest.suspects group by {key} having count(*) > 1")
 }
 
 /// `a.x = b.x and …` for the columns of the key.
@@ -139,96 +175,92 @@ fn same_key(source: &SourcePlan, left: &str, right: &str) -> String {
 pub fn verdicts(source: &SourcePlan) -> String {
     let columns = columns(source.kind);
     let key = key(source);
-    if key.is_empty() {
-        return format!(
-            "select {}, cast(0 as bigint) as copies, cast(0 as bigint) as contents \
-             from ingest.classified where false",
-            list(&columns)
-        );
-    }
-    let qualified: Vec<String> = columns.iter().map(|name| format!("classified.{name}")).collect();
+    let qualified: Vec<String> = columns.iter().map(|name| format!("suspects.{name}")).collect();
     let (columns, qualified) = (list(&columns), qualified.join(", "));
     format!(
         "select {columns}, copies, count(*) over (partition by {}) as contents from ( \
-           select {qualified}, count(*) as copies from ingest.classified as classified \
-           left semi join ingest.repeated as repeated on {} \
-           where classified.reason is null group by {qualified} )",
+           select {qualified}, count(*) as copies from ingest.suspects as suspects \
+           left semi join ingest.repeated as repeated on {} group by {qualified} )",
         list(&key),
-        same_key(source, "classified", "repeated")
+        same_key(source, "suspects", "repeated")
     )
 }
 
-/// Rows that count: those under a key of their own, and one of equal copies.
-pub fn accepted(source: &SourcePlan) -> String {
+/// Rows of a table that count: those under a key of their own, and one of equal
+/// copies.
+pub fn accepted(source: &SourcePlan, table: &str) -> String {
     let columns = columns(source.kind);
-    let qualified: Vec<String> = columns.iter().map(|name| format!("classified.{name}")).collect();
-    if key(source).is_empty() {
-        return format!("select {} from ingest.classified where reason is null", list(&columns));
-    }
+    let qualified: Vec<String> = columns.iter().map(|name| format!("{table}.{name}")).collect();
     format!(
-        "select {} from ingest.classified as classified \
-         left anti join ingest.repeated as repeated on {} where classified.reason is null \
-         union all select {} from ingest.verdicts where contents = 1",
+        "select {} from ingest.{table} as {table} left anti join ingest.repeated as repeated \
+         on {} union all select {} from ingest.verdicts where contents = 1",
         qualified.join(", "),
-        same_key(source, "classified", "repeated"),
+        same_key(source, table, "repeated"),
         list(&columns)
     )
+}
+
+/// Rows with what is not stored but follows: whether they take something back.
+pub fn with_refund(rows: &str) -> String {
+    format!("select *, {REFUND} as is_refund from ({rows})")
 }
 
 /// Orders whose lines name several customers.
 pub const TORN: &str = "select order_id from ingest.lines group by order_id \
                         having min(customer_id) <> max(customer_id)";
 
-/// Every row that does not count, with its reason, numbered so that equal
-/// rows stay apart.
-pub fn quarantine(source: &SourcePlan) -> String {
+/// Rows that do not count by the tables they are in: rejected ones are always
+/// looked for, suspects and torn orders where there are any.
+pub fn set_aside(source: &SourcePlan, suspects: bool, torn: bool) -> String {
     let columns = columns(source.kind);
     let all = list(&columns);
     let qualified: Vec<String> = columns.iter().map(|name| format!("lines.{name}")).collect();
-    let mut parts = vec![
-        format!("select reason, {all} from ingest.classified where reason is not null"),
-        format!(
+    let mut parts = vec![format!("select reason, {all} from ingest.rejected")];
+    if suspects {
+        parts.push(format!(
             "select reason, {all} from (select 'duplicate' as reason, {all}, \
              unnest(range(1, copies)) from ingest.verdicts where contents = 1)"
-        ),
-        format!(
+        ));
+        parts.push(format!(
             "select reason, {all} from (select 'contradiction' as reason, {all}, \
              unnest(range(0, copies)) from ingest.verdicts where contents > 1)"
-        ),
-    ];
-    if is_lines(source) {
+        ));
+    }
+    if torn {
         parts.push(format!(
             "select 'contradiction' as reason, {} from ingest.lines as lines \
              left semi join ingest.torn as torn on lines.order_id = torn.order_id",
             qualified.join(", ")
         ));
     }
+    parts.join(" union all ")
+}
+
+/// Every row that does not count, numbered so that equal rows stay apart.
+pub fn quarantine(source: &SourcePlan) -> String {
+    let all = list(&columns(source.kind));
     format!(
         "select reason, cast(row_number() over (partition by reason order by {all}) as bigint) \
-         as row_number, {all} from ({})",
-        parts.join(" union all ")
+         as row_number, {all} from ingest.set_aside"
     )
 }
 
-fn is_lines(source: &SourcePlan) -> bool {
+/// Whether rows are orders, and go into the clustered order as they come.
+pub fn is_orders(source: &SourcePlan) -> bool {
+    source.kind.name == "orders" && source.rows == Rows::Orders
+}
+
+/// Whether rows are lines that become orders.
+pub fn is_lines(source: &SourcePlan) -> bool {
     source.kind.name == "orders" && source.rows == Rows::Lines
 }
 
-/// Rows by reason; those that count have none.
-pub fn counts(source: &SourcePlan) -> String {
-    let accepted = match is_lines(source) {
-        true => {
-            "select count(*) as n from ingest.lines as lines \
-             left anti join ingest.torn as torn on lines.order_id = torn.order_id"
-        }
-        false => "select count(*) as n from ingest.lines",
-    };
-    format!(
-        "select reason, count(*) as n from quarantine.{} group by reason \
-         union all select cast(null as varchar) as reason, n from ({accepted})",
-        source.kind.name
-    )
-}
+/// Rows that do not count by reason.
+pub const COUNTS: &str = "select reason, count(*) as n from ingest.set_aside group by reason";
+
+/// Lines of orders whose lines name several customers.
+pub const TORN_LINES: &str = "select count(*) as n from ingest.lines as lines \
+    left semi join ingest.torn as torn on lines.order_id = torn.order_id";
 
 /// The canonical table of a source.
 pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
@@ -238,23 +270,33 @@ pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
     let has_kind =
         mapping.columns.iter().any(|column| column.column.name == "kind" && column.raw.is_some());
     let events = match (source.rows, has_kind) {
-        (Rows::Orders, _) => ONE_ROW.to_string(),
-        (Rows::Lines, false) => SUMMED.to_string(),
-        (Rows::Lines, true) => SUMMED_BY_KIND.to_string(),
+        (Rows::Orders, _) => ONE_ROW,
+        (Rows::Lines, false) => SUMMED,
+        (Rows::Lines, true) => SUMMED_BY_KIND,
+    };
+    // Without kinds, a refund is what is negative already.
+    let amount = match has_kind {
+        true => {
+            "case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
+             else amount end"
+        }
+        false => "amount",
     };
     format!(
         "select order_id, customer_id, ordered_at, order_date, \
-         cast(case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
-              else amount end as decimal(18, 2)) as amount, \
+         cast({amount} as decimal(18, 2)) as amount, \
          case when is_refund then 'refund' else coalesce(kind, 'sale') end as kind, is_refund, \
          channel, store, campaign, currency, discount, cost from ({events})"
     )
 }
 
-/// Rows that are orders. (`is distinct from` takes all that follows it for its
-/// right side: hence the parentheses.)
-const ONE_ROW: &str = "select *, (kind is not distinct from 'refund') or \
-    ((kind is distinct from 'redemption') and amount < 0) as is_refund from ingest.lines";
+/// Rows that are orders.
+const ONE_ROW: &str = "select * from ingest.clustered";
+
+/// Whether a row takes something back. (`is distinct from` takes all that
+/// follows it for its right side: hence the parentheses.)
+const REFUND: &str = "((kind is not distinct from 'refund') or \
+    ((kind is distinct from 'redemption') and amount < 0))";
 
 /// Lines of one order, summed; the sum says whether it is a refund.
 const SUMMED: &str = "select *, amount < 0 as is_refund from ( \

@@ -12,8 +12,11 @@ mod diagnose;
 mod encode;
 mod failure;
 mod grain;
+mod history;
 mod ingest;
 mod mapping;
+mod pass;
+mod pieces;
 pub mod report;
 mod schema;
 mod source;
@@ -22,6 +25,7 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::scratch::Scratch;
@@ -46,6 +50,8 @@ pub struct Job<'a> {
     pub base: &'a Path,
     /// The environment, from which stores take credentials.
     pub variables: &'a Variables,
+    /// Whether everything is computed afresh, whatever earlier runs left.
+    pub refresh: bool,
     /// The arguments as given, for the record.
     pub arguments: Vec<String>,
     /// Who watches.
@@ -121,20 +127,23 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
     let scratch = Scratch::new(scratch_parent.as_deref())
         .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let scratch = Arc::new(scratch);
     let context = session::open(&plan.engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
 
     let mut sources = Vec::new();
     let mut staged = Vec::new();
+    let mut renewals = Vec::new();
     for source in plan.sources_in_order() {
         working(job, source.kind.name);
-        let ingested = ingest::ingest(&context, plan, source, job.base, job.variables).await?;
+        let ingested = ingest::ingest(job, &context, &scratch, source).await?;
         record(claim, Step::SourceRead(ingested.read.clone())).await?;
-        builder.keep_source(source).await?;
+        builder.keep_source(source, &ingested).await?;
         staged.push(builder.quarantine(claim, source).await?);
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
         sources.push(ingested.read);
+        renewals.extend(ingested.renewal);
     }
     builder.absent_sources().await?;
     let mut tables = Vec::new();
@@ -152,6 +161,13 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     }
     audit(job, claim, &builder).await?;
     publish(job, claim, &sources, staged).await?;
+    for renewal in renewals {
+        // Pieces save time, and are made again where there are none.
+        if let Err(error) = renewal.finish().await {
+            let text = format!("the pieces of the order history could not be kept: {error}");
+            job.observer.event(&Event::Warning(text));
+        }
+    }
     Ok(Done { sources, tables })
 }
 

@@ -3,6 +3,7 @@
 
 mod inputs;
 mod locks;
+mod pieces;
 mod quarantine;
 mod repeats;
 

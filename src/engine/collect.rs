@@ -1,0 +1,347 @@
+//! Collects rows that are to be clustered: in memory as far as the engine may
+//! use it, past that as sorted pieces in the scratch folder.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch, not};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream, execute_stream_partitioned};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use tokio::sync::Mutex;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::cluster::{Clustered, Piece};
+use super::keys::{self, KEY_BYTES, KeyFile, Keys};
+use super::life::Lives;
+use super::scratch::Scratch;
+use super::spread::Chunk;
+
+/// Rows on their way into the clustered order.
+pub struct Collector {
+    context: SessionContext,
+    scratch: Arc<Scratch>,
+    schema: SchemaRef,
+    /// The columns that are a row's key, if keys are to be compared.
+    key: Vec<usize>,
+    held: Mutex<Held>,
+}
+
+/// What is in memory, and where the rest went.
+struct Held {
+    chunks: Vec<Chunk>,
+    keys: Keys,
+    reservation: MemoryReservation,
+    pieces: Vec<Arc<dyn ExecutionPlan>>,
+    key_files: Vec<KeyFile>,
+}
+
+impl Collector {
+    /// A collector of rows of a schema, into pieces of one scratch folder.
+    pub fn new(
+        context: &SessionContext,
+        scratch: &Arc<Scratch>,
+        schema: &SchemaRef,
+        key: &[usize],
+    ) -> Self {
+        let consumer = MemoryConsumer::new("clustering orders").with_can_spill(true);
+        let reservation = consumer.register(&context.runtime_env().memory_pool);
+        Self {
+            context: context.clone(),
+            scratch: Arc::clone(scratch),
+            schema: Arc::clone(schema),
+            key: key.to_vec(),
+            held: Mutex::new(Held {
+                chunks: Vec::new(),
+                keys: Keys::default(),
+                reservation,
+                pieces: Vec::new(),
+                key_files: Vec::new(),
+            }),
+        }
+    }
+
+    /// Takes the rows of a batch; writes a piece when memory is used up.
+    ///
+    /// # Errors
+    /// The disk fails, or a row lacks what it is sorted by.
+    pub async fn push(&self, batch: &RecordBatch, buffer: &mut Vec<u64>) -> Result<()> {
+        let chunk = Chunk::new(batch);
+        // Half more: a quarter for dealing chunk by chunk and sorting by slots,
+        // a quarter that is given back for the queries behind.
+        let mut bytes = chunk.bytes() / 2 * 3;
+        if !self.key.is_empty() {
+            bytes += chunk.rows * KEY_BYTES;
+        }
+        let mut held = self.held.lock().await;
+        if held.reservation.try_grow(bytes).is_err() {
+            self.spill(&mut held).await?;
+            held.reservation.grow(bytes);
+        }
+        if !self.key.is_empty() {
+            let key: Vec<ArrayRef> =
+                self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+            held.keys.add(&key, buffer)?;
+        }
+        held.chunks.push(chunk);
+        Ok(())
+    }
+
+    async fn spill(&self, held: &mut Held) -> Result<()> {
+        let chunks = std::mem::take(&mut held.chunks);
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let number = held.pieces.len();
+        if !self.key.is_empty() {
+            let path = self.scratch.spill().join(format!("keys-{number:05}"));
+            held.key_files.push(std::mem::take(&mut held.keys).write(path)?);
+        }
+        let partitions = threads(&self.context);
+        let lives = lives(partitions, chunks, &self.schema).await?;
+        let sorted = Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], None)?;
+        let folder = format!("pieces/{number:05}");
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(sorted.plan());
+        let table = self.scratch.write(&self.context, &plan, &folder).await?;
+        held.pieces.push(table.scan(&self.context.state(), None, &[], None).await?);
+        drop(plan);
+        held.reservation.free();
+        Ok(())
+    }
+
+    /// Takes all rows of a plan.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn drain(self: &Arc<Self>, plan: Arc<dyn ExecutionPlan>) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        for mut stream in execute_stream_partitioned(plan, self.context.task_ctx())? {
+            let collector = Arc::clone(self);
+            tasks.spawn(async move {
+                let mut buffer = Vec::new();
+                while let Some(batch) = stream.next().await {
+                    collector.push(&batch?, &mut buffer).await?;
+                }
+                Ok::<_, DataFusionError>(())
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.map_err(|error| DataFusionError::External(Box::new(error)))??;
+        }
+        Ok(())
+    }
+
+    /// Everything that was collected.
+    ///
+    /// # Errors
+    /// Somebody still collects.
+    pub fn finish(collector: Arc<Self>) -> Result<Collected> {
+        let Some(Self { context, schema, key, held, .. }) = Arc::into_inner(collector) else {
+            return Err(DataFusionError::Internal("rows are still being collected".into()));
+        };
+        let Held { chunks, keys, reservation, pieces, key_files } = held.into_inner();
+        reservation.shrink(reservation.size() / 6);
+        Ok(Collected {
+            context,
+            schema,
+            key,
+            chunks,
+            keys,
+            reservation: Some(reservation),
+            scans: pieces,
+            key_files,
+            without: None,
+        })
+    }
+}
+
+/// Rows that were collected and are not in order yet.
+pub struct Collected {
+    context: SessionContext,
+    schema: SchemaRef,
+    key: Vec<usize>,
+    chunks: Vec<Chunk>,
+    keys: Keys,
+    reservation: Option<MemoryReservation>,
+    scans: Vec<Arc<dyn ExecutionPlan>>,
+    key_files: Vec<KeyFile>,
+    without: Option<Without>,
+}
+
+/// Rows that are looked at on their own, by the images of their keys.
+#[derive(Debug, Clone)]
+pub struct Without {
+    key: Vec<usize>,
+    images: Arc<HashSet<u64>>,
+}
+
+impl Collected {
+    /// Pieces that have been written before: plans that read them, and files of
+    /// their keys.
+    ///
+    /// # Errors
+    /// The schema lacks a column of the key.
+    pub fn of(
+        context: &SessionContext,
+        schema: &SchemaRef,
+        key: &[&str],
+        scans: Vec<Arc<dyn ExecutionPlan>>,
+        key_files: Vec<KeyFile>,
+    ) -> Result<Self> {
+        let key = key.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            context: context.clone(),
+            schema: Arc::clone(schema),
+            key,
+            chunks: Vec::new(),
+            keys: Keys::default(),
+            reservation: None,
+            scans,
+            key_files,
+            without: None,
+        })
+    }
+
+    /// Writes the keys to a file and forgets them.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn write_keys(&mut self, path: PathBuf) -> Result<KeyFile> {
+        let held = std::mem::take(&mut self.keys);
+        keys::write(&[held], &std::mem::take(&mut self.key_files), path)
+    }
+
+    /// The images of keys that stand more than once.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn repeats(&mut self) -> Result<HashSet<u64>> {
+        let keys = std::mem::take(&mut self.keys);
+        let files = std::mem::take(&mut self.key_files);
+        let threads = threads(&self.context);
+        let found = spawn_blocking(move || keys::repeats(&[keys], &files, threads)).await;
+        found.map_err(|error| DataFusionError::External(Box::new(error)))?
+    }
+
+    /// Takes out the rows whose keys have such images, and hands them on.
+    ///
+    /// # Errors
+    /// The disk fails, or whoever receives them.
+    pub async fn take_out(
+        &mut self,
+        images: HashSet<u64>,
+        mut receive: impl AsyncFnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let without = Without { key: self.key.clone(), images: Arc::new(images) };
+        for chunk in &mut self.chunks {
+            let batch = chunk.batch(&self.schema)?;
+            let found = without.found(&batch)?;
+            if found.true_count() > 0 {
+                receive(chunk.filter(&found)?.batch(&self.schema)?).await?;
+                *chunk = chunk.filter(&not(&found)?)?;
+            }
+        }
+        for scan in &self.scans {
+            let mut stream = execute_stream(Arc::clone(scan), self.context.task_ctx())?;
+            while let Some(batch) = stream.next().await {
+                let these = without.these(&batch?)?;
+                if these.num_rows() > 0 {
+                    receive(these).await?;
+                }
+            }
+        }
+        self.without = Some(without);
+        Ok(())
+    }
+
+    /// Puts rows back.
+    ///
+    /// # Errors
+    /// Their columns are not the same.
+    pub fn put_back(&mut self, batch: &RecordBatch) -> Result<()> {
+        let cast = |(column, field): (&ArrayRef, &FieldRef)| cast(column, field.data_type());
+        let columns = batch.columns().iter().zip(self.schema.fields()).map(cast);
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        self.chunks.push(Chunk::new(&batch));
+        Ok(())
+    }
+
+    /// The columns of the rows.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The rows in order.
+    ///
+    /// # Errors
+    /// A row lacks what it is sorted by.
+    pub async fn cluster(self) -> Result<Clustered> {
+        let partitions = threads(&self.context);
+        let lives = lives(partitions, self.chunks, &self.schema).await?;
+        let written = |scan| Piece::Written { scan, without: self.without.clone() };
+        let mut pieces: Vec<Piece> = self.scans.into_iter().map(written).collect();
+        pieces.push(Piece::Held(lives));
+        Clustered::new(&self.schema, partitions, pieces, self.reservation)
+    }
+}
+
+impl Without {
+    /// Rows of a schema, by the columns of their key.
+    ///
+    /// # Errors
+    /// The schema has no such column.
+    pub fn new(schema: &Schema, key: &[&str], images: HashSet<u64>) -> Result<Self> {
+        let key = key.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        Ok(Self { key, images: Arc::new(images) })
+    }
+
+    /// These rows of a batch.
+    ///
+    /// # Errors
+    /// A type that has no hash.
+    pub fn these(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        Ok(filter_record_batch(batch, &self.found(batch)?)?)
+    }
+
+    /// Which rows these are.
+    ///
+    /// # Errors
+    /// A type that has no hash.
+    fn found(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let key: Vec<ArrayRef> =
+            self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+        let mut images = Vec::new();
+        keys::images(&key, &mut images)?;
+        let found = images
+            .iter()
+            .enumerate()
+            .map(|(row, image)| Some(self.images.contains(image) && keys::present(&key, row)));
+        Ok(found.collect())
+    }
+
+    /// The other rows of a batch.
+    ///
+    /// # Errors
+    /// A type that has no hash.
+    pub fn rest(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        Ok(filter_record_batch(batch, &not(&self.found(batch)?)?)?)
+    }
+}
+
+async fn lives(partitions: usize, chunks: Vec<Chunk>, schema: &SchemaRef) -> Result<Arc<Lives>> {
+    let schema = Arc::clone(schema);
+    let lives = spawn_blocking(move || Lives::new(chunks, &schema, partitions)).await;
+    Ok(Arc::new(lives.map_err(|error| DataFusionError::External(Box::new(error)))??))
+}
+
+/// Partitions of the engine, which are its threads.
+fn threads(context: &SessionContext) -> usize {
+    context.state().config().target_partitions()
+}
