@@ -4,6 +4,7 @@
 mod inputs;
 mod locks;
 mod pieces;
+mod plans;
 mod quarantine;
 mod repeats;
 
