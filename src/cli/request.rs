@@ -1,5 +1,7 @@
 //! The arguments that say what a run is about; `run` and `plan` share them.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::plan::{Purpose, Request};
@@ -14,6 +16,10 @@ pub struct RequestArguments {
     /// Publish only some tables: name, +name, name+, a glob, or several by commas
     #[arg(long, value_name = "SELECTOR")]
     select: Vec<String>,
+
+    /// Build everything, even if nothing changed
+    #[arg(long)]
+    pub full_refresh: bool,
 }
 
 impl RequestArguments {
@@ -24,6 +30,7 @@ impl RequestArguments {
             params: self.params.clone(),
             select: self.select.clone(),
             purpose: Purpose::Run,
+            sound: BTreeSet::new(),
         }
     }
 }

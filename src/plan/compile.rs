@@ -13,7 +13,7 @@ use super::params::{ParamValue, Params, Values};
 use super::spec::{self, ParamBody, Raw, Spec};
 use super::types::IdType;
 use super::{EnginePlan, Plan, PlannedTable, PublishPlan, Role, SourcePlan};
-use super::{outer, rules, select, typecheck};
+use super::{fingerprint, outer, rules, select, typecheck};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -36,6 +36,8 @@ pub struct Request {
     pub select: Vec<String>,
     /// What the plan is for.
     pub purpose: Purpose,
+    /// Fingerprints of texts that are known to be sound, see [`Plan::texts`].
+    pub sound: BTreeSet<String>,
 }
 
 /// What a plan is for.
@@ -71,7 +73,9 @@ pub async fn compile(
     problems.extend(check_params(&models, &params, &spec));
     problems.extend(order::check_reads(&models));
     problems.extend(check_grain(&models));
-    if problems.is_empty() {
+    let texts = fingerprint::texts(pipeline, project, request);
+    let is_known = request.sound.contains(&texts);
+    if problems.is_empty() && !is_known {
         let sound: Vec<&Model> = models.values().collect();
         // A run meets the ids it has; a check answers for both kinds.
         let ids: &[IdType] = match request.purpose {
@@ -80,7 +84,7 @@ pub async fn compile(
         };
         problems.extend(typecheck::check(&sound, &params, &values, ids).await);
     }
-    if problems.is_empty() {
+    if problems.is_empty() && !is_known {
         problems.extend(rules::check(&models, &params, &values).await);
     }
 
@@ -90,7 +94,8 @@ pub async fn compile(
     let tables = tables(&spec, &models, &sources, request, &mut problems);
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
-            Ok(assemble(&spec, models, params, values, sources, publish, engine, tables))
+            let outer = Outer { sources, publish, engine };
+            Ok(assemble(&spec, models, params, values, outer, tables, texts))
         }
         _ => Err(problems),
     }
@@ -326,6 +331,17 @@ fn check_grain(models: &Models) -> Vec<Problem> {
     problems
 }
 
+/// The tables of a run, chosen from those of its pipeline.
+#[derive(Default)]
+struct Tables {
+    /// What is published and what that needs, in the order of work.
+    run: Vec<(TableName, Role)>,
+    /// What the pipeline publishes, too, but this run does not.
+    unselected: BTreeSet<TableName>,
+    /// What the unselected need beside `run`, in the order of work.
+    beside: Vec<TableName>,
+}
+
 /// The tables this run publishes, in the order of work with all they need.
 fn tables(
     spec: &Spec,
@@ -333,7 +349,7 @@ fn tables(
     sources: &[SourcePlan],
     request: &Request,
     problems: &mut Vec<Problem>,
-) -> Vec<(TableName, Role)> {
+) -> Tables {
     let listed = select::listed(&spec.tables, models, problems);
     if spec.tables.is_empty() && problems.is_empty() {
         let message = "the pipeline publishes no tables";
@@ -345,20 +361,23 @@ fn tables(
         Ok(chosen) => chosen,
         Err(found) => {
             problems.extend(found);
-            return Vec::new();
+            return Tables::default();
         }
     };
-    match order::order(models, &chosen) {
-        Ok(order) => order
-            .into_iter()
-            .map(|name| {
-                let role = if chosen.contains(&name) { Role::Published } else { Role::Step };
-                (name, role)
-            })
-            .collect(),
+    match order::order(models, &chosen).and_then(|run| Ok((run, order::order(models, &listed)?))) {
+        Ok((run, all)) => {
+            let beside = all.into_iter().filter(|name| !run.contains(name)).collect();
+            let role = |name: &TableName| match chosen.contains(name) {
+                true => Role::Published,
+                false => Role::Step,
+            };
+            let unselected = listed.difference(&chosen).cloned().collect();
+            let with_role = |name: TableName| (name.clone(), role(&name));
+            Tables { run: run.into_iter().map(with_role).collect(), unselected, beside }
+        }
         Err(problem) => {
             problems.push(problem);
-            Vec::new()
+            Tables::default()
         }
     }
 }
@@ -408,18 +427,23 @@ fn absent_sources(
     problems
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a plan, each used once")]
+/// What a pipeline says of the world.
+struct Outer {
+    sources: Vec<SourcePlan>,
+    publish: PublishPlan,
+    engine: EnginePlan,
+}
+
 fn assemble(
     spec: &Spec,
     mut models: Models,
     params: Params,
     values: Values,
-    sources: Vec<SourcePlan>,
-    publish: PublishPlan,
-    engine: EnginePlan,
-    tables: Vec<(TableName, Role)>,
+    outer: Outer,
+    tables: Tables,
+    texts: String,
 ) -> Plan {
-    let built: BTreeSet<&TableName> = tables.iter().map(|(name, _)| name).collect();
+    let built: BTreeSet<&TableName> = tables.run.iter().map(|(name, _)| name).collect();
     let answerable = |model: &Model| {
         let known = |table: &TableName| table.schema == "quarantine" || built.contains(table);
         model.tables.iter().all(|table| known(&table.value))
@@ -433,21 +457,23 @@ fn assemble(
         Some(ParamValue::Date(day)) => *day,
         _ => NaiveDate::default(),
     };
-    let tables = tables
-        .iter()
-        .filter_map(|(name, role)| {
-            models.remove(name).map(|model| PlannedTable { model, role: *role })
-        })
-        .collect();
+    let run = tables.run.iter().filter_map(|(name, role)| {
+        models.remove(name).map(|model| PlannedTable { model, role: *role })
+    });
+    let run = run.collect();
+    let beside = tables.beside.iter().filter_map(|name| models.remove(name)).collect();
     Plan {
         pipeline: spec.pipeline.value.clone(),
         as_of,
         params,
         values,
-        sources,
-        tables,
+        sources: outer.sources,
+        tables: run,
         checks,
-        publish,
-        engine,
+        unselected: tables.unselected,
+        beside,
+        texts,
+        publish: outer.publish,
+        engine: outer.engine,
     }
 }

@@ -2,20 +2,23 @@
 //! clock or the environment: the same texts and values give the same plan.
 
 pub mod compile;
+pub mod fingerprint;
 mod fix;
 pub mod header;
 pub mod model;
 pub mod order;
 mod outer;
 pub mod params;
+pub mod reuse;
 mod rules;
 mod select;
 pub mod sources;
 pub mod spec;
 pub mod typecheck;
 pub mod types;
+pub mod why;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -45,6 +48,15 @@ pub struct Plan {
     pub tables: Vec<PlannedTable>,
     /// Checks that read only what is built.
     pub checks: Vec<Model>,
+    /// Tables of the pipeline that `--select` leaves out: they stay published
+    /// only if they still are what they would be.
+    pub unselected: BTreeSet<TableName>,
+    /// The models behind `unselected` that are not among `tables`, each after
+    /// what it reads.
+    pub beside: Vec<Model>,
+    /// Changes when a text, a parameter or the program does: what was found
+    /// sound once need not be checked again.
+    pub texts: String,
     /// Where tables go.
     pub publish: PublishPlan,
     /// Limits of the engine.

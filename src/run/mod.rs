@@ -2,7 +2,8 @@
 //! does one write make all of them visible.
 //!
 //! ```text
-//! claim ─► read sources ─► quarantine ─► stage tables ─► checks ─► publish ─► release
+//! look ─► claim ─► read sources ─► quarantine ─► stage tables ─► checks ─► publish ─► release
+//!   └─► nothing to do
 //! ```
 
 mod audit;
@@ -13,7 +14,10 @@ mod failure;
 mod grain;
 mod ingest;
 mod mapping;
+mod preview;
+mod record;
 pub mod report;
+mod reuse;
 mod schema;
 mod source;
 mod stage;
@@ -26,16 +30,19 @@ use std::time::Instant;
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::{Error, Result};
+use crate::plan::fingerprint::Graph;
 use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
+use reuse::Look;
 use target::{
-    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, RunInfo, SourceInfo, SourceRead,
-    StagedTable, Step, Target, View,
+    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, SourceRead, StagedTable, Step,
+    Target, View,
 };
 
 pub use failure::{engine_problem, explain, explained, table_problem};
-pub use report::{Event, Observer, Report, TableReport};
+pub use preview::{Preview, preview};
+pub use report::{Event, Observer, Outcome, Report, TableReport};
 
 /// A plan and what it needs of the world to be run.
 pub struct Job<'a> {
@@ -45,6 +52,8 @@ pub struct Job<'a> {
     pub base: &'a Path,
     /// The environment, from which stores take credentials.
     pub variables: &'a Variables,
+    /// Whether everything is computed, whatever stands.
+    pub refresh: bool,
     /// The arguments as given, for the record.
     pub arguments: Vec<String>,
     /// Who watches.
@@ -53,43 +62,28 @@ pub struct Job<'a> {
     pub clock: Clock,
 }
 
-/// Runs a plan: publishes every table of it, or nothing.
+/// Runs a plan: publishes every table of it that does not stand, or nothing.
 ///
 /// # Errors
 /// Anything that goes wrong before the one write that publishes.
 pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
+    let graph = Graph::of(job.plan, crate::VERSION);
     let run_id = RunId::fresh(&job.clock);
-    let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
-    job.observer.event(&Event::Started {
-        run_id,
-        as_of: job.plan.as_of,
-        url: target.location().url().into(),
-        steps: job.plan.sources.len() + job.plan.tables.len() + job.plan.checks.len(),
-    });
-    let worked = work(job, &mut claim).await;
-    let last = match &worked {
-        Ok(_) => Step::Finished,
-        Err(error) => Step::Failed { error: headline(error) },
+    let done = match unchanged(job, &target, &graph, &run_id).await {
+        Some(done) => done,
+        None => locked(job, &target, &graph, &run_id).await?,
     };
-    // What is published is published, and what failed has failed: neither
-    // changes because the record of it cannot be written.
-    if let Err(error) = claim.journal().close(last).await {
-        job.observer.event(&Event::Warning(error.to_string()));
-    }
-    let run_id = claim.run_id().clone();
-    claim.release().await;
-    let done = worked?;
-    let url = target.location().url().to_string();
-    job.observer.event(&Event::Published { run_id: run_id.clone(), url: url.clone() });
     Ok(Report {
         run_id,
         as_of: job.plan.as_of,
-        url,
+        url: target.location().url().to_string(),
         sources: done.sources,
         tables: done.tables,
-        checks: job.plan.checks.len(),
+        reused: done.reused,
+        checks: done.checks,
+        outcome: done.outcome,
         elapsed: begun.elapsed(),
     })
 }
@@ -112,36 +106,170 @@ pub fn open_target(publish: &PublishPlan, base: &Path, variables: &Variables) ->
 struct Done {
     sources: Vec<SourceRead>,
     tables: Vec<TableReport>,
+    reused: Vec<String>,
+    checks: usize,
+    outcome: Outcome,
 }
 
-async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
+/// A run in which everything stands; none where there is something to do, or
+/// something that keeps one from knowing. It needs no lock, for it changes
+/// nothing: what it says was so at the moment it read the manifest.
+async fn unchanged(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Option<Done> {
+    if job.refresh {
+        return None;
+    }
+    let manifest = target.manifest().await.ok()??;
+    manifest.on(Day::from(job.plan.as_of)).next()?;
+    let look = Look::at(job, graph, target, &manifest).await.ok()?;
+    // Folders that a dead run left behind are repaired under the lock.
+    if !look.work.is_nothing() || !target.shows(&manifest).await.ok()? {
+        return None;
+    }
+    started(job, target, run_id, &look);
+    let journal = target.journal(run_id);
+    let noted = async {
+        journal.record(record::started(job)).await?;
+        journal.close(Step::Finished).await
+    };
+    if let Err(error) = noted.await {
+        job.observer.event(&Event::Warning(error.to_string()));
+    }
+    Some(nothing(&look))
+}
+
+fn nothing(look: &Look<'_>) -> Done {
+    Done {
+        sources: Vec::new(),
+        tables: Vec::new(),
+        reused: look.work.reuse.iter().cloned().collect(),
+        checks: 0,
+        outcome: Outcome::NothingToDo,
+    }
+}
+
+/// A run with the lock in hand.
+async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Result<Done> {
+    let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
+    let worked = work(job, target, graph, &mut claim).await;
+    let last = match &worked {
+        Ok(_) => Step::Finished,
+        Err(error) => Step::Failed { error: headline(error) },
+    };
+    // What is published is published, and what failed has failed: neither
+    // changes because the record of it cannot be written.
+    if let Err(error) = claim.journal().close(last).await {
+        job.observer.event(&Event::Warning(error.to_string()));
+    }
+    claim.release().await;
+    let done = worked?;
+    if done.outcome == Outcome::Published {
+        let url = target.location().url().to_string();
+        job.observer.event(&Event::Published { run_id: run_id.clone(), url });
+    }
+    Ok(done)
+}
+
+async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) -> Result<Done> {
+    note(claim, record::started(job)).await?;
+    let mut look = Look::at(job, graph, target, claim.manifest()).await?;
+    started(job, target, claim.run_id(), &look);
+    if look.work.is_nothing() {
+        return Ok(nothing(&look));
+    }
     let plan = job.plan;
-    record(claim, started(job)).await?;
     let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
     let scratch = Scratch::new(scratch_parent.as_deref())
         .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
     let context = session::open(&plan.engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
-
-    let mut sources = Vec::new();
     let mut staged = Vec::new();
-    for source in plan.sources_in_order() {
-        working(job, source.kind.name);
-        let ingested = ingest::ingest(&context, plan, source, job.base, job.variables).await?;
-        record(claim, Step::SourceRead(ingested.read.clone())).await?;
+    let sources = read(job, claim, &builder, &mut look, &mut staged).await?;
+    reuse_published(claim, &builder, &look, plan).await?;
+    let tables = build_tables(job, claim, &builder, &look, &mut staged).await?;
+    audit(job, claim, &builder, &look).await?;
+    publish(job, claim, &sources, &look, staged).await?;
+    Ok(Done {
+        sources,
+        tables,
+        reused: look.work.reuse.iter().cloned().collect(),
+        checks: look.work.checks.len(),
+        outcome: Outcome::Published,
+    })
+}
+
+/// Reads the sources that something depends on, and stages what is set aside.
+async fn read(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &mut Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Vec<SourceRead>> {
+    let plan = job.plan;
+    let mut read: Vec<SourceRead> = Vec::new();
+    // Asked anew each time: a source that has changed since it was listed can
+    // make others necessary.
+    while let Some(source) = plan.sources_in_order().into_iter().find(|source| {
+        let name = source.kind.name;
+        look.work.compute.contains(&format!("sources.{name}"))
+            && !read.iter().any(|read| read.source == name)
+    }) {
+        let name = source.kind.name;
+        working(job, name);
+        let ingested =
+            ingest::ingest(builder.context, plan, source, job.base, job.variables).await?;
+        note(claim, Step::SourceRead(ingested.read.clone())).await?;
+        look.read(name, &ingested.read.fingerprint);
         builder.keep_source(source).await?;
-        staged.push(builder.quarantine(claim, source).await?);
+        if look.work.publish.contains(&format!("quarantine.{name}")) {
+            staged.push(fingerprinted(look, builder.quarantine(claim, source).await?));
+        }
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
-        sources.push(ingested.read);
+        read.push(ingested.read);
     }
-    builder.absent_sources().await?;
+    Ok(read)
+}
+
+/// Makes known what stands and is read on, and what is not there at all.
+async fn reuse_published(
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+    plan: &Plan,
+) -> Result<()> {
+    builder.absent_sources(claim.manifest()).await?;
+    for name in &look.work.read_back {
+        builder.reuse(claim.manifest(), name).await?;
+    }
+    let day = Day::from(plan.as_of);
+    for table in &look.work.reuse {
+        if let Some(entry) = claim.manifest().entry(table, day) {
+            let (table, from) = (table.clone(), entry.run_id.clone());
+            note(claim, Step::TableReused { table, day, from }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn build_tables(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Vec<TableReport>> {
     let mut tables = Vec::new();
-    for table in &plan.tables {
-        working(job, &table.model.name.to_string());
-        let built = builder.build(claim, table).await?;
+    for table in &job.plan.tables {
+        let name = table.model.name.to_string();
+        if !look.work.compute.contains(&name) {
+            continue;
+        }
+        working(job, &name);
+        let built = builder.build(claim, table, &look.work).await?;
         if let Some(done) = built.staged {
-            record(claim, Step::TableStaged(done.clone())).await?;
+            let done = fingerprinted(look, done);
+            note(claim, Step::TableStaged(done.clone())).await?;
             staged.push(done);
         }
         if let Some(report) = built.report {
@@ -149,28 +277,42 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
             tables.push(report);
         }
     }
-    audit(job, claim, &builder).await?;
-    publish(job, claim, &sources, staged).await?;
-    Ok(Done { sources, tables })
+    Ok(tables)
 }
 
-/// Runs every check; all that fail are reported together.
-async fn audit(job: &Job<'_>, claim: &Claim, builder: &build::Builder<'_>) -> Result<()> {
+/// A table with what it was made from.
+fn fingerprinted(look: &Look<'_>, staged: StagedTable) -> StagedTable {
+    let fingerprint = look.now.file(&staged.table).map(str::to_string);
+    StagedTable { fingerprint, ..staged }
+}
+
+/// Runs the checks there is a reason to run; all that fail are reported
+/// together.
+async fn audit(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+) -> Result<()> {
     let plan = job.plan;
     let mut problems = Vec::new();
     let mut failures = Vec::new();
     for check in &plan.checks {
-        working(job, &check.name.to_string());
+        let name = check.name.to_string();
+        if !look.work.checks.contains(&name) {
+            continue;
+        }
+        working(job, &name);
         match audit::check(builder.context, check, &plan.params, &plan.values).await? {
-            None => job.observer.event(&Event::Check { name: check.name.to_string() }),
+            None => job.observer.event(&Event::Check { name }),
             Some(problem) => {
-                failures.push(check.name.to_string());
+                failures.push(name);
                 problems.push(problem);
             }
         }
     }
-    let checks = plan.checks.len() as u64;
-    record(claim, Step::Audited { checks, failures }).await?;
+    let checks = look.work.checks.len() as u64;
+    note(claim, Step::Audited { checks, failures }).await?;
     if problems.is_empty() { Ok(()) } else { Err(Error::Audit(problems)) }
 }
 
@@ -178,18 +320,30 @@ async fn publish(
     job: &Job<'_>,
     claim: &mut Claim,
     sources: &[SourceRead],
+    look: &Look<'_>,
     tables: Vec<StagedTable>,
 ) -> Result<()> {
-    let info = RunInfo {
-        pipeline: job.plan.pipeline.clone(),
-        as_of: Day::from(job.plan.as_of),
-        params: params(job.plan),
-        sources: sources.iter().map(|read| (read.source.clone(), source_info(read))).collect(),
-        tool_version: env!("CARGO_PKG_VERSION").into(),
-    };
-    let request = Request { info, tables, others: OtherTables::Carry };
-    let published = claim.publish(&request).await.map_err(explain)?;
     let warn = |text: String| job.observer.event(&Event::Warning(text));
+    let dropped = look.contradictory(job.plan, claim.manifest());
+    if !dropped.is_empty() {
+        let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
+        warn(format!(
+            "no longer published as of {}: {names}; they were made from something else than \
+             this run, which did not make them",
+            job.plan.as_of
+        ));
+    }
+    let request = Request {
+        info: record::info(job.plan, claim.manifest(), sources),
+        tables,
+        others: match dropped.is_empty() {
+            true => OtherTables::Carry,
+            false => OtherTables::Drop(dropped),
+        },
+        checks: passed(job.plan, look),
+        recipes: serde_json::to_value(look.graph.recipes()).ok(),
+    };
+    let published = claim.publish(&request).await.map_err(explain)?;
     if let View::Behind(error) = &published.view {
         warn(format!("published, but the Hive folders are behind until the next run: {error}"));
     }
@@ -206,33 +360,22 @@ async fn publish(
     Ok(())
 }
 
-fn source_info(read: &SourceRead) -> SourceInfo {
-    SourceInfo {
-        url: read.url.clone(),
-        files: read.files.len() as u64,
-        bytes: read.bytes,
-        rows: read.read,
-        fingerprint: read.fingerprint.clone(),
-    }
+/// The checks that hold when a run publishes, and what they looked at.
+fn passed(plan: &Plan, look: &Look<'_>) -> BTreeMap<String, String> {
+    let names = plan.checks.iter().map(|check| check.name.to_string());
+    names.filter_map(|name| Some((name.clone(), look.now.rows(&name)?.to_string()))).collect()
 }
 
-fn params(plan: &Plan) -> BTreeMap<String, serde_json::Value> {
-    let text = |value: &crate::plan::params::ParamValue| serde_json::Value::from(value.to_string());
-    plan.values.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+fn started(job: &Job<'_>, target: &Target, run_id: &RunId, look: &Look<'_>) {
+    job.observer.event(&Event::Started {
+        run_id: run_id.clone(),
+        as_of: job.plan.as_of,
+        url: target.location().url().into(),
+        steps: look.work.steps(),
+    });
 }
 
-fn started(job: &Job<'_>) -> Step {
-    Step::Started {
-        pipeline: job.plan.pipeline.clone(),
-        as_of: Day::from(job.plan.as_of),
-        params: params(job.plan),
-        version: env!("CARGO_PKG_VERSION").into(),
-        arguments: job.arguments.clone(),
-        retry_of: None,
-    }
-}
-
-async fn record(claim: &Claim, step: Step) -> Result<()> {
+async fn note(claim: &Claim, step: Step) -> Result<()> {
     claim.journal().record(step).await.map_err(explain)
 }
 

@@ -5,6 +5,7 @@ mod inputs;
 mod locks;
 mod quarantine;
 mod repeats;
+mod reuse;
 
 use std::path::PathBuf;
 
