@@ -11,9 +11,10 @@ use super::model::{self, Model, TableName};
 use super::order::{self, Models};
 use super::params::{ParamValue, Params, Values};
 use super::spec::{self, ParamBody, Raw, Spec};
+use super::tables::Tables;
 use super::types::IdType;
-use super::{EnginePlan, Plan, PlannedTable, PublishPlan, Role, SourcePlan};
-use super::{fingerprint, outer, rules, select, typecheck};
+use super::{EnginePlan, Plan, PlannedTable, PublishPlan, SourcePlan};
+use super::{fingerprint, outer, rules, tables, typecheck};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -91,7 +92,7 @@ pub async fn compile(
     let sources = outer::sources(&spec, request.purpose, variables, &mut problems);
     let publish = outer::publish(&spec, request.purpose, variables, &mut problems);
     let engine = outer::engine(&spec, &mut problems);
-    let tables = tables(&spec, &models, &sources, request, &mut problems);
+    let tables = tables::choose(&spec, &models, &sources, &request.select, &mut problems);
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
             let outer = Outer { sources, publish, engine };
@@ -331,102 +332,6 @@ fn check_grain(models: &Models) -> Vec<Problem> {
     problems
 }
 
-/// The tables of a run, chosen from those of its pipeline.
-#[derive(Default)]
-struct Tables {
-    /// What is published and what that needs, in the order of work.
-    run: Vec<(TableName, Role)>,
-    /// What the pipeline publishes, too, but this run does not.
-    unselected: BTreeSet<TableName>,
-    /// What the unselected need beside `run`, in the order of work.
-    beside: Vec<TableName>,
-}
-
-/// The tables this run publishes, in the order of work with all they need.
-fn tables(
-    spec: &Spec,
-    models: &Models,
-    sources: &[SourcePlan],
-    request: &Request,
-    problems: &mut Vec<Problem>,
-) -> Tables {
-    let listed = select::listed(&spec.tables, models, problems);
-    if spec.tables.is_empty() && problems.is_empty() {
-        let message = "the pipeline publishes no tables";
-        problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
-    }
-    problems.extend(same_folder(&listed, spec));
-    problems.extend(absent_sources(&listed, models, sources, spec));
-    let chosen = match select::select(&request.select, &listed, models) {
-        Ok(chosen) => chosen,
-        Err(found) => {
-            problems.extend(found);
-            return Tables::default();
-        }
-    };
-    match order::order(models, &chosen).and_then(|run| Ok((run, order::order(models, &listed)?))) {
-        Ok((run, all)) => {
-            let beside = all.into_iter().filter(|name| !run.contains(name)).collect();
-            let role = |name: &TableName| match chosen.contains(name) {
-                true => Role::Published,
-                false => Role::Step,
-            };
-            let unselected = listed.difference(&chosen).cloned().collect();
-            let with_role = |name: TableName| (name.clone(), role(&name));
-            Tables { run: run.into_iter().map(with_role).collect(), unselected, beside }
-        }
-        Err(problem) => {
-            problems.push(problem);
-            Tables::default()
-        }
-    }
-}
-
-/// `facts.orders` and `metrics.orders` would both publish to `orders/`.
-fn same_folder(listed: &BTreeSet<TableName>, spec: &Spec) -> Option<Problem> {
-    let mut folders: BTreeMap<&str, &TableName> = BTreeMap::new();
-    for name in listed {
-        if let Some(other) = folders.insert(&name.table, name) {
-            let message = format!("`{other}` and `{name}` would be published to one folder");
-            return Some(Problem::at(&spec.pipeline.at, message).help("rename one of them"));
-        }
-    }
-    None
-}
-
-/// A published table that needs a source the pipeline does not have.
-fn absent_sources(
-    listed: &BTreeSet<TableName>,
-    models: &Models,
-    sources: &[SourcePlan],
-    spec: &Spec,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for name in listed {
-        for ancestor in order::ancestors(models, name) {
-            let Some(model) = models.get(&ancestor) else { continue };
-            for table in model.tables.iter().filter(|table| table.value.schema == "sources") {
-                let source = &table.value.table;
-                let optional =
-                    model.header.uses.iter().any(|word| word.value == table.value.to_string());
-                let present = sources.iter().any(|present| present.kind.name == *source);
-                if !optional && !present {
-                    let place = spec.tables.iter().find(|word| word.value == name.to_string());
-                    let at = place.map_or(&spec.pipeline.at, |word| &word.at);
-                    let message = format!("`{name}` needs the source `{source}`");
-                    problems.push(
-                        Problem::at(at, message)
-                            .note("note", format!("`{ancestor}` reads it"))
-                            .help(format!("add `{source}` under `sources:`, or drop the table")),
-                    );
-                }
-            }
-        }
-    }
-    problems.dedup();
-    problems
-}
-
 /// What a pipeline says of the world.
 struct Outer {
     sources: Vec<SourcePlan>,
@@ -470,7 +375,6 @@ fn assemble(
         sources: outer.sources,
         tables: run,
         checks,
-        unselected: tables.unselected,
         beside,
         texts,
         publish: outer.publish,

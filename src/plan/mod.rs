@@ -14,11 +14,12 @@ mod rules;
 mod select;
 pub mod sources;
 pub mod spec;
+mod tables;
 pub mod typecheck;
 pub mod types;
 pub mod why;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
@@ -48,11 +49,9 @@ pub struct Plan {
     pub tables: Vec<PlannedTable>,
     /// Checks that read only what is built.
     pub checks: Vec<Model>,
-    /// Tables of the pipeline that `--select` leaves out: they stay published
-    /// only if they still are what they would be.
-    pub unselected: BTreeSet<TableName>,
-    /// The models behind `unselected` that are not among `tables`, each after
-    /// what it reads.
+    /// Tables of the pipeline that `--select` leaves out, and what only they
+    /// need, each after what it reads: what is published of them stays only if
+    /// it still is what a run would make.
     pub beside: Vec<Model>,
     /// Changes when a text, a parameter or the program does: what was found
     /// sound once need not be checked again.

@@ -42,9 +42,11 @@ impl Work {
         self.publish.is_empty() && self.checks.is_empty()
     }
 
-    /// How many steps somebody who watches will see.
+    /// How many steps somebody who watches will see; what is set aside comes
+    /// with its source.
     pub fn steps(&self) -> usize {
-        self.compute.len() + self.checks.len()
+        let quarantines = self.compute.iter().filter(|name| name.starts_with("quarantine."));
+        self.compute.len() - quarantines.count() + self.checks.len()
     }
 
     /// What a run has to do where `standing` stands; with `refresh`, all that

@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use futures::future::try_join_all;
+
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::{Error, Result};
@@ -223,7 +225,9 @@ async fn read(
         look.read(name, &ingested.read.fingerprint);
         builder.keep_source(source).await?;
         if look.work.publish.contains(&format!("quarantine.{name}")) {
-            staged.push(fingerprinted(look, builder.quarantine(claim, source).await?));
+            let done = fingerprinted(look, builder.quarantine(claim, source).await?);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
         }
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
         read.push(ingested.read);
@@ -243,13 +247,11 @@ async fn reuse_published(
         builder.reuse(claim.manifest(), name).await?;
     }
     let day = Day::from(plan.as_of);
-    for table in &look.work.reuse {
-        if let Some(entry) = claim.manifest().entry(table, day) {
-            let (table, from) = (table.clone(), entry.run_id.clone());
-            note(claim, Step::TableReused { table, day, from }).await?;
-        }
-    }
-    Ok(())
+    let reused = look.work.reuse.iter().filter_map(|table| {
+        let from = claim.manifest().entry(table, day)?.run_id.clone();
+        Some(note(claim, Step::TableReused { table: table.clone(), day, from }))
+    });
+    try_join_all(reused).await.map(drop)
 }
 
 async fn build_tables(
@@ -324,22 +326,10 @@ async fn publish(
     tables: Vec<StagedTable>,
 ) -> Result<()> {
     let warn = |text: String| job.observer.event(&Event::Warning(text));
-    let dropped = look.contradictory(job.plan, claim.manifest());
-    if !dropped.is_empty() {
-        let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
-        warn(format!(
-            "no longer published as of {}: {names}; they were made from something else than \
-             this run, which did not make them",
-            job.plan.as_of
-        ));
-    }
     let request = Request {
         info: record::info(job.plan, claim.manifest(), sources),
         tables,
-        others: match dropped.is_empty() {
-            true => OtherTables::Carry,
-            false => OtherTables::Drop(dropped),
-        },
+        others: others(job, claim, look),
         checks: passed(job.plan, look),
         recipes: serde_json::to_value(look.graph.recipes()).ok(),
     };
@@ -358,6 +348,22 @@ async fn publish(
         warn(format!("old sets could not be removed: {error}"));
     }
     Ok(())
+}
+
+/// What becomes of the day's tables that this run did not make. A reader must
+/// not meet two states of the orders in one set.
+fn others(job: &Job<'_>, claim: &Claim, look: &Look<'_>) -> OtherTables {
+    let dropped = look.contradictory(job.plan, claim.manifest());
+    if dropped.is_empty() {
+        return OtherTables::Carry;
+    }
+    let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
+    job.observer.event(&Event::Warning(format!(
+        "not published as of {} any more, for they contradict what this run made: {names}; \
+         a run without --select makes all tables of the pipeline",
+        job.plan.as_of
+    )));
+    OtherTables::Drop(dropped)
 }
 
 /// The checks that hold when a run publishes, and what they looked at.

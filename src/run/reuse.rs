@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join_all;
+
 use super::source;
 use super::target::{Day, Entry, Manifest, SourceFile, Target};
 use super::{Job, explain, record};
@@ -10,6 +12,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
 use crate::plan::reuse::{Standing, Work};
+use crate::problem::Problem;
 
 /// A plan, what is there, and what is therefore to be done.
 #[derive(Debug)]
@@ -39,12 +42,11 @@ impl<'a> Look<'a> {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<Self> {
-        let mut snapshots = Snapshots::new();
-        for source in &job.plan.sources {
+        let listed = job.plan.sources.iter().map(async |source| {
             let listed = source::list(source, job.base, job.variables).await?;
-            let files = source::fingerprint(&listed.files());
-            snapshots.insert(source.kind.name.into(), files);
-        }
+            Ok::<_, Problem>((source.kind.name.to_string(), source::fingerprint(&listed.files())))
+        });
+        let snapshots: Snapshots = try_join_all(listed).await?.into_iter().collect();
         let day = Day::from(job.plan.as_of);
         let gone = target.incomplete(manifest, day).await.map_err(explain)?;
         let standing = standing(manifest, day, &gone);

@@ -6,6 +6,7 @@ mod locks;
 mod quarantine;
 mod repeats;
 mod reuse;
+mod selections;
 
 use std::path::PathBuf;
 
