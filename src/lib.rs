@@ -14,3 +14,7 @@ pub mod problem;
 pub mod report;
 pub mod run;
 pub mod storage;
+
+/// Version and build of this program, as runs record it. Two builds of one
+/// version may compute differently, so they are not taken for each other.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("TENURE_BUILD"));

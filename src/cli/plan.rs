@@ -1,4 +1,4 @@
-//! `tenure plan`: what a run would do, and does not.
+//! `tenure plan`: what a run would do and why; it does none of it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::console::{Console, counted};
-use super::project;
 use super::request::RequestArguments;
+use super::{progress, project};
 use crate::error::Result;
 use crate::plan::{FileFormat, Model, Plan, Role, Rows, SourcePlan};
+use crate::run::target::Clock;
+use crate::run::{self, Job, Preview};
 
 /// What to plan.
 #[derive(Debug, Args)]
@@ -32,40 +34,78 @@ pub struct Arguments {
 /// Every problem of the project.
 pub async fn plan(arguments: &Arguments, console: &Console) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
-    let plan = opened.compile(&arguments.request.on(arguments.as_of.as_deref())).await?;
-    console.print(&describe(&plan))
+    let request = arguments.request.on(arguments.as_of.as_deref());
+    let plan = opened.compile(&request).await?;
+    let observer = progress::observer(console);
+    let job = Job {
+        plan: &plan,
+        base: &opened.base,
+        variables: &opened.variables,
+        refresh: arguments.request.full_refresh,
+        arguments: Vec::new(),
+        observer: observer.as_ref(),
+        clock: Clock::system(),
+    };
+    let preview = run::preview(&job).await?;
+    console.print(&describe(&plan, &preview))
 }
 
-/// A plan as people read it.
-pub fn describe(plan: &Plan) -> String {
-    let published = plan.tables.iter().filter(|table| table.role == Role::Published).count();
+/// A plan and what a run would make of it, as people read it.
+pub fn describe(plan: &Plan, preview: &Preview) -> String {
+    let work = &preview.work;
+    let published = plan.tables.iter().filter(|table| table.role == Role::Published);
+    let (reused, built): (Vec<_>, Vec<_>) =
+        published.partition(|table| work.reuse.contains(&table.model.name.to_string()));
     let mut text = format!(
-        "{} as of {}: {} to publish, {} on the way, {}\n",
+        "{} as of {}: {} to build, {} to reuse, {} to run\n",
         plan.pipeline,
         plan.as_of,
-        counted(published, "table"),
-        counted(plan.tables.len() - published, "step"),
-        counted(plan.checks.len(), "check"),
+        counted(built.len(), "table"),
+        counted(reused.len(), "table"),
+        counted(work.checks.len(), "check"),
     );
-    section(&mut text, "Sources", plan.sources.iter().map(source));
+    section(&mut text, "Sources", plan.sources.iter().map(|read| source(read, preview)));
     section(&mut text, "Parameters", parameters(plan));
-    let tables = plan.tables.iter().map(|table| {
-        let role = match table.role {
-            Role::Published => "publish",
-            Role::Step => "step",
-        };
-        [table.model.name.to_string(), role.into(), reads(&table.model)]
-    });
+    let tables = plan.tables.iter().map(|table| table_line(&table.model, table.role, preview));
     section(&mut text, "Tables, in the order of work", tables);
-    let checks = plan.checks.iter().map(|check| [check.name.to_string(), reads(check)]);
+    let checks = plan.checks.iter().map(|check| {
+        let name = check.name.to_string();
+        let action = if work.checks.contains(&name) { "run" } else { "passed" };
+        [name, action.into(), reads(check)]
+    });
     section(&mut text, "Checks; a row they return stops the run", checks);
+    let dropped = preview.dropped.iter().map(|name| [name.clone(), why(name, preview)]);
+    section(&mut text, "No longer published, for they would contradict this run", dropped);
     let kept =
         counted(usize::try_from(plan.publish.keep_runs).unwrap_or(usize::MAX), "superseded run");
     section(&mut text, "Publish", [[plan.publish.url.clone(), format!("parquet, {kept} kept")]]);
     text
 }
 
-fn source(source: &SourcePlan) -> [String; 3] {
+/// What becomes of a table, why, and what it is made from.
+fn table_line(model: &Model, role: Role, preview: &Preview) -> [String; 4] {
+    let name = model.name.to_string();
+    let work = &preview.work;
+    let stands = || match preview.runs.get(&name) {
+        Some(run) => format!("nothing changed since run {run}"),
+        None => String::new(),
+    };
+    let (action, why) = match role {
+        Role::Published if work.publish.contains(&name) => ("build", why(&name, preview)),
+        Role::Published => ("reuse", stands()),
+        Role::Step if work.compute.contains(&name) => ("step", String::new()),
+        Role::Step if work.read_back.contains(&name) => ("reuse", stands()),
+        Role::Step => ("skip", "nothing to build reads it".into()),
+    };
+    [name, action.into(), why, reads(model)]
+}
+
+fn why(name: &str, preview: &Preview) -> String {
+    let unlisted = || "made from something else, and not listed any more".to_string();
+    preview.reasons.get(name).cloned().unwrap_or_else(unlisted)
+}
+
+fn source(source: &SourcePlan, preview: &Preview) -> [String; 4] {
     let format = match source.format {
         FileFormat::Parquet => "parquet",
         FileFormat::Csv => "csv",
@@ -75,7 +115,13 @@ fn source(source: &SourcePlan) -> [String; 3] {
         Rows::Lines => ", rows are lines of orders",
         Rows::Orders => "",
     };
-    [source.kind.name.into(), source.url.clone(), format!("{format}{rows}")]
+    let name = source.kind.name;
+    let files = preview.files.get(name).map_or("no files".into(), |files| counted(*files, "file"));
+    let action = match preview.work.compute.contains(&format!("sources.{name}")) {
+        true => "read",
+        false => "skip",
+    };
+    [name.into(), action.into(), source.url.clone(), format!("{format}{rows}, {files}")]
 }
 
 /// The parameters that the tables of this plan depend on.

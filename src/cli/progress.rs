@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::plan::Role;
 use crate::report::units;
 use crate::run::target::SourceRead;
-use crate::run::{Event, Observer, Report, TableReport};
+use crate::run::{Event, Observer, Outcome, Report, TableReport};
 
 /// How often the spinner turns: often enough to look alive.
 const TICK: Duration = Duration::from_millis(120);
@@ -34,16 +34,29 @@ pub fn finish(console: &Console, report: &Report) -> Result<()> {
         console.event("finished", finished(report));
         return Ok(());
     }
-    let tables = report.tables.iter().filter(|table| table.role == Role::Published).count();
+    let took = units::seconds(report.elapsed);
+    let (as_of, url, run) = (report.as_of, &report.url, &report.run_id);
+    let tables = |count: usize| counted(count, "table");
+    if report.outcome == Outcome::NothingToDo {
+        let stand = tables(report.reused.iter().filter(|name| !is_quarantine(name)).count());
+        return console.print(&format!(
+            "nothing to do: {stand} as of {as_of} stand in {url} ({took}, run {run})\n"
+        ));
+    }
+    let built = report.tables.iter().filter(|table| table.role == Role::Published).count();
+    let reused = match report.reused.iter().filter(|name| !is_quarantine(name)).count() {
+        0 => String::new(),
+        count => format!("{count} reused, "),
+    };
     console.print(&format!(
-        "{} as of {} published to {} in {} ({} passed, run {})\n",
-        counted(tables, "table"),
-        report.as_of,
-        report.url,
-        units::seconds(report.elapsed),
+        "{} as of {as_of} published to {url} in {took} ({reused}{} passed, run {run})\n",
+        tables(built),
         counted(report.checks, "check"),
-        report.run_id,
     ))
+}
+
+fn is_quarantine(table: &str) -> bool {
+    table.starts_with("quarantine.")
 }
 
 fn finished(report: &Report) -> serde_json::Value {
@@ -51,7 +64,9 @@ fn finished(report: &Report) -> serde_json::Value {
         "run_id": report.run_id,
         "as_of": report.as_of.to_string(),
         "url": report.url,
+        "published": report.outcome == Outcome::Published,
         "tables": report.tables.len(),
+        "reused": report.reused.len(),
         "checks": report.checks,
         "rows_read": report.sources.iter().map(|source| source.read).sum::<u64>(),
         "rows_accepted": report.sources.iter().map(|source| source.accepted).sum::<u64>(),

@@ -1,6 +1,7 @@
 //! From the path of a pipeline to the texts of its project. This is where
 //! project files are read; `plan` gets only their text.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,16 @@ impl Opened {
         plan::compile(&self.pipeline, &self.project, request, &self.variables)
             .await
             .map_err(Error::Invalid)
+    }
+
+    /// Fingerprints of texts that this build found sound before, for it has
+    /// published from them. What cannot be looked at is not known.
+    pub async fn sound(&self) -> BTreeSet<String> {
+        let Ok(target) = self.target() else { return BTreeSet::new() };
+        let Ok(Some(manifest)) = target.manifest().await else { return BTreeSet::new() };
+        let runs = manifest.runs.into_values();
+        let ours = runs.filter(|info| info.tool_version == crate::VERSION);
+        ours.filter_map(|info| info.texts).collect()
     }
 
     /// The place the pipeline publishes to, whatever state its models are in:

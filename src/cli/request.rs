@@ -1,5 +1,7 @@
 //! The arguments that say what a run is about; `run` and `plan` share them.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::plan::{Purpose, Request};
@@ -28,6 +30,7 @@ impl RequestArguments {
             params: self.params.clone(),
             select: self.select.clone(),
             purpose: Purpose::Run,
+            sound: BTreeSet::new(),
         }
     }
 }

@@ -67,7 +67,7 @@ pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -
     }
     if days.len() > 1 && !arguments.dry_run {
         let took = units::seconds(begun.elapsed());
-        console.print(&format!("{} published in {took}\n", counted(days.len(), "day")))?;
+        console.print(&format!("{} done in {took}\n", counted(days.len(), "day")))?;
     }
     Ok(())
 }
@@ -99,10 +99,11 @@ async fn one_day(
     given: &[String],
     console: &Console,
 ) -> Result<()> {
-    let plan = opened.compile(&arguments.request.on(day)).await?;
-    if arguments.dry_run {
-        return console.print(&plan::describe(&plan));
+    let mut request = arguments.request.on(day);
+    if !arguments.request.full_refresh {
+        request.sound = opened.sound().await;
     }
+    let plan = opened.compile(&request).await?;
     let observer = progress::observer(console);
     let job = Job {
         plan: &plan,
@@ -113,6 +114,9 @@ async fn one_day(
         observer: observer.as_ref(),
         clock: Clock::system(),
     };
+    if arguments.dry_run {
+        return console.print(&plan::describe(&plan, &run::preview(&job).await?));
+    }
     // Dropping the run is what a crash does: what is staged stays unseen, and
     // the next run takes the lock over.
     let report = tokio::select! {

@@ -11,9 +11,10 @@ use super::model::{self, Model, TableName};
 use super::order::{self, Models};
 use super::params::{ParamValue, Params, Values};
 use super::spec::{self, ParamBody, Raw, Spec};
+use super::tables::Tables;
 use super::types::IdType;
-use super::{EnginePlan, Plan, PlannedTable, PublishPlan, Role, SourcePlan};
-use super::{outer, rules, select, typecheck};
+use super::{EnginePlan, Plan, PlannedTable, PublishPlan, SourcePlan};
+use super::{fingerprint, outer, rules, tables, typecheck};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -36,6 +37,8 @@ pub struct Request {
     pub select: Vec<String>,
     /// What the plan is for.
     pub purpose: Purpose,
+    /// Fingerprints of texts that are known to be sound, see [`Plan::texts`].
+    pub sound: BTreeSet<String>,
 }
 
 /// What a plan is for.
@@ -71,7 +74,9 @@ pub async fn compile(
     problems.extend(check_params(&models, &params, &spec));
     problems.extend(order::check_reads(&models));
     problems.extend(check_grain(&models));
-    if problems.is_empty() {
+    let texts = fingerprint::texts(pipeline, project, request);
+    let is_known = request.sound.contains(&texts);
+    if problems.is_empty() && !is_known {
         let sound: Vec<&Model> = models.values().collect();
         // A run meets the ids it has; a check answers for both kinds.
         let ids: &[IdType] = match request.purpose {
@@ -80,17 +85,18 @@ pub async fn compile(
         };
         problems.extend(typecheck::check(&sound, &params, &values, ids).await);
     }
-    if problems.is_empty() {
+    if problems.is_empty() && !is_known {
         problems.extend(rules::check(&models, &params, &values).await);
     }
 
     let sources = outer::sources(&spec, request.purpose, variables, &mut problems);
     let publish = outer::publish(&spec, request.purpose, variables, &mut problems);
     let engine = outer::engine(&spec, &mut problems);
-    let tables = tables(&spec, &models, &sources, request, &mut problems);
+    let tables = tables::choose(&spec, &models, &sources, &request.select, &mut problems);
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
-            Ok(assemble(&spec, models, params, values, sources, publish, engine, tables))
+            let outer = Outer { sources, publish, engine };
+            Ok(assemble(&spec, models, params, values, outer, tables, texts))
         }
         _ => Err(problems),
     }
@@ -326,100 +332,23 @@ fn check_grain(models: &Models) -> Vec<Problem> {
     problems
 }
 
-/// The tables this run publishes, in the order of work with all they need.
-fn tables(
-    spec: &Spec,
-    models: &Models,
-    sources: &[SourcePlan],
-    request: &Request,
-    problems: &mut Vec<Problem>,
-) -> Vec<(TableName, Role)> {
-    let listed = select::listed(&spec.tables, models, problems);
-    if spec.tables.is_empty() && problems.is_empty() {
-        let message = "the pipeline publishes no tables";
-        problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
-    }
-    problems.extend(same_folder(&listed, spec));
-    problems.extend(absent_sources(&listed, models, sources, spec));
-    let chosen = match select::select(&request.select, &listed, models) {
-        Ok(chosen) => chosen,
-        Err(found) => {
-            problems.extend(found);
-            return Vec::new();
-        }
-    };
-    match order::order(models, &chosen) {
-        Ok(order) => order
-            .into_iter()
-            .map(|name| {
-                let role = if chosen.contains(&name) { Role::Published } else { Role::Step };
-                (name, role)
-            })
-            .collect(),
-        Err(problem) => {
-            problems.push(problem);
-            Vec::new()
-        }
-    }
+/// What a pipeline says of the world.
+struct Outer {
+    sources: Vec<SourcePlan>,
+    publish: PublishPlan,
+    engine: EnginePlan,
 }
 
-/// `facts.orders` and `metrics.orders` would both publish to `orders/`.
-fn same_folder(listed: &BTreeSet<TableName>, spec: &Spec) -> Option<Problem> {
-    let mut folders: BTreeMap<&str, &TableName> = BTreeMap::new();
-    for name in listed {
-        if let Some(other) = folders.insert(&name.table, name) {
-            let message = format!("`{other}` and `{name}` would be published to one folder");
-            return Some(Problem::at(&spec.pipeline.at, message).help("rename one of them"));
-        }
-    }
-    None
-}
-
-/// A published table that needs a source the pipeline does not have.
-fn absent_sources(
-    listed: &BTreeSet<TableName>,
-    models: &Models,
-    sources: &[SourcePlan],
-    spec: &Spec,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for name in listed {
-        for ancestor in order::ancestors(models, name) {
-            let Some(model) = models.get(&ancestor) else { continue };
-            for table in model.tables.iter().filter(|table| table.value.schema == "sources") {
-                let source = &table.value.table;
-                let optional =
-                    model.header.uses.iter().any(|word| word.value == table.value.to_string());
-                let present = sources.iter().any(|present| present.kind.name == *source);
-                if !optional && !present {
-                    let place = spec.tables.iter().find(|word| word.value == name.to_string());
-                    let at = place.map_or(&spec.pipeline.at, |word| &word.at);
-                    let message = format!("`{name}` needs the source `{source}`");
-                    problems.push(
-                        Problem::at(at, message)
-                            .note("note", format!("`{ancestor}` reads it"))
-                            .help(format!("add `{source}` under `sources:`, or drop the table")),
-                    );
-                }
-            }
-        }
-    }
-    problems.dedup();
-    problems
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of a plan, each used once")]
 fn assemble(
     spec: &Spec,
     mut models: Models,
     params: Params,
     values: Values,
-    sources: Vec<SourcePlan>,
-    publish: PublishPlan,
-    engine: EnginePlan,
-    tables: Vec<(TableName, Role)>,
+    outer: Outer,
+    tables: Tables,
+    texts: String,
 ) -> Plan {
-    let built: BTreeSet<&TableName> = tables.iter().map(|(name, _)| name).collect();
+    let built: BTreeSet<&TableName> = tables.run.iter().map(|(name, _)| name).collect();
     let answerable = |model: &Model| {
         let known = |table: &TableName| table.schema == "quarantine" || built.contains(table);
         model.tables.iter().all(|table| known(&table.value))
@@ -433,21 +362,22 @@ fn assemble(
         Some(ParamValue::Date(day)) => *day,
         _ => NaiveDate::default(),
     };
-    let tables = tables
-        .iter()
-        .filter_map(|(name, role)| {
-            models.remove(name).map(|model| PlannedTable { model, role: *role })
-        })
-        .collect();
+    let run = tables.run.iter().filter_map(|(name, role)| {
+        models.remove(name).map(|model| PlannedTable { model, role: *role })
+    });
+    let run = run.collect();
+    let beside = tables.beside.iter().filter_map(|name| models.remove(name)).collect();
     Plan {
         pipeline: spec.pipeline.value.clone(),
         as_of,
         params,
         values,
-        sources,
-        tables,
+        sources: outer.sources,
+        tables: run,
         checks,
-        publish,
-        engine,
+        beside,
+        texts,
+        publish: outer.publish,
+        engine: outer.engine,
     }
 }

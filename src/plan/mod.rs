@@ -2,18 +2,22 @@
 //! clock or the environment: the same texts and values give the same plan.
 
 pub mod compile;
+pub mod fingerprint;
 mod fix;
 pub mod header;
 pub mod model;
 pub mod order;
 mod outer;
 pub mod params;
+pub mod reuse;
 mod rules;
 mod select;
 pub mod sources;
 pub mod spec;
+mod tables;
 pub mod typecheck;
 pub mod types;
+pub mod why;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +49,13 @@ pub struct Plan {
     pub tables: Vec<PlannedTable>,
     /// Checks that read only what is built.
     pub checks: Vec<Model>,
+    /// Tables of the pipeline that `--select` leaves out, and what only they
+    /// need, each after what it reads: what is published of them stays only if
+    /// it still is what a run would make.
+    pub beside: Vec<Model>,
+    /// Changes when a text, a parameter or the program does: what was found
+    /// sound once need not be checked again.
+    pub texts: String,
     /// Where tables go.
     pub publish: PublishPlan,
     /// Limits of the engine.

@@ -100,11 +100,12 @@ async fn current(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
 }
 
 /// A table some run made, whether it was published, superseded or refused by
-/// an audit. Its journal names the files.
+/// an audit. Its journal names the files, or the run whose files it used again.
 async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<Published> {
     let location = target.location();
     let mut params = BTreeMap::new();
     let mut tables: BTreeMap<String, StagedTable> = BTreeMap::new();
+    let mut reused: BTreeMap<String, RunId> = BTreeMap::new();
     let steps = target.steps(run_id).await.map_err(run::explain)?;
     if steps.is_empty() {
         let problem = Problem::named(location.url(), format!("there is no run `{run_id}` here"));
@@ -114,10 +115,15 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
         match record.step {
             Step::Started { params: given, .. } => params = given,
             Step::TableStaged(table) => drop(tables.insert(table.table.clone(), table)),
+            Step::TableReused { table, from, .. } => drop(reused.insert(table, from)),
             _ => {}
         }
     }
-    let name = resolve(wanted.name, tables.keys().map(String::as_str), location)?;
+    let names = tables.keys().chain(reused.keys());
+    let name = resolve(wanted.name, names.map(String::as_str), location)?;
+    if let Some(from) = reused.get(&name) {
+        return Box::pin(staged(target, &Wanted { name: &name, ..*wanted }, from)).await;
+    }
     let table =
         tables.remove(&name).filter(|table| wanted.as_of.is_none_or(|day| day == table.day));
     let Some(table) = table else { return Err(no_day(&name, wanted.as_of, [], location)) };

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
@@ -21,7 +21,7 @@ use super::classify;
 use super::ingest::Ingested;
 use super::mapping::named;
 use super::stage::{self, TableShape};
-use super::target::{Claim, Day, StagedTable};
+use super::target::{Claim, DataFile, Day, Manifest, StagedTable};
 use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
@@ -29,6 +29,7 @@ use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::scratch::Scratch;
 use crate::error::Result;
 use crate::plan::header::Column;
+use crate::plan::reuse::Work;
 use crate::plan::sources::{Need, SOURCES, SourceColumn};
 use crate::plan::spec::Spanned;
 use crate::plan::types::{ColumnType, IdType};
@@ -58,7 +59,7 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// The query, an audit or the store fails.
-    pub async fn build(&self, claim: &Claim, table: &PlannedTable) -> Result<Built> {
+    pub async fn build(&self, claim: &Claim, table: &PlannedTable, work: &Work) -> Result<Built> {
         let begun = Instant::now();
         let model = &table.model;
         let plan = self.job.plan;
@@ -68,7 +69,7 @@ impl Builder<'_> {
         let failed = |error| table_problem(&model.name.to_string(), &error);
         if !is_published(table.role) {
             // The size of a small table tells the planner how to join with it.
-            let again = self.readers(model) < 2 || row_wise(frame.logical_plan());
+            let again = self.readers(model, work) < 2 || row_wise(frame.logical_plan());
             if again && is_large(model) {
                 self.view(name, &frame)?;
             } else {
@@ -78,17 +79,18 @@ impl Builder<'_> {
             return Ok(Built { staged: None, report: None });
         }
         let shape = shape(model, &frame);
-        let staged = if self.readers(model) > 0 && by_customer(&frame).await.map_err(failed)? {
-            // Published in the order of its grain, read on in the customers'.
-            let physical = frame.create_physical_plan().await.map_err(failed)?;
-            self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
-            let kept = self.context.table(name).await.map_err(failed)?;
-            self.stage(claim, &shape, kept).await?
-        } else {
-            let staged = self.stage(claim, &shape, frame).await?;
-            self.read_back(&shape, &staged, name).await?;
-            staged
-        };
+        let staged =
+            if self.readers(model, work) > 0 && by_customer(&frame).await.map_err(failed)? {
+                // Published in the order of its grain, read on in the customers'.
+                let physical = frame.create_physical_plan().await.map_err(failed)?;
+                self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
+                let kept = self.context.table(name).await.map_err(failed)?;
+                self.stage(claim, &shape, kept).await?
+            } else {
+                let staged = self.stage(claim, &shape, frame).await?;
+                self.read_back(&shape.schema, &shape.name, &staged.files, name).await?;
+                staged
+            };
         let report = self.report(&shape.name, &staged, begun, Role::Published);
         Ok(Built { staged: Some(staged), report: Some(report) })
     }
@@ -149,15 +151,21 @@ impl Builder<'_> {
     /// of bigint with text would cast every row.
     ///
     /// # Errors
-    /// The orders are not known yet.
-    pub async fn absent_sources(&self) -> Result<()> {
+    /// The orders are not known.
+    pub async fn absent_sources(&self, manifest: &Manifest) -> Result<()> {
         let failed = |error| engine_problem(&error, "cannot register the absent sources");
-        let orders = self.context.table("sources.orders").await.map_err(failed)?;
-        let customer =
-            orders.schema().field_with_unqualified_name("customer_id").map_err(failed)?;
-        let id = match customer.data_type() {
-            DataType::Int64 => IdType::Bigint,
-            _ => IdType::Text,
+        let is_read = self.context.table_exist("sources.orders").map_err(failed)?;
+        let id = match is_read {
+            true => {
+                let orders = self.context.table("sources.orders").await.map_err(failed)?;
+                let schema = orders.schema();
+                let customer = schema.field_with_unqualified_name("customer_id").map_err(failed)?;
+                match customer.data_type() {
+                    DataType::Int64 => IdType::Bigint,
+                    _ => IdType::Text,
+                }
+            }
+            false => self.published_id(manifest),
         };
         let plan = self.job.plan;
         for kind in SOURCES {
@@ -168,6 +176,36 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the ids of orders are, that nothing of this run reads: their
+    /// quarantine stands, and it has the same columns.
+    fn published_id(&self, manifest: &Manifest) -> IdType {
+        let entry = manifest.entry("quarantine.orders", Day::from(self.job.plan.as_of));
+        let columns = entry.map(|entry| manifest.schema_of(entry)).unwrap_or_default();
+        let customer = columns.iter().find(|column| column.name == "customer_id");
+        match customer.is_some_and(|column| column.type_name == "bigint") {
+            true => IdType::Bigint,
+            false => IdType::Text,
+        }
+    }
+
+    /// Makes a table that stands known under its name: whoever reads it reads
+    /// what is published.
+    ///
+    /// # Errors
+    /// It is not there as the manifest says.
+    pub async fn reuse(&self, manifest: &Manifest, table: &str) -> Result<()> {
+        let unknown = || Problem::new(format!("`{table}` stands in no form that can be read"));
+        let entry = manifest.entry(table, Day::from(self.job.plan.as_of)).ok_or_else(unknown)?;
+        let fields = manifest.schema_of(entry).iter().map(|column| {
+            let kind = ColumnType::parse(&column.type_name).ok_or_else(unknown)?;
+            let is_key = entry.grain.contains(&column.name);
+            Ok(Field::new(&column.name, kind.arrow(IdType::Text), !is_key))
+        });
+        let fields: Vec<Field> = fields.collect::<Result<_, Problem>>()?;
+        let schema = Arc::new(Schema::new(fields));
+        self.read_back(&schema, table, &entry.files, TableReference::from(table)).await
     }
 
     /// Stages the rows of a source that were set aside.
@@ -183,7 +221,7 @@ impl Builder<'_> {
         let full_name = format!("quarantine.{}", source.kind.name);
         let shape = TableShape::new(&full_name, &columns, grain, frame.schema().as_arrow());
         let staged = self.stage(claim, &shape, frame).await?;
-        self.read_back(&shape, &staged, name).await?;
+        self.read_back(&shape.schema, &shape.name, &staged.files, name).await?;
         Ok(staged)
     }
 
@@ -217,35 +255,36 @@ impl Builder<'_> {
         Ok(staged)
     }
 
-    /// From now on, whoever reads the table reads the staged files.
+    /// From now on, whoever reads the table reads these files of the target.
     async fn read_back(
         &self,
-        shape: &TableShape,
-        staged: &StagedTable,
+        schema: &SchemaRef,
+        table: &str,
+        files: &[DataFile],
         name: TableReference,
     ) -> Result<()> {
         let failed = |error: &dyn std::error::Error| {
-            Problem::new(format!("`{}` cannot be read back", shape.name)).causes(error)
+            Problem::new(format!("`{table}` cannot be read back")).causes(error)
         };
         let target = super::open_target(&self.job.plan.publish, self.job.base, self.job.variables)?;
         let location = target.location();
         let store = ObjectStoreUrl::parse("target://set").map_err(|error| failed(&error))?;
         self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
-        let mut files = Vec::new();
-        for file in &staged.files {
+        let mut found = Vec::new();
+        for file in files {
             let meta = location.store().head(&location.path(&file.path)).await;
             let meta = meta.map_err(|error| failed(&error))?;
-            files.push(TableFile { meta, partition_values: Vec::new() });
+            found.push(TableFile { meta, partition_values: Vec::new() });
         }
         let table = FilesTable {
             store,
-            files,
-            schema: Arc::clone(&shape.schema),
+            files: found,
+            schema: Arc::clone(schema),
             partition_columns: Vec::new(),
             format: FileFormat::Parquet,
             compression: FileCompressionType::UNCOMPRESSED,
             layout: None,
-            rows: usize::try_from(staged.rows()).ok(),
+            rows: usize::try_from(files.iter().map(|file| file.rows).sum::<u64>()).ok(),
         };
         self.register(name, Arc::new(table)).map_err(|error| failed(&error))?;
         Ok(())
@@ -268,12 +307,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// How many models and checks of this run read a table.
-    fn readers(&self, model: &Model) -> usize {
+    /// How many of the models and checks that this run computes read a table.
+    fn readers(&self, model: &Model, work: &Work) -> usize {
         let reads = |other: &Model| other.tables.iter().any(|table| table.value == model.name);
-        let plan = self.job.plan;
-        plan.tables.iter().filter(|table| reads(&table.model)).count()
-            + plan.checks.iter().filter(|check| reads(check)).count()
+        let tables = self.job.plan.tables.iter().map(|table| (&table.model, &work.compute));
+        let checks = self.job.plan.checks.iter().map(|check| (check, &work.checks));
+        let computed = tables.chain(checks).filter(|(m, all)| all.contains(&m.name.to_string()));
+        computed.filter(|(model, _)| reads(model)).count()
     }
 
     fn report(&self, name: &str, staged: &StagedTable, begun: Instant, role: Role) -> TableReport {

@@ -2,7 +2,8 @@
 //! does one write make all of them visible.
 //!
 //! ```text
-//! claim ─► read sources ─► quarantine ─► stage tables ─► checks ─► publish ─► release
+//! look ─► claim ─► read sources ─► quarantine ─► stage tables ─► checks ─► publish ─► release
+//!   └─► nothing to do
 //! ```
 
 mod audit;
@@ -17,7 +18,10 @@ mod ingest;
 mod mapping;
 mod pass;
 mod pieces;
+mod preview;
+mod record;
 pub mod report;
+mod reuse;
 mod schema;
 mod source;
 mod stage;
@@ -28,19 +32,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::try_join_all;
+
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::{Error, Result};
+use crate::plan::fingerprint::Graph;
 use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
+use pieces::Renewal;
+use reuse::Look;
 use target::{
-    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, RunInfo, SourceInfo, SourceRead,
-    StagedTable, Step, Target, View,
+    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, SourceRead, StagedTable, Step,
+    Target, View,
 };
 
 pub use failure::{engine_problem, explain, explained, table_problem};
-pub use report::{Event, Observer, Report, TableReport};
+pub use preview::{Preview, preview};
+pub use report::{Event, Observer, Outcome, Report, TableReport};
 
 /// A plan and what it needs of the world to be run.
 pub struct Job<'a> {
@@ -50,7 +60,7 @@ pub struct Job<'a> {
     pub base: &'a Path,
     /// The environment, from which stores take credentials.
     pub variables: &'a Variables,
-    /// Whether everything is computed afresh, whatever earlier runs left.
+    /// Whether everything is computed, whatever stands.
     pub refresh: bool,
     /// The arguments as given, for the record.
     pub arguments: Vec<String>,
@@ -60,43 +70,28 @@ pub struct Job<'a> {
     pub clock: Clock,
 }
 
-/// Runs a plan: publishes every table of it, or nothing.
+/// Runs a plan: publishes every table of it that does not stand, or nothing.
 ///
 /// # Errors
 /// Anything that goes wrong before the one write that publishes.
 pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
+    let graph = Graph::of(job.plan, crate::VERSION);
     let run_id = RunId::fresh(&job.clock);
-    let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
-    job.observer.event(&Event::Started {
-        run_id,
-        as_of: job.plan.as_of,
-        url: target.location().url().into(),
-        steps: job.plan.sources.len() + job.plan.tables.len() + job.plan.checks.len(),
-    });
-    let worked = work(job, &mut claim).await;
-    let last = match &worked {
-        Ok(_) => Step::Finished,
-        Err(error) => Step::Failed { error: headline(error) },
+    let done = match unchanged(job, &target, &graph, &run_id).await {
+        Some(done) => done,
+        None => locked(job, &target, &graph, &run_id).await?,
     };
-    // What is published is published, and what failed has failed: neither
-    // changes because the record of it cannot be written.
-    if let Err(error) = claim.journal().close(last).await {
-        job.observer.event(&Event::Warning(error.to_string()));
-    }
-    let run_id = claim.run_id().clone();
-    claim.release().await;
-    let done = worked?;
-    let url = target.location().url().to_string();
-    job.observer.event(&Event::Published { run_id: run_id.clone(), url: url.clone() });
     Ok(Report {
         run_id,
         as_of: job.plan.as_of,
-        url,
+        url: target.location().url().to_string(),
         sources: done.sources,
         tables: done.tables,
-        checks: job.plan.checks.len(),
+        reused: done.reused,
+        checks: done.checks,
+        outcome: done.outcome,
         elapsed: begun.elapsed(),
     })
 }
@@ -119,11 +114,77 @@ pub fn open_target(publish: &PublishPlan, base: &Path, variables: &Variables) ->
 struct Done {
     sources: Vec<SourceRead>,
     tables: Vec<TableReport>,
+    reused: Vec<String>,
+    checks: usize,
+    outcome: Outcome,
 }
 
-async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
+/// A run in which everything stands; none where there is something to do, or
+/// something that keeps one from knowing. It needs no lock, for it changes
+/// nothing: what it says was so at the moment it read the manifest.
+async fn unchanged(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Option<Done> {
+    if job.refresh {
+        return None;
+    }
+    let manifest = target.manifest().await.ok()??;
+    manifest.on(Day::from(job.plan.as_of)).next()?;
+    let look = Look::at(job, graph, target, &manifest).await.ok()?;
+    // Folders that a dead run left behind are repaired under the lock.
+    if !look.work.is_nothing() || !target.shows(&manifest).await.ok()? {
+        return None;
+    }
+    started(job, target, run_id, &look);
+    let journal = target.journal(run_id);
+    let noted = async {
+        journal.record(record::started(job)).await?;
+        journal.close(Step::Finished).await
+    };
+    if let Err(error) = noted.await {
+        job.observer.event(&Event::Warning(error.to_string()));
+    }
+    Some(nothing(&look))
+}
+
+fn nothing(look: &Look<'_>) -> Done {
+    Done {
+        sources: Vec::new(),
+        tables: Vec::new(),
+        reused: look.work.reuse.iter().cloned().collect(),
+        checks: 0,
+        outcome: Outcome::NothingToDo,
+    }
+}
+
+/// A run with the lock in hand.
+async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Result<Done> {
+    let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
+    let worked = work(job, target, graph, &mut claim).await;
+    let last = match &worked {
+        Ok(_) => Step::Finished,
+        Err(error) => Step::Failed { error: headline(error) },
+    };
+    // What is published is published, and what failed has failed: neither
+    // changes because the record of it cannot be written.
+    if let Err(error) = claim.journal().close(last).await {
+        job.observer.event(&Event::Warning(error.to_string()));
+    }
+    claim.release().await;
+    let done = worked?;
+    if done.outcome == Outcome::Published {
+        let url = target.location().url().to_string();
+        job.observer.event(&Event::Published { run_id: run_id.clone(), url });
+    }
+    Ok(done)
+}
+
+async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) -> Result<Done> {
+    note(claim, record::started(job)).await?;
+    let mut look = Look::at(job, graph, target, claim.manifest()).await?;
+    started(job, target, claim.run_id(), &look);
+    if look.work.is_nothing() {
+        return Ok(nothing(&look));
+    }
     let plan = job.plan;
-    record(claim, started(job)).await?;
     let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
     let scratch = Scratch::new(scratch_parent.as_deref())
         .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
@@ -131,36 +192,13 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
     let context = session::open(&plan.engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
-
-    let mut sources = Vec::new();
     let mut staged = Vec::new();
-    let mut renewals = Vec::new();
-    for source in plan.sources_in_order() {
-        working(job, source.kind.name);
-        let ingested = ingest::ingest(job, &context, &scratch, source).await?;
-        record(claim, Step::SourceRead(ingested.read.clone())).await?;
-        builder.keep_source(source, &ingested).await?;
-        staged.push(builder.quarantine(claim, source).await?);
-        job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
-        sources.push(ingested.read);
-        renewals.extend(ingested.renewal);
-    }
-    builder.absent_sources().await?;
-    let mut tables = Vec::new();
-    for table in &plan.tables {
-        working(job, &table.model.name.to_string());
-        let built = builder.build(claim, table).await?;
-        if let Some(done) = built.staged {
-            record(claim, Step::TableStaged(done.clone())).await?;
-            staged.push(done);
-        }
-        if let Some(report) = built.report {
-            job.observer.event(&Event::Table(report.clone()));
-            tables.push(report);
-        }
-    }
-    audit(job, claim, &builder).await?;
-    publish(job, claim, &sources, staged).await?;
+    let Entered { read: sources, renewals } =
+        read(job, claim, &builder, &mut look, &mut staged).await?;
+    reuse_published(claim, &builder, &look, plan).await?;
+    let tables = build_tables(job, claim, &builder, &look, &mut staged).await?;
+    audit(job, claim, &builder, &look).await?;
+    publish(job, claim, &sources, &look, staged).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.
         if let Err(error) = renewal.finish().await {
@@ -168,26 +206,138 @@ async fn work(job: &Job<'_>, claim: &mut Claim) -> Result<Done> {
             job.observer.event(&Event::Warning(text));
         }
     }
-    Ok(Done { sources, tables })
+    Ok(Done {
+        sources,
+        tables,
+        reused: look.work.reuse.iter().cloned().collect(),
+        checks: look.work.checks.len(),
+        outcome: Outcome::Published,
+    })
 }
 
-/// Runs every check; all that fail are reported together.
-async fn audit(job: &Job<'_>, claim: &Claim, builder: &build::Builder<'_>) -> Result<()> {
+/// The sources of a run, once read.
+struct Entered {
+    read: Vec<SourceRead>,
+    /// What becomes of their pieces once the run is published.
+    renewals: Vec<Renewal>,
+}
+
+/// Reads the sources that something depends on, and stages what is set aside.
+async fn read(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &mut Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Entered> {
+    let plan = job.plan;
+    let mut read: Vec<SourceRead> = Vec::new();
+    let mut renewals = Vec::new();
+    // Asked anew each time: a source that has changed since it was listed can
+    // make others necessary.
+    while let Some(source) = plan.sources_in_order().into_iter().find(|source| {
+        let name = source.kind.name;
+        look.work.compute.contains(&format!("sources.{name}"))
+            && !read.iter().any(|read| read.source == name)
+    }) {
+        let name = source.kind.name;
+        working(job, name);
+        let ingested = ingest::ingest(job, builder.context, builder.scratch, source).await?;
+        note(claim, Step::SourceRead(ingested.read.clone())).await?;
+        look.read(name, &ingested.read.fingerprint);
+        builder.keep_source(source, &ingested).await?;
+        if look.work.publish.contains(&format!("quarantine.{name}")) {
+            let done = fingerprinted(look, builder.quarantine(claim, source).await?);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
+        }
+        job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
+        read.push(ingested.read);
+        renewals.extend(ingested.renewal);
+    }
+    Ok(Entered { read, renewals })
+}
+
+/// Makes known what stands and is read on, and what is not there at all.
+async fn reuse_published(
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+    plan: &Plan,
+) -> Result<()> {
+    builder.absent_sources(claim.manifest()).await?;
+    for name in &look.work.read_back {
+        builder.reuse(claim.manifest(), name).await?;
+    }
+    let day = Day::from(plan.as_of);
+    let reused = look.work.reuse.iter().filter_map(|table| {
+        let from = claim.manifest().entry(table, day)?.run_id.clone();
+        Some(note(claim, Step::TableReused { table: table.clone(), day, from }))
+    });
+    try_join_all(reused).await.map(drop)
+}
+
+async fn build_tables(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Vec<TableReport>> {
+    let mut tables = Vec::new();
+    for table in &job.plan.tables {
+        let name = table.model.name.to_string();
+        if !look.work.compute.contains(&name) {
+            continue;
+        }
+        working(job, &name);
+        let built = builder.build(claim, table, &look.work).await?;
+        if let Some(done) = built.staged {
+            let done = fingerprinted(look, done);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
+        }
+        if let Some(report) = built.report {
+            job.observer.event(&Event::Table(report.clone()));
+            tables.push(report);
+        }
+    }
+    Ok(tables)
+}
+
+/// A table with what it was made from.
+fn fingerprinted(look: &Look<'_>, staged: StagedTable) -> StagedTable {
+    let fingerprint = look.now.file(&staged.table).map(str::to_string);
+    StagedTable { fingerprint, ..staged }
+}
+
+/// Runs the checks there is a reason to run; all that fail are reported
+/// together.
+async fn audit(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &Look<'_>,
+) -> Result<()> {
     let plan = job.plan;
     let mut problems = Vec::new();
     let mut failures = Vec::new();
     for check in &plan.checks {
-        working(job, &check.name.to_string());
+        let name = check.name.to_string();
+        if !look.work.checks.contains(&name) {
+            continue;
+        }
+        working(job, &name);
         match audit::check(builder.context, check, &plan.params, &plan.values).await? {
-            None => job.observer.event(&Event::Check { name: check.name.to_string() }),
+            None => job.observer.event(&Event::Check { name }),
             Some(problem) => {
-                failures.push(check.name.to_string());
+                failures.push(name);
                 problems.push(problem);
             }
         }
     }
-    let checks = plan.checks.len() as u64;
-    record(claim, Step::Audited { checks, failures }).await?;
+    let checks = look.work.checks.len() as u64;
+    note(claim, Step::Audited { checks, failures }).await?;
     if problems.is_empty() { Ok(()) } else { Err(Error::Audit(problems)) }
 }
 
@@ -195,18 +345,18 @@ async fn publish(
     job: &Job<'_>,
     claim: &mut Claim,
     sources: &[SourceRead],
+    look: &Look<'_>,
     tables: Vec<StagedTable>,
 ) -> Result<()> {
-    let info = RunInfo {
-        pipeline: job.plan.pipeline.clone(),
-        as_of: Day::from(job.plan.as_of),
-        params: params(job.plan),
-        sources: sources.iter().map(|read| (read.source.clone(), source_info(read))).collect(),
-        tool_version: env!("CARGO_PKG_VERSION").into(),
-    };
-    let request = Request { info, tables, others: OtherTables::Carry };
-    let published = claim.publish(&request).await.map_err(explain)?;
     let warn = |text: String| job.observer.event(&Event::Warning(text));
+    let request = Request {
+        info: record::info(job.plan, claim.manifest(), sources),
+        tables,
+        others: others(job, claim, look),
+        checks: passed(job.plan, look),
+        recipes: serde_json::to_value(look.graph.recipes()).ok(),
+    };
+    let published = claim.publish(&request).await.map_err(explain)?;
     if let View::Behind(error) = &published.view {
         warn(format!("published, but the Hive folders are behind until the next run: {error}"));
     }
@@ -223,33 +373,38 @@ async fn publish(
     Ok(())
 }
 
-fn source_info(read: &SourceRead) -> SourceInfo {
-    SourceInfo {
-        url: read.url.clone(),
-        files: read.files.len() as u64,
-        bytes: read.bytes,
-        rows: read.read,
-        fingerprint: read.fingerprint.clone(),
+/// What becomes of the day's tables that this run did not make. A reader must
+/// not meet two states of the orders in one set.
+fn others(job: &Job<'_>, claim: &Claim, look: &Look<'_>) -> OtherTables {
+    let dropped = look.contradictory(job.plan, claim.manifest());
+    if dropped.is_empty() {
+        return OtherTables::Carry;
     }
+    let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
+    job.observer.event(&Event::Warning(format!(
+        "not published as of {} any more, for they contradict what this run made: {names}; \
+         a run without --select makes all tables of the pipeline",
+        job.plan.as_of
+    )));
+    OtherTables::Drop(dropped)
 }
 
-fn params(plan: &Plan) -> BTreeMap<String, serde_json::Value> {
-    let text = |value: &crate::plan::params::ParamValue| serde_json::Value::from(value.to_string());
-    plan.values.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+/// The checks that hold when a run publishes, and what they looked at.
+fn passed(plan: &Plan, look: &Look<'_>) -> BTreeMap<String, String> {
+    let names = plan.checks.iter().map(|check| check.name.to_string());
+    names.filter_map(|name| Some((name.clone(), look.now.rows(&name)?.to_string()))).collect()
 }
 
-fn started(job: &Job<'_>) -> Step {
-    Step::Started {
-        pipeline: job.plan.pipeline.clone(),
-        as_of: Day::from(job.plan.as_of),
-        params: params(job.plan),
-        version: env!("CARGO_PKG_VERSION").into(),
-        arguments: job.arguments.clone(),
-        retry_of: None,
-    }
+fn started(job: &Job<'_>, target: &Target, run_id: &RunId, look: &Look<'_>) {
+    job.observer.event(&Event::Started {
+        run_id: run_id.clone(),
+        as_of: job.plan.as_of,
+        url: target.location().url().into(),
+        steps: look.work.steps(),
+    });
 }
 
-async fn record(claim: &Claim, step: Step) -> Result<()> {
+async fn note(claim: &Claim, step: Step) -> Result<()> {
     claim.journal().record(step).await.map_err(explain)
 }
 

@@ -17,7 +17,8 @@ pub enum Event {
         as_of: NaiveDate,
         /// Where it publishes.
         url: String,
-        /// How many steps will follow: sources, tables and checks.
+        /// How many steps will follow: sources, tables and checks that have to
+        /// be done.
         steps: usize,
     },
     /// A step begins: the name of a source or table.
@@ -71,12 +72,25 @@ pub struct Report {
     pub url: String,
     /// What became of every row read.
     pub sources: Vec<SourceRead>,
-    /// The tables, in the order of work.
+    /// The tables that were built, in the order of work.
     pub tables: Vec<TableReport>,
-    /// Checks that found nothing.
+    /// The published tables that stay as they were.
+    pub reused: Vec<String>,
+    /// Checks that were run and found nothing.
     pub checks: usize,
+    /// How it ended.
+    pub outcome: Outcome,
     /// How long it took.
     pub elapsed: Duration,
+}
+
+/// How a run that went well has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was published is replaced.
+    Published,
+    /// Everything stands as it was published before.
+    NothingToDo,
 }
 
 /// Someone who watches a run.

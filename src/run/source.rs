@@ -1,5 +1,8 @@
 //! Opening a source: which files it has, which columns stand in them, and
 //! whether they agree. Rows are read in `ingest`.
+//!
+//! Listing is a step of its own: it reads no file, and it is all that is
+//! needed to tell whether anything is new.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -46,6 +49,24 @@ impl Opened {
     }
 }
 
+/// The files of a source, as its store lists them.
+pub struct Listed {
+    location: Location,
+    found: Vec<Found>,
+}
+
+impl Listed {
+    /// Each file as the run record keeps it, by path.
+    pub fn files(&self) -> Vec<SourceFile> {
+        let file = |file: &Found| SourceFile {
+            path: file.relative.clone(),
+            bytes: file.meta.size,
+            version: Some(version(&file.meta)),
+        };
+        self.found.iter().map(file).collect()
+    }
+}
+
 /// Finds the files of a source and reads what columns they have.
 ///
 /// # Errors
@@ -56,7 +77,9 @@ pub async fn open(
     base: &Path,
     variables: &Variables,
 ) -> Result<Opened, Problem> {
-    let (location, found) = list(plan, base, variables).await?;
+    let listed = list(plan, base, variables).await?;
+    let files = listed.files();
+    let Listed { location, found } = listed;
     let schemas: Vec<FileSchema> = futures::stream::iter(
         found.iter().map(|file| schema::read(plan, &location, &file.meta, &file.relative)),
     )
@@ -66,14 +89,6 @@ pub async fn open(
     let schema = agree(plan, &location, &found, &schemas)?;
     let partition_columns = partition_columns(plan, &location, &found)?;
     let rows = schemas.iter().map(|schema| schema.rows).sum::<Option<u64>>();
-    let files: Vec<SourceFile> = found
-        .iter()
-        .map(|file| SourceFile {
-            path: file.relative.clone(),
-            bytes: file.meta.size,
-            version: Some(version(&file.meta)),
-        })
-        .collect();
     let compression = compression(&found, plan.format);
     let table = FilesTable {
         store: store_url(plan.kind.name)?,
@@ -114,11 +129,15 @@ struct Found {
     partitions: Vec<(String, Option<String>)>,
 }
 
-async fn list(
+/// Finds the files of a source and opens none of them.
+///
+/// # Errors
+/// Nothing there, or no access.
+pub async fn list(
     plan: &SourcePlan,
     base: &Path,
     variables: &Variables,
-) -> Result<(Location, Vec<Found>), Problem> {
+) -> Result<Listed, Problem> {
     let (root, rest) = split(&plan.url);
     let open = storage::open(root, base, variables, &plan.storage);
     let location = open.map_err(|error| cannot_read(plan, &error))?;
@@ -132,7 +151,7 @@ async fn list(
         && let Some(meta) = location.head(rest).await.map_err(store_problem)?
     {
         let file = Found { relative: rest.into(), meta, partitions: Vec::new() };
-        return Ok((location, vec![file]));
+        return Ok(Listed { location, found: vec![file] });
     }
     let folder = if pattern.is_some() { "" } else { rest };
     let listed = location.list(folder).await.map_err(store_problem)?;
@@ -156,7 +175,7 @@ async fn list(
     if files.is_empty() {
         return Err(nothing_there(plan, &location, &listed));
     }
-    Ok((location, files))
+    Ok(Listed { location, found: files })
 }
 
 const GLOB: MatchOptions = MatchOptions {
@@ -366,7 +385,8 @@ fn version(meta: &ObjectMeta) -> String {
     }
 }
 
-fn fingerprint(files: &[SourceFile]) -> String {
+/// Changes when a file comes, goes, or is another.
+pub fn fingerprint(files: &[SourceFile]) -> String {
     let mut hasher = Sha256::new();
     for file in files {
         let version = file.version.as_deref().unwrap_or("");

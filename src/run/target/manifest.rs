@@ -52,6 +52,13 @@ pub struct Manifest {
     pub schemas: BTreeMap<String, Vec<Column>>,
     /// Full table name → day → its files.
     pub tables: BTreeMap<String, BTreeMap<Day, Entry>>,
+    /// Check → day → what it looked at when it found nothing, as a fingerprint.
+    #[serde(default)]
+    pub checks: BTreeMap<String, BTreeMap<Day, String>>,
+    /// What tables were made from, by checksum: most days share one. For
+    /// telling people what changed; see the plan.
+    #[serde(default)]
+    pub recipes: BTreeMap<String, Value>,
     /// Fields of later versions, kept as they are.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
@@ -96,6 +103,13 @@ pub struct RunInfo {
     pub sources: BTreeMap<String, SourceInfo>,
     /// Version of the program that ran.
     pub tool_version: String,
+    /// Fingerprint of the project's texts: with the same, they need not be
+    /// checked again. None if that was not recorded.
+    #[serde(default)]
+    pub texts: Option<String>,
+    /// Key into [`Manifest::recipes`].
+    #[serde(default)]
+    pub recipes: Option<String>,
 }
 
 /// The snapshot of a source a run has read; its files stand in the journal.
@@ -174,6 +188,8 @@ impl Manifest {
             history: Vec::new(),
             schemas: BTreeMap::new(),
             tables: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            recipes: BTreeMap::new(),
             more: BTreeMap::new(),
         }
     }
@@ -181,6 +197,11 @@ impl Manifest {
     /// What is published of `table` on `day`; None if nothing is.
     pub fn entry(&self, table: &str, day: Day) -> Option<&Entry> {
         self.tables.get(table)?.get(&day)
+    }
+
+    /// What is published on `day`, by full table name.
+    pub fn on(&self, day: Day) -> impl Iterator<Item = (&str, &Entry)> {
+        self.tables.iter().filter_map(move |(name, days)| Some((name.as_str(), days.get(&day)?)))
     }
 
     /// The newest day of `table` and its files.
@@ -218,6 +239,14 @@ impl Manifest {
         self.runs.retain(|run_id, _| runs.contains(run_id));
         self.schemas.retain(|schema, _| schemas.contains(schema));
         self.tables.retain(|_, days| !days.is_empty());
+        let days: BTreeSet<Day> = self.entries().map(|(_, day, _)| day).collect();
+        for passed in self.checks.values_mut() {
+            passed.retain(|day, _| days.contains(day));
+        }
+        self.checks.retain(|_, days| !days.is_empty());
+        let recipes: BTreeSet<_> =
+            self.runs.values().filter_map(|info| info.recipes.clone()).collect();
+        self.recipes.retain(|recipe, _| recipes.contains(recipe));
         let surplus = self.history.len().saturating_sub(HISTORY_MAX);
         self.history.drain(..surplus);
         self
@@ -235,6 +264,11 @@ pub(super) fn schema_key(columns: &[Column]) -> String {
     }
     // Half a checksum tells the schemas of one project apart well enough.
     hex(&hasher.finalize()[..8])
+}
+
+/// The key of `recipes` in [`Manifest::recipes`].
+pub(super) fn recipes_key(recipes: &Value) -> String {
+    hex(&Sha256::digest(recipes.to_string().as_bytes())[..8])
 }
 
 /// The manifest of `location`, None where nobody has worked yet.

@@ -39,6 +39,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use object_store::UpdateVersion;
 
 use crate::storage::{Depth, Location};
@@ -102,9 +104,34 @@ impl Target {
     /// When the store refuses or fails.
     pub async fn view_is_current(&self) -> Result<bool, Error> {
         match self.manifest().await? {
-            Some(manifest) => view::is_current(&self.location, &manifest).await,
+            Some(manifest) => self.shows(&manifest).await,
             None => Ok(true),
         }
+    }
+
+    /// Whether the Hive folders show what `manifest` names.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn shows(&self, manifest: &Manifest) -> Result<bool, Error> {
+        view::is_current(&self.location, manifest).await
+    }
+
+    /// The tables of a day that lack a file, or have one of another size.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn incomplete(
+        &self,
+        manifest: &Manifest,
+        day: Day,
+    ) -> Result<BTreeSet<String>, Error> {
+        staging::incomplete(&self.location, manifest.on(day)).await
+    }
+
+    /// The journal of a run that needs no lock: it publishes nothing.
+    pub fn journal(&self, run_id: &RunId) -> Journal {
+        Journal::new(&self.location, run_id, &self.clock)
     }
 
     /// The last `limit` runs, newest first.

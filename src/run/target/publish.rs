@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use object_store::UpdateVersion;
+use serde_json::Value;
 
 use crate::storage::{Expect, Location, Settled};
 
 use super::clock::RunId;
 use super::error::Error;
-use super::manifest::{self, Entry, Manifest, Publication, Purpose, RunInfo, schema_key};
+use super::manifest::{
+    self, Entry, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
+};
 use super::staging::{self, StagedTable};
 use super::view;
 
@@ -26,6 +29,10 @@ pub struct Request {
     pub tables: Vec<StagedTable>,
     /// What becomes of this day's tables that are not in `tables`.
     pub others: OtherTables,
+    /// Checks that hold on this day, and what they looked at.
+    pub checks: BTreeMap<String, String>,
+    /// What the tables were made from; kept once for all days that share it.
+    pub recipes: Option<Value>,
 }
 
 /// What becomes of tables on this day that the run did not make.
@@ -77,7 +84,17 @@ pub(super) fn next(
         next.schemas.insert(schema, staged.schema.clone());
         next.tables.entry(staged.table.clone()).or_default().insert(staged.day, entry);
     }
-    next.runs.insert(run_id.clone(), request.info.clone());
+    for (check, looked_at) in &request.checks {
+        let days = next.checks.entry(check.clone()).or_default();
+        days.insert(request.info.as_of, looked_at.clone());
+    }
+    let mut info = request.info.clone();
+    if let Some(recipes) = &request.recipes {
+        let key = recipes_key(recipes);
+        next.recipes.insert(key.clone(), recipes.clone());
+        info.recipes = Some(key);
+    }
+    next.runs.insert(run_id.clone(), info);
     next.history.retain(|published| published != run_id);
     next.history.push(run_id.clone());
     next.write_id = manifest::fresh_id();

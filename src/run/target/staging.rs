@@ -5,6 +5,7 @@
 //!
 //! It does not know Parquet: it counts and hashes whatever bytes pass.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, io};
@@ -19,7 +20,7 @@ use crate::storage::{Action, Location, hex};
 
 use super::clock::{Day, RunId};
 use super::error::Error;
-use super::manifest::{Column, DataFile};
+use super::manifest::{Column, DataFile, Entry};
 
 /// Where sets are, relative to the target.
 pub const SETS: &str = "_tenure/sets";
@@ -174,6 +175,32 @@ pub(super) async fn verify(location: &Location, tables: &[StagedTable]) -> Resul
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
+}
+
+/// The tables that lack a file, or have one of another size.
+///
+/// # Errors
+/// When the store refuses or fails.
+pub(super) async fn incomplete<'a>(
+    location: &Location,
+    tables: impl Iterator<Item = (&'a str, &'a Entry)>,
+) -> Result<BTreeSet<String>, Error> {
+    let looks = tables.flat_map(|(table, entry)| {
+        entry.files.iter().map(move |file| async move {
+            match verify_file(location, file).await {
+                Ok(()) => Ok(None),
+                Err(Error::NotStaged { .. }) => Ok(Some(table.to_string())),
+                Err(error) => Err(error),
+            }
+        })
+    });
+    // Collected first: a stream of borrowing closures is too general for rustc.
+    let looks: Vec<_> = looks.collect();
+    let found = futures::stream::iter(looks)
+        .buffer_unordered(HEADS_IN_FLIGHT_MAX)
+        .try_collect::<Vec<Option<String>>>()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 async fn verify_file(location: &Location, file: &DataFile) -> Result<(), Error> {

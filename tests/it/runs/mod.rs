@@ -7,6 +7,8 @@ mod pieces;
 mod plans;
 mod quarantine;
 mod repeats;
+mod reuse;
+mod selections;
 
 use std::path::PathBuf;
 

@@ -36,7 +36,8 @@ fn plans() -> BTreeMap<String, Vec<String>> {
 
 /// Whether a line of a plan is about rows that lie by customer.
 fn by_customer(line: &str) -> bool {
-    line.contains("[customer_id@") || line.contains("PARTITION BY [") && line.contains("customer_id")
+    line.contains("[customer_id@")
+        || line.contains("PARTITION BY [") && line.contains("customer_id")
 }
 
 #[test]

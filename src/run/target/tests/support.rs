@@ -104,8 +104,11 @@ pub(super) fn request(day: Day, tables: Vec<StagedTable>) -> Request {
         params: BTreeMap::new(),
         sources: BTreeMap::new(),
         tool_version: "0.1.0".into(),
+        texts: None,
+        recipes: None,
     };
-    Request { info, tables, others: OtherTables::Carry }
+    let others = OtherTables::Carry;
+    Request { info, tables, others, checks: BTreeMap::new(), recipes: None }
 }
 
 /// A whole run: lock, stage both tables, publish, release.

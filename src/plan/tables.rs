@@ -1,0 +1,104 @@
+//! Which tables a run builds: those a pipeline lists or a selection leaves of
+//! them, and all that they need on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::TableName;
+use super::order::{self, Models};
+use super::spec::Spec;
+use super::{Role, SourcePlan, select};
+use crate::problem::Problem;
+
+/// The tables of a run, chosen from those of its pipeline.
+#[derive(Default)]
+pub struct Tables {
+    /// What is published and what that needs, in the order of work.
+    pub run: Vec<(TableName, Role)>,
+    /// What the pipeline publishes, too, but a selection leaves out, and what
+    /// only that needs, in the order of work.
+    pub beside: Vec<TableName>,
+}
+
+/// The tables this run publishes, in the order of work with all they need.
+pub fn choose(
+    spec: &Spec,
+    models: &Models,
+    sources: &[SourcePlan],
+    selectors: &[String],
+    problems: &mut Vec<Problem>,
+) -> Tables {
+    let listed = select::listed(&spec.tables, models, problems);
+    if spec.tables.is_empty() && problems.is_empty() {
+        let message = "the pipeline publishes no tables";
+        problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
+    }
+    problems.extend(same_folder(&listed, spec));
+    problems.extend(absent_sources(&listed, models, sources, spec));
+    let chosen = match select::select(selectors, &listed, models) {
+        Ok(chosen) => chosen,
+        Err(found) => {
+            problems.extend(found);
+            return Tables::default();
+        }
+    };
+    match order::order(models, &chosen).and_then(|run| Ok((run, order::order(models, &listed)?))) {
+        Ok((run, all)) => {
+            let beside = all.into_iter().filter(|name| !run.contains(name)).collect();
+            let role = |name: &TableName| match chosen.contains(name) {
+                true => Role::Published,
+                false => Role::Step,
+            };
+            let with_role = |name: TableName| (name.clone(), role(&name));
+            Tables { run: run.into_iter().map(with_role).collect(), beside }
+        }
+        Err(problem) => {
+            problems.push(problem);
+            Tables::default()
+        }
+    }
+}
+
+/// `facts.orders` and `metrics.orders` would both publish to `orders/`.
+fn same_folder(listed: &BTreeSet<TableName>, spec: &Spec) -> Option<Problem> {
+    let mut folders: BTreeMap<&str, &TableName> = BTreeMap::new();
+    for name in listed {
+        if let Some(other) = folders.insert(&name.table, name) {
+            let message = format!("`{other}` and `{name}` would be published to one folder");
+            return Some(Problem::at(&spec.pipeline.at, message).help("rename one of them"));
+        }
+    }
+    None
+}
+
+/// A published table that needs a source the pipeline does not have.
+fn absent_sources(
+    listed: &BTreeSet<TableName>,
+    models: &Models,
+    sources: &[SourcePlan],
+    spec: &Spec,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for name in listed {
+        for ancestor in order::ancestors(models, name) {
+            let Some(model) = models.get(&ancestor) else { continue };
+            for table in model.tables.iter().filter(|table| table.value.schema == "sources") {
+                let source = &table.value.table;
+                let optional =
+                    model.header.uses.iter().any(|word| word.value == table.value.to_string());
+                let present = sources.iter().any(|present| present.kind.name == *source);
+                if !optional && !present {
+                    let place = spec.tables.iter().find(|word| word.value == name.to_string());
+                    let at = place.map_or(&spec.pipeline.at, |word| &word.at);
+                    let message = format!("`{name}` needs the source `{source}`");
+                    problems.push(
+                        Problem::at(at, message)
+                            .note("note", format!("`{ancestor}` reads it"))
+                            .help(format!("add `{source}` under `sources:`, or drop the table")),
+                    );
+                }
+            }
+        }
+    }
+    problems.dedup();
+    problems
+}

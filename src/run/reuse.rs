@@ -1,0 +1,135 @@
+//! What a run need not do again, given what is there: the sources as their
+//! stores list them, and the manifest. `plan` decides; here one looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+
+use super::source;
+use super::target::{Day, Entry, Manifest, SourceFile, Target};
+use super::{Job, explain, record};
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
+use crate::plan::reuse::{Standing, Work};
+use crate::problem::Problem;
+
+/// A plan, what is there, and what is therefore to be done.
+#[derive(Debug)]
+pub struct Look<'a> {
+    /// What is computed from what.
+    pub graph: &'a Graph,
+    /// The files of the sources.
+    pub snapshots: Snapshots,
+    /// The fingerprints over them.
+    pub now: Fingerprints,
+    /// What stands.
+    pub standing: Standing,
+    /// Whether what stands counts for nothing.
+    pub refresh: bool,
+    /// What is to be done.
+    pub work: Work,
+}
+
+impl<'a> Look<'a> {
+    /// Lists the sources and compares with what `manifest` names.
+    ///
+    /// # Errors
+    /// A source or the target cannot be looked at.
+    pub async fn at(
+        job: &Job<'_>,
+        graph: &'a Graph,
+        target: &Target,
+        manifest: &Manifest,
+    ) -> Result<Self> {
+        let listed = job.plan.sources.iter().map(async |source| {
+            let listed = source::list(source, job.base, job.variables).await?;
+            Ok::<_, Problem>((source.kind.name.to_string(), source::fingerprint(&listed.files())))
+        });
+        let snapshots: Snapshots = try_join_all(listed).await?.into_iter().collect();
+        let day = Day::from(job.plan.as_of);
+        let gone = target.incomplete(manifest, day).await.map_err(explain)?;
+        let standing = standing(manifest, day, &gone);
+        Ok(Self::decide(graph, snapshots, standing, job.refresh))
+    }
+
+    /// What is to be done, given all there is to know.
+    pub fn decide(
+        graph: &'a Graph,
+        snapshots: Snapshots,
+        standing: Standing,
+        refresh: bool,
+    ) -> Self {
+        let now = graph.fingerprints(&snapshots);
+        let work = Work::of(graph, &now, &standing, refresh);
+        Self { graph, snapshots, now, standing, refresh, work }
+    }
+
+    /// Takes note of the files a source was in fact read from; they may have
+    /// changed since they were listed.
+    pub fn read(&mut self, source: &str, files: &str) {
+        let listed = self.snapshots.insert(source.into(), files.into());
+        if listed.as_deref() != Some(files) {
+            self.now = self.graph.fingerprints(&self.snapshots);
+            self.work = Work::of(self.graph, &self.now, &self.standing, self.refresh);
+        }
+    }
+
+    /// The published tables of the day that must not stay beside what this
+    /// run makes: those it leaves out, and those nobody lists any more, where
+    /// they are made from something else.
+    pub fn contradictory(&self, plan: &Plan, manifest: &Manifest) -> BTreeSet<String> {
+        let unlisted = manifest.on(Day::from(plan.as_of)).filter(|(name, entry)| {
+            self.graph.node(name).is_none() && self.is_outdated(plan, manifest, entry)
+        });
+        let unlisted = unlisted.map(|(name, _)| name.to_string());
+        self.work.stale.iter().cloned().chain(unlisted).collect()
+    }
+
+    /// Whether a table of this pipeline that the plan does not know was made
+    /// from other files, with other parameters, or by another version.
+    fn is_outdated(&self, plan: &Plan, manifest: &Manifest, entry: &Entry) -> bool {
+        let Some(info) = manifest.runs.get(&entry.run_id) else { return false };
+        if info.pipeline != plan.pipeline {
+            return false;
+        }
+        let read = info.sources.iter().map(|(name, read)| (name, &read.fingerprint));
+        info.tool_version != crate::VERSION
+            || info.params != record::params(plan)
+            || !read.eq(self.snapshots.iter())
+    }
+}
+
+/// What a manifest says stands on a day.
+pub fn standing(manifest: &Manifest, day: Day, gone: &BTreeSet<String>) -> Standing {
+    let there = manifest.on(day).filter(|(name, _)| !gone.contains(*name));
+    let passed = manifest.checks.iter();
+    Standing {
+        tables: there.map(|(name, entry)| (name.into(), entry.fingerprint.clone())).collect(),
+        checks: passed
+            .filter_map(|(name, days)| Some((name.clone(), days.get(&day)?.clone())))
+            .collect(),
+    }
+}
+
+/// `1 new file, 2 files changed`, or nothing where the files are the same.
+pub fn news(then: &[SourceFile], now: &[SourceFile]) -> Option<String> {
+    let by_path = |files: &[SourceFile]| -> BTreeMap<String, SourceFile> {
+        files.iter().map(|file| (file.path.clone(), file.clone())).collect()
+    };
+    let (then, now) = (by_path(then), by_path(now));
+    let new = now.keys().filter(|path| !then.contains_key(*path)).count();
+    let gone = then.keys().filter(|path| !now.contains_key(*path)).count();
+    let other = |(path, file): &(&String, &SourceFile)| then.get(*path).is_some_and(|o| o != *file);
+    let changed = now.iter().filter(other).count();
+    let files = |count: usize| if count == 1 { "file" } else { "files" };
+    let told: Vec<String> = [
+        (new, format!("{new} new {}", files(new))),
+        (changed, format!("{changed} {} changed", files(changed))),
+        (gone, format!("{gone} {} gone", files(gone))),
+    ]
+    .into_iter()
+    .filter_map(|(count, text)| (count > 0).then_some(text))
+    .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}

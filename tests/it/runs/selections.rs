@@ -1,0 +1,61 @@
+//! What becomes of the tables of a day that a run does not make.
+
+use insta::assert_snapshot;
+
+use super::assert_same;
+use super::reuse::{
+    DAY, MORE, ROWS, SMALL, assert_as_fresh, assert_nothing_to_do, built, change, published,
+};
+use crate::project::Project;
+
+#[test]
+fn a_selection_leaves_alone_what_still_stands() {
+    let project = Project::with_models();
+    project.orders("orders/all.parquet", ROWS);
+    project.pipeline(SMALL, "");
+    project.run_with(DAY, &["--select", "facts.customers"]);
+    assert_eq!(built(&project), ["sources.orders", "facts.customers"]);
+    project.run(DAY);
+    assert!(!built(&project).contains(&"facts.customers".to_string()), "{:?}", built(&project));
+    let all = project.published();
+    assert_nothing_to_do(&project.run_with(DAY, &["--select", "cohort_retention"]));
+    project.run_with(DAY, &["--select", "cohort_retention", "--full-refresh"]);
+    assert_same(&all, &project.published(), "one built anew");
+}
+
+#[test]
+fn a_selection_drops_what_would_contradict_it() {
+    let project = published();
+    project.orders("orders/more.parquet", MORE);
+    let outcome = project.run_with(DAY, &["--select", "facts.customers"]);
+    let warning = outcome.stderr.lines().find(|line| line.starts_with("warning"));
+    assert_snapshot!(warning.expect("a warning"), @"warning: not published as of 2024-03-31 any more, for they contradict what this run made: facts.orders, metrics.cohort_retention, metrics.lifecycle_states, metrics.value_concentration; a run without --select makes all tables of the pipeline");
+    let names: Vec<String> = project.published().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "customers/as_of=2024-03-31/part-00000.parquet",
+            "quarantine_orders/as_of=2024-03-31/part-00000.parquet"
+        ]
+    );
+    project.run(DAY);
+    assert!(!built(&project).contains(&"facts.customers".to_string()), "{:?}", built(&project));
+    assert_as_fresh(&project, DAY);
+}
+
+#[test]
+fn a_table_that_is_not_listed_any_more_stays_until_it_contradicts() {
+    let project = published();
+    project.pipeline("facts.orders, facts.customers", "");
+    change(&project, "sql/facts/customers.sql", "-- customer_id ", "-- customer_id  ");
+    let names = |project: &Project| -> Vec<String> {
+        let first = |(name, _): (String, _)| name.split('/').next().unwrap_or("").to_string();
+        project.published().into_iter().map(first).collect()
+    };
+    assert_nothing_to_do(&project.run(DAY));
+    assert_eq!(names(&project).len(), 6);
+    project.orders("orders/more.parquet", MORE);
+    let outcome = project.run(DAY);
+    assert!(outcome.stderr.contains("not published as of 2024-03-31 any more"));
+    assert_eq!(names(&project), ["customers", "orders", "quarantine_orders"]);
+}
