@@ -20,8 +20,10 @@ mod standard;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::runtime::Builder;
 
 use crate::error::Result;
 use console::Console;
@@ -80,9 +82,28 @@ enum Command {
     Generate(generate::Arguments),
 }
 
+/// How long an interrupted run's threads may take to notice.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Runs the program: arguments in (the program's name first), exit code out.
-pub async fn main(arguments: Vec<OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(&arguments) {
+///
+/// The runtime is made here and not in `main.rs`, so that the one binary does
+/// not compile all that the library's futures are made of a second time.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the program's threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(answer(arguments));
+    runtime.shutdown_timeout(GRACE);
+    code
+}
+
+async fn answer(arguments: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(answer) => {
             // Where help cannot be printed, there is nobody to tell so.
@@ -92,7 +113,7 @@ pub async fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let console = Console::open(cli.log);
     log::install(&console);
-    match dispatch(cli.command, &arguments, &console).await {
+    match dispatch(cli.command, arguments, &console).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error);
