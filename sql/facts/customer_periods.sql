@@ -90,6 +90,25 @@ activity as (
 
 ),
 
+placed as (
+
+    select
+        activity.customer_id,
+        activity.period,
+        periods.period_start,
+        periods.is_complete,
+        activity.active_period,
+        activity.orders,
+        activity.purchase_days,
+        activity.revenue
+
+    from activity
+
+    inner join periods
+        on activity.period = periods.period
+
+),
+
 -- A customer's first row is the first sale's: nothing is booked before it.
 sequenced as (
 
@@ -101,6 +120,11 @@ sequenced as (
             order by period
             rows between unbounded preceding and current row
         ) as cohort_period,
+        min(period_start) over (
+            partition by customer_id
+            order by period
+            rows between unbounded preceding and current row
+        ) as cohort_start,
         lag(active_period) ignore nulls over (
             partition by customer_id
             order by period
@@ -110,35 +134,29 @@ sequenced as (
             order by period
         ) as next_active_period
 
-    from activity
+    from placed
 
 ),
 
 final as (
 
     select
-        sequenced.customer_id,
-        sequenced.period,
+        customer_id,
+        period,
 
-        periods.period_start,
-        sequenced.cohort_period,
-        cohorts.period_start as cohort_start,
-        sequenced.period - sequenced.cohort_period as period_index,
-        sequenced.active_period is not null as is_active,
-        cast(sequenced.orders as bigint) as orders,
-        sequenced.purchase_days,
-        cast(sequenced.revenue as decimal(18,2)) as revenue,
-        sequenced.previous_active_period,
-        sequenced.next_active_period,
-        periods.is_complete
+        period_start,
+        cohort_period,
+        cohort_start,
+        period - cohort_period as period_index,
+        active_period is not null as is_active,
+        cast(orders as bigint) as orders,
+        purchase_days,
+        cast(revenue as decimal(18,2)) as revenue,
+        previous_active_period,
+        next_active_period,
+        is_complete
 
     from sequenced
-
-    inner join periods
-        on sequenced.period = periods.period
-
-    inner join periods as cohorts
-        on sequenced.cohort_period = cohorts.period
 
 )
 

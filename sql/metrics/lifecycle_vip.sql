@@ -48,22 +48,26 @@ running as (
             partition by period
             order by rolling_revenue
             rows between unbounded preceding and current row
-        ) as end_position
+        ) as end_position,
+        sum(customers) over (
+            partition by period
+            order by rolling_revenue
+            rows between unbounded preceding and unbounded following
+        ) as population
 
     from histogram
 
 ),
 
-targets as (
+placed as (
 
     select
         period,
+        rolling_revenue,
+        end_position,
+        (population - 1) * cast($vip_quantile as decimal(9,6)) as target
 
-        (sum(customers) - 1) * cast($vip_quantile as decimal(9,6)) as target
-
-    from histogram
-
-    group by period
+    from running
 
 ),
 
@@ -71,10 +75,12 @@ positions as (
 
     select
         period,
+        rolling_revenue,
+        end_position,
         cast(floor(target) as bigint) as position,
         cast(target - floor(target) as decimal(9,6)) as weight
 
-    from targets
+    from placed
 
 ),
 
@@ -82,30 +88,19 @@ positions as (
 bounds as (
 
     select
-        positions.period,
+        period,
 
-        min(
-            case
-                when running.end_position > positions.position
-                    then running.rolling_revenue
-            end
-        ) * (1 - max(positions.weight))
+        min(case when end_position > position then rolling_revenue end)
+        * (1 - max(weight))
         + coalesce(
-            min(
-                case
-                    when running.end_position > positions.position + 1
-                        then running.rolling_revenue
-                end
-            ) * max(positions.weight),
+            min(case when end_position > position + 1 then rolling_revenue end)
+            * max(weight),
             0
         ) as bound
 
-    from running
+    from positions
 
-    inner join positions
-        on running.period = positions.period
-
-    group by positions.period
+    group by period
 
 ),
 

@@ -24,6 +24,7 @@ use datafusion::physical_plan::{
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::bounds::Finder;
+use super::order;
 
 /// A sort within the segments of its first keys.
 ///
@@ -43,25 +44,37 @@ impl SegmentedSort {
     /// its first keys: segments are small where rows are spread by them.
     pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
         let sort = original.downcast_ref::<SortExec>()?;
-        let input = sort.input();
-        let keys = sort.expr();
-        let Partitioning::Hash(spread, _) = input.output_partitioning() else { return None };
         if sort.fetch().is_some() || !sort.preserve_partitioning() {
             return None;
         }
-        let sorted = (1..=keys.len()).rev().find(|length| {
-            let prefix = LexOrdering::new(keys.iter().take(*length).cloned());
-            prefix.is_some_and(|prefix| {
-                input.equivalence_properties().ordering_satisfy(prefix).unwrap_or(false)
-            })
+        let keys = sort.expr();
+        let sorted = known_order(keys, sort.input()).or_else(|| {
+            let first = keys.first();
+            let plain = !first.options.descending;
+            (plain && order::lies_by(sort.input(), &first.expr)).then_some(1)
         })?;
         let segment: Vec<_> = keys.iter().take(sorted).map(|key| Arc::clone(&key.expr)).collect();
         let within: Vec<_> = keys.iter().skip(sorted).cloned().collect();
-        let small = spread.iter().all(|key| segment.contains(key));
         let original = Arc::clone(original);
         let metrics = ExecutionPlanMetricsSet::new();
-        small.then_some(Self { original, segment, within, metrics })
+        Some(Self { original, segment, within, metrics })
     }
+}
+
+/// How many of the keys the planner knows to be in order, if they include
+/// those by which the rows are spread.
+fn known_order(keys: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    let Partitioning::Hash(spread, _) = input.output_partitioning() else { return None };
+    let sorted = (1..=keys.len()).rev().find(|length| {
+        let prefix = LexOrdering::new(keys.iter().take(*length).cloned());
+        prefix.is_some_and(|prefix| {
+            input.equivalence_properties().ordering_satisfy(prefix).unwrap_or(false)
+        })
+    })?;
+    let within = |key: &Arc<dyn PhysicalExpr>| {
+        keys.iter().take(sorted).any(|sorted| sorted.expr.as_ref() == key.as_ref())
+    };
+    spread.iter().all(within).then_some(sorted)
 }
 
 impl DisplayAs for SegmentedSort {
