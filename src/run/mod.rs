@@ -16,6 +16,7 @@ mod ingest;
 mod mapping;
 mod pass;
 mod pieces;
+mod reading;
 pub mod report;
 mod schema;
 mod source;
