@@ -96,11 +96,10 @@ fn compare_ids(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> Orderi
     }
 }
 
-/// A row to be sorted.
+/// A row to be sorted: customer and time as one number, and where it is.
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    customer: u64,
-    time: u64,
+    key: u64,
     chunk: u32,
     place: u32,
 }
@@ -173,43 +172,71 @@ impl Lives {
         let ranges: Vec<Range<usize>> =
             self.starts.iter().map(|starts| starts[slot]..starts[slot + 1]).collect();
         let mut rows = self.rows_of(&ranges)?;
-        rows.sort_unstable_by(|a, b| {
-            (a.customer, a.time).cmp(&(b.customer, b.time)).then_with(|| self.tie(a, b))
-        });
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| self.tie(a, b)));
         Ok(rows)
     }
 
     fn rows_of(&self, ranges: &[Range<usize>]) -> Result<Vec<Row>> {
-        let mut rows = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        let count = ranges.iter().map(Range::len).sum();
+        let mut rows = Vec::with_capacity(count);
+        let mut customers = Vec::with_capacity(count);
+        let mut times = Vec::with_capacity(count);
         let mut ranks = Ranks::default();
         for (chunk, (keys, range)) in self.keys.iter().zip(ranges).enumerate() {
-            let chunk = narrow(chunk);
-            let times = keys.times.values();
-            if let Some(customers) = keys.customers.as_primitive_opt::<Int64Type>() {
-                let customers = customers.values();
-                rows.extend(range.clone().map(|place| Row {
-                    customer: rank_of_int(customers[place]),
-                    time: rank_of_int(times[place]),
-                    chunk,
-                    place: narrow(place),
-                }));
-                continue;
+            let row = |place| Row { key: 0, chunk: narrow(chunk), place: narrow(place) };
+            rows.extend(range.clone().map(row));
+            times.extend(keys.times.values()[range.clone()].iter().map(|time| rank_of_int(*time)));
+            if let Some(ids) = keys.customers.as_primitive_opt::<Int64Type>() {
+                customers.extend(ids.values()[range.clone()].iter().map(|id| rank_of_int(*id)));
+            } else {
+                let ids = text(&keys.customers)?;
+                customers.extend(range.clone().map(|place| ranks.of(ids.value(place))));
             }
-            let customers = text(&keys.customers)?;
-            rows.extend(range.clone().map(|place| Row {
-                customer: ranks.of(customers.value(place)),
-                time: rank_of_int(times[place]),
-                chunk,
-                place: narrow(place),
-            }));
         }
-        ranks.settle(&mut rows);
+        ranks.settle(&mut customers);
+        pack(&mut rows, &mut customers, &mut times);
         Ok(rows)
     }
 
     fn tie(&self, a: &Row, b: &Row) -> Ordering {
         let (of_a, of_b) = (&self.keys[a.chunk as usize], &self.keys[b.chunk as usize]);
         of_a.compare_at_once(a.place as usize, of_b, b.place as usize)
+    }
+}
+
+/// Gives rows their keys. Customers and times of a slot span little, so that
+/// their differences to the least share a number; where they span more, their
+/// ranks do, for there are not as many.
+fn pack(rows: &mut [Row], customers: &mut [u64], times: &mut [u64]) {
+    let mut bits = [from_least(customers), from_least(times)];
+    if bits[0] + bits[1] > u64::BITS {
+        rank(customers);
+        bits[0] = from_least(customers);
+    }
+    if bits[0] + bits[1] > u64::BITS {
+        rank(times);
+        bits[1] = from_least(times);
+    }
+    for ((row, customer), time) in rows.iter_mut().zip(customers).zip(times) {
+        row.key = customer.checked_shl(bits[1]).unwrap_or(0) | *time;
+    }
+}
+
+/// Numbers become their distance to the least; tells the bits of the greatest.
+fn from_least(numbers: &mut [u64]) -> u32 {
+    let least = numbers.iter().copied().min().unwrap_or(0);
+    let greatest = numbers.iter().copied().max().unwrap_or(0);
+    numbers.iter_mut().for_each(|number| *number -= least);
+    u64::BITS - (greatest - least).leading_zeros()
+}
+
+/// Numbers become their places among the different ones.
+fn rank(numbers: &mut [u64]) {
+    let mut different = numbers.to_vec();
+    different.sort_unstable();
+    different.dedup();
+    for number in numbers {
+        *number = different.partition_point(|other| other < number) as u64;
     }
 }
 
@@ -234,7 +261,7 @@ impl<'a> Ranks<'a> {
     }
 
     /// Numbers in the order of meeting become numbers in the order of texts.
-    fn settle(self, rows: &mut [Row]) {
+    fn settle(self, numbers: &mut [u64]) {
         if self.met.is_empty() {
             return;
         }
@@ -244,8 +271,8 @@ impl<'a> Ranks<'a> {
         for (rank, (_, number)) in (0..).zip(&texts) {
             settled[usize::try_from(*number).unwrap_or(0)] = rank;
         }
-        for row in rows {
-            row.customer = settled[usize::try_from(row.customer).unwrap_or(0)];
+        for number in numbers {
+            *number = settled[usize::try_from(*number).unwrap_or(0)];
         }
     }
 }

@@ -253,8 +253,7 @@ pub fn deal(
     };
     let mut all = std::thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> =
-            (0..partitions.min(count)).map(|_| scope.spawn(move || work())).collect();
+        let threads: Vec<_> = (0..partitions.min(count)).map(|_| scope.spawn(work)).collect();
         let mut all = Vec::with_capacity(count);
         for thread in threads {
             let dealt = thread.join().map_err(|_| {

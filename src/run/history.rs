@@ -22,9 +22,10 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::classify::{self, Rule};
-use super::ingest::{Counts, Reading, provide};
+
 use super::pass::{Pass, Rest};
 use super::pieces::{Cache, Part, Piece, Renewal};
+use super::reading::{Counts, Reading, provide};
 use super::source::Opened;
 use super::target::SourceFile;
 use crate::engine::cluster::layout;

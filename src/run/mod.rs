@@ -19,6 +19,7 @@ mod mapping;
 mod pass;
 mod pieces;
 mod preview;
+mod reading;
 mod record;
 pub mod report;
 mod reuse;

@@ -45,10 +45,12 @@ fn events(kind: &DataType) -> Vec<RecordBatch> {
         };
         cast(&array, kind).expect("an id")
     };
+    // Some ids are far from the others, so that a slot spans more than a number.
+    let spread = |id: i64| if id % 100 == 0 { (id - 20_000) << 48 } else { id - 500 };
     let mut batches = Vec::new();
     for begin in (0..ROWS).step_by(5000) {
         let customers: Vec<i64> =
-            (0..5000).map(|_| if below(20) == 0 { 3 } else { below(30_000) - 500 }).collect();
+            (0..5000).map(|_| if below(20) == 0 { 3 } else { spread(below(30_000)) }).collect();
         let orders: Vec<i64> = (begin..begin + 5000)
             .map(|n| i64::try_from(n).expect("small") * 7919 % 200_003)
             .collect();
