@@ -91,10 +91,12 @@ fn a_run_that_is_killed_leaves_the_last_set_whole_and_does_not_block_the_next() 
     let sets = || paths(&project, "out/_tenure/sets/*").len();
     for staged_tables in [0, 1, 8, 20] {
         let before = paths(&project, "out/_tenure/sets/*/*/*/*.parquet").len();
-        let runs = paths(&project, "out/_tenure/runs/*").len();
+        // With its first step written: before that a run leaves no trace.
+        let runs = || paths(&project, "out/_tenure/runs/*/000000.json").len();
+        let runs_before = runs();
         let mut run = Running::start(&project);
         let reached = || {
-            paths(&project, "out/_tenure/runs/*").len() > runs
+            runs() > runs_before
                 && paths(&project, "out/_tenure/sets/*/*/*/*.parquet").len()
                     >= before + staged_tables
         };
