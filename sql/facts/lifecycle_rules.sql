@@ -5,8 +5,9 @@
 -- reads   rules.lifecycle, facts.lifecycle_periods
 -- params  none
 --
--- purchase_class  text     one: a single purchase day so far; repeat: two or more
--- state           text     new, active, dormant or lost
+-- purchase_class  text     one: a single purchase day so far; repeat: two or more;
+--                          none: a period with nothing but refunds
+-- state           text     new, active, dormant or lost; none for the class none
 -- at_least        bigint   idle periods from which it holds
 -- is_prolonging   boolean  for the period that $as_of cuts short: it is no idle one,
 --                          so who was active stays so
@@ -71,7 +72,7 @@ kinds as (
 
 ),
 
-final as (
+states as (
 
     select
         split.purchase_class,
@@ -89,6 +90,31 @@ final as (
     inner join kinds
         on not kinds.is_prolonging
         or split.state = 'active'
+
+),
+
+-- Of a period without a purchase nothing follows but its money.
+final as (
+
+    select
+        purchase_class,
+        state,
+        at_least,
+        is_prolonging,
+
+        below
+
+    from states
+
+    union all
+
+    select
+        'none' as purchase_class,
+        'none' as state,
+        0 as at_least,
+        false as is_prolonging,
+
+        null as below
 
 )
 

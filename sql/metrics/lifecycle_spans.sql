@@ -56,8 +56,7 @@ rules as (
 
 ),
 
--- Idle periods run from 0 in the period of the purchase to last_idle_periods. A
--- period with nothing but refunds has no class, but its money counts.
+-- Idle periods run from 0 in the period of the purchase to last_idle_periods.
 gaps as (
 
     select
@@ -65,7 +64,7 @@ gaps as (
         activity.period,
         activity.revenue,
         case
-            when not activity.is_active then null
+            when not activity.is_active then 'none'
             when activity.purchase_days_to_date = 1 then 'one'
             else 'repeat'
         end as purchase_class,
@@ -94,8 +93,8 @@ ruled as (
         gaps.last_period,
         gaps.last_idle_periods,
         rules.state,
-        coalesce(rules.is_prolonging, false) as is_prolonging,
-        coalesce(rules.at_least, 0) as first_idle_periods,
+        rules.is_prolonging,
+        rules.at_least as first_idle_periods,
         case
             when rules.below <= gaps.last_idle_periods then rules.below - 1
             else gaps.last_idle_periods
@@ -104,7 +103,7 @@ ruled as (
 
     from gaps
 
-    left join rules
+    inner join rules
         on gaps.purchase_class = rules.purchase_class
         and gaps.last_idle_periods >= rules.at_least
         and (
@@ -177,7 +176,7 @@ final as (
 
     from summed
 
-    where state is not null
+    where state <> 'none'
 
 )
 

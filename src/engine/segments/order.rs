@@ -35,9 +35,10 @@ fn column_lies(plan: &Arc<dyn ExecutionPlan>, index: usize) -> bool {
         return column_lies(cooperative.input(), index);
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        // One side is held, the other streams past it.
+        // One side is held, the other streams past it. (An outer join keeps
+        // the order only where the planner knows of one.)
         let streams = *join.partition_mode() == PartitionMode::CollectLeft
-            && matches!(join.join_type(), JoinType::Inner | JoinType::Right);
+            && *join.join_type() == JoinType::Inner;
         let left = join.left().schema().fields().len();
         let from = projected(join.projection.as_deref(), index);
         return streams
