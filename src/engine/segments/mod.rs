@@ -14,6 +14,7 @@
 mod aggregate;
 mod bounds;
 mod columns;
+mod neighbours;
 mod order;
 mod running;
 mod sort;
