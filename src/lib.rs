@@ -6,6 +6,7 @@
 //! reading order:
 
 pub mod cli;
+pub mod clv;
 pub mod engine;
 pub mod error;
 pub mod generate;

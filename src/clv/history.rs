@@ -1,0 +1,134 @@
+//! What the models know of a customer, and of all customers together.
+
+use std::collections::BTreeMap;
+
+use super::time::{Span, Unit};
+use super::{Invalid, Result};
+
+/// A customer's purchases up to a day. Several orders of one day are one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct History {
+    /// Repeat purchase days: purchase days less one. `x` in the literature.
+    pub frequency: u32,
+    /// From the first purchase to the latest; 0 without a repeat. `t_x`.
+    pub recency: Span,
+    /// From the first purchase to the day up to which one looks. `T`.
+    pub age: Span,
+}
+
+impl History {
+    /// A history.
+    ///
+    /// # Errors
+    /// A length that is negative or no number, a latest purchase behind the
+    /// end, or one that is none.
+    pub fn new(frequency: u32, recency: Span, age: Span) -> Result<Self> {
+        let (last, end) = (recency.in_unit(Unit::Day), age.in_unit(Unit::Day));
+        if !(last.is_finite() && end.is_finite() && last >= 0.0) {
+            return Err(Invalid(format!("recency {last} and age {end} days: no history")));
+        }
+        if last > end {
+            let text = format!(
+                "the latest purchase, {last} days after the first, is behind the \
+                                end of the history at {end} days"
+            );
+            return Err(Invalid(text));
+        }
+        if (frequency == 0) != (last == 0.0) {
+            let text = format!(
+                "{frequency} repeat purchases and the latest {last} days after the \
+                                first contradict each other"
+            );
+            return Err(Invalid(text));
+        }
+        Ok(Self { frequency, recency, age })
+    }
+}
+
+/// Customers by their history: all that a fit needs. Its cost grows with the
+/// different histories, not with the customers.
+#[derive(Debug, Clone)]
+pub struct Histories {
+    /// Every length that occurs, as recency or as age, in `unit`.
+    pub(super) times: Vec<f64>,
+    /// The unit of the times.
+    pub(super) unit: Unit,
+    /// Customers of equal frequency, rising.
+    pub(super) groups: Vec<Group>,
+}
+
+/// Customers of equal frequency.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) frequency: f64,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Customers of equal history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// Places in `times`.
+    pub(super) recency: u32,
+    pub(super) age: u32,
+    pub(super) customers: f64,
+}
+
+impl Histories {
+    /// Counts histories. The order in which they come does not matter.
+    pub fn count(histories: impl IntoIterator<Item = (History, u64)>, unit: Unit) -> Self {
+        // Lengths are compared by their bits, which for lengths rise with them.
+        let mut counted: BTreeMap<(u32, u64, u64), u64> = BTreeMap::new();
+        let mut places: BTreeMap<u64, u32> = BTreeMap::new();
+        let bits = |span: Span| (span.in_unit(unit) + 0.0).to_bits();
+        for (history, customers) in histories {
+            let (age, recency) = (bits(history.age), bits(history.recency));
+            *counted.entry((history.frequency, age, recency)).or_default() += customers;
+            places.insert(age, 0);
+            places.insert(recency, 0);
+        }
+        for (place, known) in (0..).zip(places.values_mut()) {
+            *known = place;
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        for ((frequency, age, recency), customers) in counted {
+            let frequency = f64::from(frequency);
+            if groups.last().is_none_or(|group| group.frequency != frequency) {
+                groups.push(Group { frequency, rows: Vec::new() });
+            }
+            let row =
+                Row { recency: places[&recency], age: places[&age], customers: customers as f64 };
+            if let Some(group) = groups.last_mut() {
+                group.rows.push(row);
+            }
+        }
+        Self { times: places.into_keys().map(f64::from_bits).collect(), unit, groups }
+    }
+
+    /// How many customers there are.
+    pub fn customers(&self) -> f64 {
+        self.sum(|_, row| row.customers)
+    }
+
+    /// How many of them have purchased again `times` times or more.
+    pub fn repeaters(&self, times: u32) -> f64 {
+        self.sum(|x, row| if x >= f64::from(times) { row.customers } else { 0.0 })
+    }
+
+    /// Repeat purchases for each unit of time that a customer was looked at.
+    pub fn rate(&self) -> f64 {
+        let purchases = self.sum(|x, row| x * row.customers);
+        purchases / self.sum(|_, row| self.times[row.age as usize] * row.customers)
+    }
+
+    /// The longest age.
+    pub fn longest(&self) -> Span {
+        let ages = self.groups.iter().flat_map(|group| &group.rows).map(|row| row.age).max();
+        let longest = ages.and_then(|place| self.times.get(place as usize)).copied();
+        Span::of(longest.unwrap_or(0.0), self.unit)
+    }
+
+    fn sum(&self, of: impl Fn(f64, &Row) -> f64) -> f64 {
+        let groups = self.groups.iter();
+        groups.map(|group| group.rows.iter().map(|row| of(group.frequency, row)).sum::<f64>()).sum()
+    }
+}
