@@ -14,8 +14,8 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
-use arrow::ipc::writer::FileWriter;
-use arrow::ipc::{Block, MetadataVersion, root_as_footer};
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow::ipc::{Block, CompressionType, MetadataVersion, root_as_footer};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -61,15 +61,16 @@ impl KeptTable {
         plan: &Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
         folder: &Path,
+        room: Room,
     ) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let streams = execute_stream_partitioned(Arc::clone(plan), context)?;
         let mut tasks = tokio::task::JoinSet::new();
         for (index, stream) in streams.into_iter().enumerate() {
             let path = folder.join(format!("{index:05}.arrow"));
-            tasks.spawn(
-                async move { Ok::<_, DataFusionError>((index, write(path, stream).await?)) },
-            );
+            tasks.spawn(async move {
+                Ok::<_, DataFusionError>((index, write(path, stream, room).await?))
+            });
         }
         let mut parts = Vec::new();
         while let Some(done) = tasks.join_next().await {
@@ -90,9 +91,21 @@ impl KeptTable {
     }
 }
 
-async fn write(path: PathBuf, mut stream: SendableRecordBatchStream) -> Result<Part> {
+/// Whether rows may lie on disk as in memory, or are packed: more work for
+/// each reader, for a third of the space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// As in memory.
+    Plenty,
+    /// Packed.
+    Scarce,
+}
+
+async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Part> {
     let file = BufWriter::new(File::create(&path)?);
-    let mut writer = FileWriter::try_new(file, &stream.schema())?;
+    let packing = (room == Room::Scarce).then_some(CompressionType::LZ4_FRAME);
+    let options = IpcWriteOptions::default().try_with_compression(packing)?;
+    let mut writer = FileWriter::try_new_with_options(file, &stream.schema(), options)?;
     let mut rows = 0;
     while let Some(batch) = stream.next().await {
         let batch = batch?;

@@ -1,8 +1,10 @@
 //! Tables nobody will see: written once to a local folder, read by the steps
 //! behind, gone with the run. On disk, so that memory stays bounded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
@@ -23,7 +25,7 @@ use tempfile::TempDir;
 use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
-use super::kept::KeptTable;
+use super::kept::{KeptTable, Room};
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.
@@ -32,6 +34,10 @@ pub struct Scratch {
     folder: TempDir,
     store: Arc<LocalFileSystem>,
     url: ObjectStoreUrl,
+    /// What stands in a folder of its own, by its name.
+    kept: Mutex<BTreeMap<String, TableReference>>,
+    /// Whether tables are packed.
+    packs: AtomicBool,
 }
 
 impl Scratch {
@@ -50,7 +56,13 @@ impl Scratch {
             None => builder.tempdir()?,
         };
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
-        Ok(Self { folder, store, url: ObjectStoreUrl::parse("scratch://run")? })
+        let url = ObjectStoreUrl::parse("scratch://run")?;
+        Ok(Self { folder, store, url, kept: Mutex::default(), packs: AtomicBool::new(false) })
+    }
+
+    /// Packs what is kept from now on: there will be much of it.
+    pub fn pack(&self) {
+        self.packs.store(true, Ordering::Relaxed);
     }
 
     /// A folder for what the engine spills.
@@ -69,12 +81,38 @@ impl Scratch {
         name: TableReference,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
-        let folder = name.to_string().replace('.', "/");
-        let table = KeptTable::write(&plan, context.task_ctx(), &self.path(&folder)).await?;
+        let room = match self.packs.load(Ordering::Relaxed) {
+            true => Room::Scarce,
+            false => Room::Plenty,
+        };
+        let folder = self.folder_of(&name);
+        let table = KeptTable::write(&plan, context.task_ctx(), &folder, room).await?;
         super::trace(&name.to_string(), plan.as_ref());
         context.deregister_table(name.clone())?;
-        context.register_table(name, Arc::new(table))?;
+        context.register_table(name.clone(), Arc::new(table))?;
+        self.kept().insert(name.to_string(), name);
         Ok(())
+    }
+
+    /// Removes tables that were kept. Nobody reads them any more.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn forget(&self, context: &SessionContext, which: impl Fn(&str) -> bool) -> Result<()> {
+        let forgotten = self.kept().extract_if(.., |name, _| which(name)).collect::<Vec<_>>();
+        for (_, name) in forgotten {
+            std::fs::remove_dir_all(self.folder_of(&name))?;
+            context.deregister_table(name)?;
+        }
+        Ok(())
+    }
+
+    fn folder_of(&self, name: &TableReference) -> PathBuf {
+        self.path(&name.to_string().replace('.', "/"))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, TableReference>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Computes a query into files of a folder, one a partition.

@@ -2,39 +2,43 @@
 //! published tables into the staging area, steps into the scratch folder,
 //! what is read only once nowhere at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
-use datafusion::datasource::empty::EmptyTable;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{LogicalPlan, SortExpr};
 use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning, execute_stream};
 use datafusion::prelude::SessionContext;
-use object_store::ObjectStoreExt;
 
 use super::classify;
+use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
 use super::stage::{self, TableShape};
-use super::target::{Claim, DataFile, Day, Manifest, StagedTable};
+use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
-use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::scratch::Scratch;
 use crate::error::Result;
 use crate::plan::header::Column;
 use crate::plan::reuse::Work;
-use crate::plan::sources::{Need, SOURCES, SourceColumn};
+use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::spec::Spanned;
-use crate::plan::types::{ColumnType, IdType};
-use crate::plan::{FileFormat, Model, PlannedTable, Role, SourcePlan, typecheck};
+use crate::plan::types::ColumnType;
+use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
 use crate::problem::{Problem, Source};
+
+/// Bytes that a run keeps on disk for each row of a source, roughly.
+const ROW_BYTES: u64 = 250;
+
+/// As many times the engine's memory it keeps as it lies in memory; past that
+/// reading has to wait for the disk anyway, and packed rows are fewer bytes.
+const MEMORIES_MAX: u64 = 2;
 
 /// Builds the tables of one run.
 pub struct Builder<'a> {
@@ -62,37 +66,58 @@ impl Builder<'_> {
     pub async fn build(&self, claim: &Claim, table: &PlannedTable, work: &Work) -> Result<Built> {
         let begun = Instant::now();
         let model = &table.model;
-        let plan = self.job.plan;
-        let logical = typecheck::plan(self.context, model, &plan.params, &plan.values).await?;
-        let frame = DataFrame::new(self.context.state(), logical);
-        let name = typecheck::reference(&model.name);
-        let failed = |error| table_problem(&model.name.to_string(), &error);
+        let readers = self.readers(model, work);
         if !is_published(table.role) {
-            // The size of a small table tells the planner how to join with it.
-            let again = self.readers(model, work) < 2 || row_wise(frame.logical_plan());
-            if again && is_large(model) {
-                self.view(name, &frame)?;
-            } else {
-                let physical = frame.create_physical_plan().await.map_err(failed)?;
-                self.scratch.keep(self.context, name, physical).await.map_err(failed)?;
-            }
+            self.step(model, readers).await?;
             return Ok(Built { staged: None, report: None });
         }
+        let name = typecheck::reference(&model.name);
+        let failed = |error| table_problem(&model.name.to_string(), &error);
+        let frame = self.frame(model).await?;
         let shape = shape(model, &frame);
-        let staged =
-            if self.readers(model, work) > 0 && by_customer(&frame).await.map_err(failed)? {
-                // Published in the order of its grain, read on in the customers'.
-                let physical = frame.create_physical_plan().await.map_err(failed)?;
-                self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
-                let kept = self.context.table(name).await.map_err(failed)?;
-                self.stage(claim, &shape, kept).await?
-            } else {
-                let staged = self.stage(claim, &shape, frame).await?;
-                self.read_back(&shape.schema, &shape.name, &staged.files, name).await?;
-                staged
-            };
+        let staged = if readers > 0 && by_customer(&frame).await.map_err(failed)? {
+            // Published in the order of its grain, read on in the customers'.
+            let physical = frame.create_physical_plan().await.map_err(failed)?;
+            self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
+            let kept = self.context.table(name).await.map_err(failed)?;
+            self.stage(claim, &shape, kept).await?
+        } else {
+            let staged = self.stage(claim, &shape, frame).await?;
+            self.read_back(&shape.schema, &shape.name, &staged.files, name).await?;
+            staged
+        };
         let report = self.report(&shape.name, &staged, begun, Role::Published);
         Ok(Built { staged: Some(staged), report: Some(report) })
+    }
+
+    /// Makes a table known that nobody will see, to so many readers.
+    ///
+    /// # Errors
+    /// The query or the disk fails.
+    pub async fn step(&self, model: &Model, readers: usize) -> Result<()> {
+        let frame = self.frame(model).await?;
+        let name = typecheck::reference(&model.name);
+        let failed = |error| table_problem(&model.name.to_string(), &error);
+        // The size of a small table tells the planner how to join with it.
+        let again = readers < 2 || row_wise(frame.logical_plan());
+        if again && is_large(model) {
+            return self.view(name, &frame);
+        }
+        let physical = frame.create_physical_plan().await.map_err(failed)?;
+        self.scratch.keep(self.context, name, physical).await.map_err(failed)
+    }
+
+    /// The query of a table: its own, or that of a model of `clv`.
+    async fn frame(&self, model: &Model) -> Result<DataFrame> {
+        let plan = self.job.plan;
+        let fitted = fitted::query(self.context, model, &plan.values).await;
+        match fitted.map_err(|error| table_problem(&model.name.to_string(), &error))? {
+            Some(frame) => Ok(frame),
+            None => {
+                let logical = typecheck::plan(self.context, model, &plan.params, &plan.values);
+                Ok(DataFrame::new(self.context.state(), logical.await?))
+            }
+        }
     }
 
     /// Keeps the accepted rows of a source for the models that read them.
@@ -101,6 +126,10 @@ impl Builder<'_> {
     /// They cannot be computed or kept.
     pub async fn keep_source(&self, source: &SourcePlan, ingested: &Ingested) -> Result<()> {
         let failed = |error| super::ingest::failed(source.kind.name, &error);
+        let memory = self.job.plan.engine.memory_bytes;
+        if ingested.read.accepted.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
+            self.scratch.pack();
+        }
         if !ingested.is_kept {
             self.keep_rows(source).await.map_err(failed)?;
         }
@@ -144,68 +173,6 @@ impl Builder<'_> {
                    aside), or convert them in the mapping of `amount`",
             );
         Err(problem.into())
-    }
-
-    /// Makes the sources a pipeline does not have known as empty tables, so
-    /// that what depends on them is null. Ids are what the orders' are: a join
-    /// of bigint with text would cast every row.
-    ///
-    /// # Errors
-    /// The orders are not known.
-    pub async fn absent_sources(&self, manifest: &Manifest) -> Result<()> {
-        let failed = |error| engine_problem(&error, "cannot register the absent sources");
-        let is_read = self.context.table_exist("sources.orders").map_err(failed)?;
-        let id = match is_read {
-            true => {
-                let orders = self.context.table("sources.orders").await.map_err(failed)?;
-                let schema = orders.schema();
-                let customer = schema.field_with_unqualified_name("customer_id").map_err(failed)?;
-                match customer.data_type() {
-                    DataType::Int64 => IdType::Bigint,
-                    _ => IdType::Text,
-                }
-            }
-            false => self.published_id(manifest),
-        };
-        let plan = self.job.plan;
-        for kind in SOURCES {
-            if !plan.sources.iter().any(|source| source.kind.name == kind.name) {
-                let table = Arc::new(EmptyTable::new(kind.schema(id)));
-                self.register(TableReference::partial("sources", kind.name), table)
-                    .map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the ids of orders are, that nothing of this run reads: their
-    /// quarantine stands, and it has the same columns.
-    fn published_id(&self, manifest: &Manifest) -> IdType {
-        let entry = manifest.entry("quarantine.orders", Day::from(self.job.plan.as_of));
-        let columns = entry.map(|entry| manifest.schema_of(entry)).unwrap_or_default();
-        let customer = columns.iter().find(|column| column.name == "customer_id");
-        match customer.is_some_and(|column| column.type_name == "bigint") {
-            true => IdType::Bigint,
-            false => IdType::Text,
-        }
-    }
-
-    /// Makes a table that stands known under its name: whoever reads it reads
-    /// what is published.
-    ///
-    /// # Errors
-    /// It is not there as the manifest says.
-    pub async fn reuse(&self, manifest: &Manifest, table: &str) -> Result<()> {
-        let unknown = || Problem::new(format!("`{table}` stands in no form that can be read"));
-        let entry = manifest.entry(table, Day::from(self.job.plan.as_of)).ok_or_else(unknown)?;
-        let fields = manifest.schema_of(entry).iter().map(|column| {
-            let kind = ColumnType::parse(&column.type_name).ok_or_else(unknown)?;
-            let is_key = entry.grain.contains(&column.name);
-            Ok(Field::new(&column.name, kind.arrow(IdType::Text), !is_key))
-        });
-        let fields: Vec<Field> = fields.collect::<Result<_, Problem>>()?;
-        let schema = Arc::new(Schema::new(fields));
-        self.read_back(&schema, table, &entry.files, TableReference::from(table)).await
     }
 
     /// Stages the rows of a source that were set aside.
@@ -255,38 +222,28 @@ impl Builder<'_> {
         Ok(staged)
     }
 
-    /// From now on, whoever reads the table reads these files of the target.
-    async fn read_back(
-        &self,
-        schema: &SchemaRef,
-        table: &str,
-        files: &[DataFile],
-        name: TableReference,
-    ) -> Result<()> {
-        let failed = |error: &dyn std::error::Error| {
-            Problem::new(format!("`{table}` cannot be read back")).causes(error)
-        };
-        let target = super::open_target(&self.job.plan.publish, self.job.base, self.job.variables)?;
-        let location = target.location();
-        let store = ObjectStoreUrl::parse("target://set").map_err(|error| failed(&error))?;
-        self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
-        let mut found = Vec::new();
-        for file in files {
-            let meta = location.store().head(&location.path(&file.path)).await;
-            let meta = meta.map_err(|error| failed(&error))?;
-            found.push(TableFile { meta, partition_values: Vec::new() });
+    /// Frees what was kept for readers that have all been: with a hundred
+    /// million orders, everything at once is more than a disk has to spare.
+    /// `waiting` are the models still to be computed.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn forget<'m>(&self, waiting: impl Iterator<Item = &'m Model>) -> Result<()> {
+        let failed = |error| engine_problem(&error, "cannot free what has been read");
+        let mut needed: BTreeSet<String> = BTreeSet::new();
+        let mut open: Vec<TableReference> = Vec::new();
+        for model in waiting {
+            open.extend(model.tables.iter().map(|table| typecheck::reference(&table.value)));
         }
-        let table = FilesTable {
-            store,
-            files: found,
-            schema: Arc::clone(schema),
-            partition_columns: Vec::new(),
-            format: FileFormat::Parquet,
-            compression: FileCompressionType::UNCOMPRESSED,
-            layout: None,
-            rows: usize::try_from(files.iter().map(|file| file.rows).sum::<u64>()).ok(),
-        };
-        self.register(name, Arc::new(table)).map_err(|error| failed(&error))?;
+        while let Some(name) = open.pop() {
+            if needed.insert(name.to_string())
+                && let Ok(table) = self.context.table_provider(name).await
+                && let Some(view) = table.get_logical_plan()
+            {
+                open.extend(scanned(&view).map_err(failed)?);
+            }
+        }
+        self.scratch.forget(self.context, |name| !needed.contains(name)).map_err(failed)?;
         Ok(())
     }
 
@@ -294,16 +251,6 @@ impl Builder<'_> {
         let view = ViewTable::new(frame.logical_plan().clone(), None);
         self.register(name, Arc::new(view))
             .map_err(|error| engine_problem(&error, "cannot register a view"))?;
-        Ok(())
-    }
-
-    fn register(
-        &self,
-        name: TableReference,
-        table: Arc<dyn datafusion::catalog::TableProvider>,
-    ) -> datafusion::error::Result<()> {
-        self.context.deregister_table(name.clone())?;
-        self.context.register_table(name, table)?;
         Ok(())
     }
 
@@ -346,6 +293,18 @@ fn row_wise(plan: &LogicalPlan) -> bool {
         },
         _ => false,
     }
+}
+
+/// The tables that a query reads.
+fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<Vec<TableReference>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found.push(scan.table_name.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Whether a table has a row for each of many things: customers or orders.
