@@ -34,6 +34,8 @@ run: build $(HISTORY)/truth.json ## Run the quickstart pipeline and show what ca
 	@$(TENURE) show $(QUICKSTART) metrics.cohort_retention --matrix
 	@echo
 	@$(TENURE) show $(QUICKSTART) metrics.rfm_segments --columns $(SEGMENT_COLUMNS)
+	@echo
+	@$(TENURE) show $(QUICKSTART) metrics.customer_predictions --limit 10
 
 .PHONY: rerun
 rerun: build ## Publish one table again: TABLE=metrics.rfm_scores AS_OF=2025-11-30 PIPELINE=…

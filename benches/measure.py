@@ -106,11 +106,12 @@ def table(header, rows):
     return "\n".join([line(header), line(marks), *map(line, cells[1:])])
 
 
-def bar(text, value, most, unit=""):
+def bar(text, value, bound, unit="", at_least=False):
     """A line that says what was asked for and whether it is met."""
-    verdict = "met" if value <= most else "not met"
+    verdict = "met" if (value >= bound if at_least else value <= bound) else "not met"
     shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    return f"- {text}: **{shown}{unit}**, at most {most:g}{unit}: {verdict}"
+    asked = "at least" if at_least else "at most"
+    return f"- {text}: **{shown}{unit}**, {asked} {bound:g}{unit}: {verdict}"
 
 
 def gibibytes(count):

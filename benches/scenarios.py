@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 
 from compare import compare
@@ -20,6 +21,15 @@ THREADS = 2
 EXTRA_DAYS = 10
 FILES = {"duckdb": "run_duckdb.py", "polars": "polars_tables.py"}
 NAMES = {"tenure": "tenure", "duckdb": "DuckDB", "polars": "Polars"}
+
+
+def best(runs, command):
+    """The run of a program that fitted fastest, as it tells in JSON."""
+    command = [str(part) for part in command]
+    told = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+            for _ in range(runs)]
+    return min((json.loads(run.stdout.splitlines()[-1]) for run in told),
+               key=lambda found: found["fit"])
 
 
 class Bench:
@@ -174,6 +184,23 @@ class Bench:
         ]
         title = "### large: 10 million customers, engine.memory 4GiB"
         return "\n".join([title, "", table(["Run", *SHOWN], rows), "", *lines])
+
+    def models(self):
+        """BG/NBD and Gamma-Gamma: fit and predictions, beside lifetimes."""
+        rows, lines = [], []
+        for customers in (2357, 1_000_000):
+            summary = self.histories.summary(customers)
+            ours = best(self.runs, ["cargo", "bench", "--quiet", "--locked", "--bench", "clv",
+                                    "--", summary])
+            theirs = best(1 if customers > 100_000 else self.runs,
+                          [sys.executable, HERE / "run_lifetimes.py", summary])
+            for name, found in (("tenure", ours), ("lifetimes", theirs)):
+                numbers = [f"{found[key]:.4f}" for key in ("fit", "spend", "predict")]
+                rows.append([f"{customers:,}", name, *numbers, f"{found['total']:,.0f}"])
+            lines.append(bar(f"fit, lifetimes / tenure, {customers:,} customers",
+                             theirs["fit"] / ours["fit"], 50, at_least=True))
+        header = ["Customers", "by", "fit, s", "spend, s", "predictions, s", "value of all"]
+        return "\n".join(["### models", "", table(header, rows), "", *lines])
 
     # Tools
 

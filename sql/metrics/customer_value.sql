@@ -2,6 +2,7 @@
 --
 -- grain   customer_id
 -- reads   metrics.value_components, metrics.value_assumptions, metrics.lifecycle_states, rules.value_tiers
+-- uses    models.predictions
 -- params  none
 --
 -- customer_id         id             everyone who ever bought
@@ -23,7 +24,8 @@
 -- potential_value     decimal(18,2)  upsell_value + referral_value
 -- potential_reason    text           why a part of it is 0; null: all parts counted
 -- clv                 decimal(18,2)  historical + current + potential value
--- predicted_value     decimal(18,2)  of a fitted model; null while none is
+-- predicted_value     decimal(18,2)  revenue within $clv_horizon_days by a fitted model,
+--                                    as in metrics.customer_predictions; null without
 -- current_high        boolean        current_value at or above the median, above 0
 -- potential_high      boolean        potential_value at or above it, above 0
 -- risk_high           boolean        dormant or lost in metrics.lifecycle_states
@@ -61,6 +63,16 @@ states as (
         state in ('dormant', 'lost') as risk_high
 
     from metrics.lifecycle_states
+
+),
+
+predictions as (
+
+    select
+        customer_id,
+        predicted_value
+
+    from models.predictions
 
 ),
 
@@ -180,7 +192,8 @@ judged as (
         and components.current_value > 0 as current_high,
         components.potential_value * 2 >= medians.potential_middles
         and components.potential_value > 0 as potential_high,
-        states.risk_high
+        states.risk_high,
+        predictions.predicted_value
 
     from components
 
@@ -190,6 +203,9 @@ judged as (
 
     left join states
         on components.customer_id = states.customer_id
+
+    left join predictions
+        on components.customer_id = predictions.customer_id
 
 ),
 
@@ -218,7 +234,7 @@ final as (
             judged.historical_value + judged.current_value
             + judged.potential_value as decimal(18,2)
         ) as clv,
-        cast(null as decimal(18,2)) as predicted_value,
+        cast(judged.predicted_value as decimal(18,2)) as predicted_value,
         judged.current_high,
         judged.potential_high,
         judged.risk_high,

@@ -6,6 +6,7 @@
 
 mod check;
 mod console;
+mod fit;
 mod generate;
 mod init;
 mod log;
@@ -72,6 +73,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what a run would do, and do nothing.
     Plan(plan::Arguments),
+    /// Fit models of purchases and spend, and print what they found.
+    Fit(fit::Arguments),
     /// Print a published table.
     Show(show::Arguments),
     /// List what was published when, and what failed.
@@ -127,6 +130,7 @@ async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Re
         Command::Run(arguments) => run::run(&arguments, given, console).await,
         Command::Check(arguments) => check::check(&arguments, console).await,
         Command::Plan(arguments) => plan::plan(&arguments, console).await,
+        Command::Fit(arguments) => fit::fit(&arguments, console).await,
         Command::Show(arguments) => show::show(&arguments, console).await,
         Command::Runs(arguments) => runs::runs(&arguments, console).await,
         Command::Init(arguments) => init::init(&arguments, console),

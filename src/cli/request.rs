@@ -23,19 +23,29 @@ pub struct RequestArguments {
 }
 
 impl RequestArguments {
+    /// Nothing but some parameters.
+    pub fn of(params: Vec<(String, String)>) -> Self {
+        Self { params, select: Vec::new(), full_refresh: false }
+    }
+
     /// The request for one day; none means that `--as-of` was not given.
     pub fn on(&self, as_of: Option<&str>) -> Request {
         Request {
             as_of: as_of.map(str::to_string),
             params: self.params.clone(),
             select: self.select.clone(),
+            instead: Vec::new(),
             purpose: Purpose::Run,
             sound: BTreeSet::new(),
         }
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// A parameter and its value.
+///
+/// # Errors
+/// What is no such pair.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("write it as name=value".into()),

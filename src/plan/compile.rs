@@ -10,11 +10,11 @@ use chrono::NaiveDate;
 use super::model::{self, Model, TableName};
 use super::order::{self, Models};
 use super::params::{ParamValue, Params, Values};
-use super::spec::{self, ParamBody, Raw, Spec};
+use super::spec::{self, ParamBody, Raw, Spanned, Spec};
 use super::tables::Tables;
 use super::types::IdType;
 use super::{EnginePlan, Plan, PlannedTable, PublishPlan, SourcePlan};
-use super::{fingerprint, outer, rules, tables, typecheck};
+use super::{fingerprint, fitted, outer, rules, tables, typecheck};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -35,6 +35,8 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// `--select`
     pub select: Vec<String>,
+    /// Tables to make instead of those the pipeline lists.
+    pub instead: Vec<String>,
     /// What the plan is for.
     pub purpose: Purpose,
     /// Fingerprints of texts that are known to be sound, see [`Plan::texts`].
@@ -64,13 +66,21 @@ pub async fn compile(
     request: &Request,
     variables: &Variables,
 ) -> Result<Plan, Vec<Problem>> {
-    let (spec, mut problems) = spec::read(pipeline);
-    let (models, shared, model_problems) = read_project(project);
+    let (mut spec, mut problems) = spec::read(pipeline);
+    if let Some(spec) = &mut spec
+        && !request.instead.is_empty()
+    {
+        let at = &spec.pipeline.at;
+        let named = request.instead.iter();
+        spec.tables = named.map(|name| Spanned { value: name.clone(), at: at.clone() }).collect();
+    }
+    let (mut models, shared, model_problems) = read_project(project);
     problems.extend(model_problems);
     let Some(spec) = spec else { return Err(problems) };
 
     let params = declare(shared, &spec, &mut problems);
     let values = resolve(&params, &spec, request, &mut problems);
+    fitted::add(&mut models, &values, &mut problems);
     problems.extend(check_params(&models, &params, &spec));
     problems.extend(order::check_reads(&models));
     problems.extend(check_grain(&models));
@@ -92,7 +102,7 @@ pub async fn compile(
     let sources = outer::sources(&spec, request.purpose, variables, &mut problems);
     let publish = outer::publish(&spec, request.purpose, variables, &mut problems);
     let engine = outer::engine(&spec, &mut problems);
-    let tables = tables::choose(&spec, &models, &sources, &request.select, &mut problems);
+    let tables = tables::choose(&spec, &models, &sources, request, &values, &mut problems);
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
             let outer = Outer { sources, publish, engine };
@@ -201,6 +211,9 @@ fn resolve(params: &Params, spec: &Spec, request: &Request, problems: &mut Vec<P
             }
         }
     }
+    if let Some(models) = &spec.models {
+        fitted::values(models, params, &mut values, problems);
+    }
     let as_of = request.as_of.iter().map(|day| ("as_of".to_string(), day.clone()));
     for (name, text) in as_of.chain(request.params.iter().cloned()) {
         let flag = if name == "as_of" { "--as-of".into() } else { format!("--param {name}") };
@@ -219,7 +232,8 @@ fn resolve(params: &Params, spec: &Spec, request: &Request, problems: &mut Vec<P
     values
 }
 
-fn accept(param: &super::params::Param, text: &str) -> Result<ParamValue, String> {
+/// A value as a parameter takes it, or why not.
+pub(super) fn accept(param: &super::params::Param, text: &str) -> Result<ParamValue, String> {
     let value = param.kind.value(text)?;
     if param.one_of.is_empty() || param.one_of.contains(&value) {
         return Ok(value);
@@ -262,10 +276,13 @@ fn fill(
 /// Parameters the binary itself reads; a model need not.
 const BUILT_IN: [&str; 4] = ["as_of", "timezone", "history_start", "currency"];
 
+/// Parameters of models, which nothing reads where no model is asked for.
+const OF_MODELS: [&str; 4] = ["purchase_model", "model_unit", "clv_horizon_days", "value_interval"];
+
 /// Placeholders against declarations against headers, in all directions.
 fn check_params(models: &Models, params: &Params, spec: &Spec) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut used: BTreeSet<&str> = BUILT_IN.into();
+    let mut used: BTreeSet<&str> = BUILT_IN.into_iter().chain(OF_MODELS).collect();
     for model in models.values() {
         for placeholder in &model.placeholders {
             let name = &placeholder.value;
@@ -350,7 +367,11 @@ fn assemble(
 ) -> Plan {
     let built: BTreeSet<&TableName> = tables.run.iter().map(|(name, _)| name).collect();
     let answerable = |model: &Model| {
-        let known = |table: &TableName| table.schema == "quarantine" || built.contains(table);
+        let known = |table: &TableName| {
+            table.schema == "quarantine"
+                || table.table == fitted::LAST_BACKTEST
+                || built.contains(table)
+        };
         model.tables.iter().all(|table| known(&table.value))
     };
     let checks: Vec<Model> = models

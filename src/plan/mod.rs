@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod fingerprint;
+pub mod fitted;
 mod fix;
 pub mod header;
 pub mod model;

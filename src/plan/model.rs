@@ -35,6 +35,11 @@ impl TableName {
         (!schema.is_empty() && !table.is_empty() && !table.contains('.'))
             .then(|| Self { schema: schema.into(), table: table.into() })
     }
+
+    /// Whether a word names it, with or without its schema.
+    pub fn is_meant_by(&self, word: &str) -> bool {
+        word == self.table || word.split_once('.') == Some((&self.schema, &self.table))
+    }
 }
 
 impl fmt::Display for TableName {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fitted;
 use super::model::{Model, TableName};
 use super::sources::source_kind;
 use crate::problem::{Problem, suggest};
@@ -21,8 +22,10 @@ fn may_read(reader: &str, table: &TableName) -> bool {
         },
         "metrics" => match table.schema.as_str() {
             "sources" => !orders,
-            schema => matches!(schema, "facts" | "metrics" | "rules" | "models"),
+            "models" => table.table != fitted::LAST_BACKTEST,
+            schema => matches!(schema, "facts" | "metrics" | "rules"),
         },
+        "models" => matches!(table.schema.as_str(), "staging" | "facts" | "models"),
         "checks" => table.schema != "sources" && table.schema != "checks",
         _ => false,
     }
@@ -33,7 +36,7 @@ fn layer_reason(reader: &str) -> &'static str {
         "staging" => "staging reads sources, and nothing reads a source's orders but staging",
         "facts" => "facts read staging, facts and rules",
         "metrics" => {
-            "metrics read facts, metrics and rules, so that each cleaning rule has one home"
+            "metrics read facts, metrics, rules and models, so that each cleaning rule has one home"
         }
         "rules" => "a rule file is one table of values and reads nothing",
         _ => "checks read what is published, not the sources",

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compile::Request;
 use super::model::TableName;
 use super::order::{self, Models};
+use super::params::Values;
 use super::spec::Spec;
-use super::{Role, SourcePlan, select};
+use super::{Role, SourcePlan, fitted, select};
 use crate::problem::Problem;
 
 /// The tables of a run, chosen from those of its pipeline.
@@ -24,17 +26,19 @@ pub fn choose(
     spec: &Spec,
     models: &Models,
     sources: &[SourcePlan],
-    selectors: &[String],
+    request: &Request,
+    values: &Values,
     problems: &mut Vec<Problem>,
 ) -> Tables {
-    let listed = select::listed(&spec.tables, models, problems);
+    let mut listed = select::listed(&spec.tables, models, problems);
+    problems.extend(fitted::drop_not_asked_for(&mut listed, models, values, spec));
     if spec.tables.is_empty() && problems.is_empty() {
         let message = "the pipeline publishes no tables";
         problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
     }
     problems.extend(same_folder(&listed, spec));
     problems.extend(absent_sources(&listed, models, sources, spec));
-    let chosen = match select::select(selectors, &listed, models) {
+    let chosen = match select::select(&request.select, &listed, models) {
         Ok(chosen) => chosen,
         Err(found) => {
             problems.extend(found);

@@ -9,12 +9,15 @@
 mod audit;
 mod build;
 mod classify;
+mod compute;
 mod diagnose;
 mod encode;
 mod failure;
+mod fitted;
 mod grain;
 mod history;
 mod ingest;
+mod known;
 mod mapping;
 mod pass;
 mod pieces;
@@ -39,7 +42,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
+use crate::plan::{Plan, PlannedTable, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use pieces::Renewal;
@@ -49,6 +52,7 @@ use target::{
     Target, View,
 };
 
+pub use compute::{Computed, compute};
 pub use failure::{engine_problem, explain, explained, table_problem};
 pub use preview::{Preview, preview};
 pub use report::{Event, Observer, Outcome, Report, TableReport};
@@ -267,6 +271,7 @@ async fn reuse_published(
     plan: &Plan,
 ) -> Result<()> {
     builder.absent_sources(claim.manifest()).await?;
+    builder.last_backtest(claim.manifest()).await?;
     for name in &look.work.read_back {
         builder.reuse(claim.manifest(), name).await?;
     }
@@ -286,13 +291,17 @@ async fn build_tables(
     staged: &mut Vec<StagedTable>,
 ) -> Result<Vec<TableReport>> {
     let mut tables = Vec::new();
-    for table in &job.plan.tables {
+    let compute = |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
+    let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
+    let checks = job.plan.checks.iter();
+    let checks: Vec<_> =
+        checks.filter(|check| look.work.checks.contains(&check.name.to_string())).collect();
+    for (place, table) in work.iter().enumerate() {
         let name = table.model.name.to_string();
-        if !look.work.compute.contains(&name) {
-            continue;
-        }
         working(job, &name);
         let built = builder.build(claim, table, &look.work).await?;
+        let waiting = work[place + 1..].iter().map(|table| &table.model);
+        builder.forget(waiting.chain(checks.iter().copied())).await?;
         if let Some(done) = built.staged {
             let done = fingerprinted(look, done);
             note(claim, Step::TableStaged(done.clone())).await?;

@@ -33,6 +33,8 @@ pub struct Spec {
     pub params: Vec<ParamSpec>,
     /// Sources by name.
     pub sources: Vec<SourceSpec>,
+    /// Models of purchases and spend.
+    pub models: Option<ModelsSpec>,
     /// Tables to publish.
     pub tables: Vec<Spanned<String>>,
     /// Where to publish them.
@@ -89,6 +91,27 @@ pub struct SourceSpec {
     pub storage: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
+/// Models of purchases and spend, as written: each key is a parameter.
+#[derive(Debug, Clone)]
+pub struct ModelsSpec {
+    /// The model of purchases.
+    pub purchases: Option<Spanned<String>>,
+    /// `day` or `week`.
+    pub unit: Option<Spanned<String>>,
+    /// How long it is tested, such as `13 weeks`.
+    pub holdout: Option<Spanned<String>>,
+    /// How far predictions of value reach, such as `365 days`.
+    pub horizon: Option<Spanned<String>>,
+    /// What money in a year is worth less than today, as a share.
+    pub discount: Option<Spanned<String>>,
+    /// The share of outcomes in the interval of a value.
+    pub interval: Option<Spanned<String>>,
+    /// `gate`: the largest error that is published.
+    pub cumulative_error_max: Option<Spanned<String>>,
+    /// `gate`: how much larger than the last one it may be.
+    pub worse_than_last: Option<Spanned<String>>,
+}
+
 /// Where results go, as written.
 #[derive(Debug, Clone)]
 pub struct PublishSpec {
@@ -125,7 +148,7 @@ pub fn read(source: &Arc<Source>) -> (Option<Spec>, Vec<Problem>) {
         Ok(node) => node,
         Err(problem) => return (None, vec![problem]),
     };
-    let known = ["pipeline", "params", "sources", "tables", "publish", "engine"];
+    let known = ["pipeline", "params", "sources", "models", "tables", "publish", "engine"];
     let Some(mut fields) = Fields::open(&node, "the pipeline", &known, &mut problems) else {
         return (None, problems);
     };
@@ -134,6 +157,7 @@ pub fn read(source: &Arc<Source>) -> (Option<Spec>, Vec<Problem>) {
     let params = params.iter().filter_map(|entry| param(entry, &mut problems)).collect();
     let sources = fields.entries("sources", &mut problems);
     let sources = sources.iter().filter_map(|entry| source_spec(entry, &mut problems)).collect();
+    let models = fields.take("models").and_then(|entry| models(&entry, &mut problems));
     let tables = fields.texts("tables", &mut problems);
     let publish = fields.take("publish").and_then(|entry| publish(&entry, &mut problems));
     let engine = fields.take("engine").map(|entry| engine(&entry, &mut problems));
@@ -142,6 +166,7 @@ pub fn read(source: &Arc<Source>) -> (Option<Spec>, Vec<Problem>) {
         pipeline,
         params,
         sources,
+        models,
         tables,
         publish,
         engine: engine.unwrap_or_default(),
@@ -196,6 +221,8 @@ fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<P
     let one_of: Vec<_> = one_of.iter().filter_map(|node| value(&kind, node, problems)).collect();
     let doc = fields.text("doc", problems).map(|doc| doc.value);
     if let Some(default) = &default
+        // Not set is no value.
+        && *default != ParamValue::Null
         && !one_of.is_empty()
         && !one_of.contains(default)
     {
@@ -233,6 +260,25 @@ fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec>
         reject: fields.pairs("reject", problems),
         reject_max: fields.share("reject_max", problems),
         storage: fields.pairs("storage", problems),
+    })
+}
+
+fn models(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ModelsSpec> {
+    let known = ["purchases", "unit", "holdout", "horizon", "discount", "interval", "gate"];
+    let mut fields = Fields::open(&entry.node, "`models`", &known, problems)?;
+    let known = ["cumulative_error_max", "worse_than_last"];
+    let mut gate =
+        fields.take("gate").and_then(|entry| Fields::open(&entry.node, "`gate`", &known, problems));
+    let mut gate = |key: &str, problems: &mut Vec<Problem>| gate.as_mut()?.text(key, problems);
+    Some(ModelsSpec {
+        purchases: fields.required_text("purchases", problems),
+        unit: fields.text("unit", problems),
+        holdout: fields.text("holdout", problems),
+        horizon: fields.text("horizon", problems),
+        discount: fields.text("discount", problems),
+        interval: fields.text("interval", problems),
+        cumulative_error_max: gate("cumulative_error_max", problems),
+        worse_than_last: gate("worse_than_last", problems),
     })
 }
 

@@ -80,7 +80,7 @@ fn problems_are_json_for_a_program() {
         event.to_string()
     });
     assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
-    {"event":"error","help":"did you mean `tables`? known keys: pipeline, params, sources, tables, publish, engine","message":"unknown key `tabels` in the pipeline","notes":[],"place":{"file":"pipelines/p.yaml","line":3},"time":"[TIME]"}
+    {"event":"error","help":"did you mean `tables`? known keys: pipeline, params, sources, models, tables, publish, engine","message":"unknown key `tabels` in the pipeline","notes":[],"place":{"file":"pipelines/p.yaml","line":3},"time":"[TIME]"}
     {"event":"error","help":"add `publish: { url: … }`","message":"the pipeline does not say where to publish","notes":[],"place":{"file":"pipelines/p.yaml","line":1},"time":"[TIME]"}
     {"event":"error","help":null,"message":"2 problems in 1 file; nothing was run","notes":[],"place":null,"time":"[TIME]"}
     "#);

@@ -73,7 +73,7 @@ fn metrics_do_not_read_staging() {
     16 | from staging.orders
        |      ^^^^^^^^^^^^^^
        |
-       = note: metrics read facts, metrics and rules, so that each cleaning rule has one home
+       = note: metrics read facts, metrics, rules and models, so that each cleaning rule has one home
 
     error: 1 problem in 1 file; nothing was run
     exit 2

@@ -89,7 +89,7 @@ fn a_pipeline_is_a_map() {
     1 | - orders
       | ^
       |
-      = help: known keys: pipeline, params, sources, tables, publish, engine
+      = help: known keys: pipeline, params, sources, models, tables, publish, engine
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -107,7 +107,7 @@ fn an_empty_pipeline_is_not_one() {
     1 |
       | ^
       |
-      = help: known keys: pipeline, params, sources, tables, publish, engine
+      = help: known keys: pipeline, params, sources, models, tables, publish, engine
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -123,7 +123,7 @@ fn an_unknown_key_is_told_what_it_probably_means() {
     6 | publsh:
       | ^^^^^^
       |
-      = help: did you mean `publish`? known keys: pipeline, params, sources, tables, publish, engine
+      = help: did you mean `publish`? known keys: pipeline, params, sources, models, tables, publish, engine
 
     error: the pipeline does not say where to publish
      --> pipelines/p.yaml:1:11
@@ -516,7 +516,7 @@ fn everything_wrong_is_said_at_once() {
     8 | publsh:
       | ^^^^^^
       |
-      = help: did you mean `publish`? known keys: pipeline, params, sources, tables, publish, engine
+      = help: did you mean `publish`? known keys: pipeline, params, sources, models, tables, publish, engine
 
     error: not valid SQL: expected: end of statement, found: by
       --> sql/facts/customers.sql:21:7

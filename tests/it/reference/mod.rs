@@ -37,6 +37,8 @@ macro_rules! as_published {
 mod cdnow;
 /// What each published file says, from our tables.
 mod expected;
+/// Probability models, against two independent programs.
+mod models;
 /// Online Retail, counted as published: sales only.
 mod online_retail;
 /// Online Retail as its pipeline counts: net, and with every row accounted for.

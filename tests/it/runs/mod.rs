@@ -3,6 +3,7 @@
 
 mod inputs;
 mod locks;
+mod models;
 mod pieces;
 mod plans;
 mod quarantine;

@@ -1,0 +1,35 @@
+-- checks.predictions_are_possible: probabilities and money of predictions make sense.
+--
+-- reads   metrics.customer_predictions
+-- params  none
+
+with
+
+predictions as (
+
+    select *
+
+    from metrics.customer_predictions
+
+),
+
+final as (
+
+    select *
+
+    from predictions
+
+    where
+        p_alive not between 0 and 1
+        or isnan(p_alive)
+        or isnan(expected_purchases_365)
+        or expected_purchases_30 < 0
+        or expected_purchases_90 < expected_purchases_30
+        or expected_purchases_365 < expected_purchases_90
+        or predicted_value < 0
+        or value_low > value_high
+        or basis not in ('model', 'prior mean', 'cohort average')
+
+)
+
+select * from final

@@ -1,0 +1,29 @@
+-- metrics.model_fit: what the models of purchases and spend found, and how sure it is.
+--
+-- grain   model, parameter
+-- reads   models.fit
+-- params  none
+--
+-- model           text     bg_nbd, mbg_nbd or pareto_nbd; nbd, in which nobody drops
+--                          out, to compare with; gamma_gamma
+-- parameter       text     its name in the literature
+-- estimate        double   where the likelihood is highest
+-- standard_error  double   null where the likelihood is flat
+-- unit            text     of time: day or week; gamma_gamma: money
+-- log_likelihood  double   of the whole model, lengths in its unit
+-- converged       boolean  whether the search came to rest
+-- gradient        double   steepest slope left: log-likelihood of a customer by the
+--                          logarithm of a parameter
+-- iterations      bigint   steps of the search
+-- customers       bigint   those it was fitted on: who bought in the calibration, for
+--                          gamma_gamma those with repeat spend
+-- used            text     what predictions are made of: the model itself, or what
+--                          stands in for it
+-- warnings        text     reasons for that, see metrics.model_warnings; null if none
+--
+-- The calibration ends $holdout_days before $as_of; what comes after it is for
+-- metrics.model_backtest.
+
+select *
+
+from models.fit

@@ -1,0 +1,82 @@
+-- rules.model_warnings: what a warning about a model means, and what is done about it.
+--
+-- grain   reason
+-- reads   none
+-- params  none
+-- rule    cells reason in (too_few_customers, too_short, too_few_repeats, degenerate_dropout, flat_likelihood, not_converged, too_few_spenders, spend_follows_frequency, no_mean_spend)
+--
+-- reason    text  the code, as in metrics.model_fit
+-- meaning   text  what was found
+-- fallback  text  what predictions are made of instead
+--
+-- tenure decides by the code; the words here are for people.
+
+with
+
+rules as (
+
+    select *
+
+    from (
+        values
+            (
+                'too_few_customers',
+                'fewer than 500 customers bought in the calibration',
+                'cohort average'
+            ),
+            (
+                'too_short',
+                'the calibration is shorter than 180 days',
+                'cohort average'
+            ),
+            (
+                'too_few_repeats',
+                'nobody bought on three days or more',
+                'cohort average'
+            ),
+            (
+                'degenerate_dropout',
+                'no better than a model in which nobody drops out',
+                'nbd'
+            ),
+            (
+                'flat_likelihood',
+                'the likelihood is flat: some parameter could be anything',
+                'nbd'
+            ),
+            (
+                'not_converged',
+                'the search for the highest likelihood did not come to rest',
+                'nbd'
+            ),
+            (
+                'too_few_spenders',
+                'fewer than 100 customers with repeat spend',
+                'own average'
+            ),
+            (
+                'spend_follows_frequency',
+                'correlation of frequency and mean spend beyond 0.3',
+                'own average'
+            ),
+            (
+                'no_mean_spend',
+                'q of 1 or less: mean spend would be infinite',
+                'own average'
+            )
+    ) as listed (reason, meaning, fallback)
+
+),
+
+final as (
+
+    select
+        reason,
+        meaning,
+        fallback
+
+    from rules
+
+)
+
+select * from final

@@ -1,0 +1,173 @@
+//! Tables that probability models fill: `models.*`. Their SQL stands beside
+//! this file and says what they are made from and of which types; the rows
+//! come from `clv`, the one exception to the rule that a metric is SQL.
+//!
+//! A pipeline asks for them with `models:`. Its keys are parameters under
+//! other names, so that a run can set them, fingerprints know them, and SQL
+//! reads them like any other.
+
+use std::collections::BTreeSet;
+
+use super::model::{self, TableName};
+use super::order::{Models, ancestors};
+use super::params::{ParamValue, Params, Values};
+use super::spec::{ModelsSpec, Spanned, Spec};
+use crate::problem::{Problem, Source};
+
+/// The schema of these tables.
+pub const SCHEMA: &str = "models";
+
+/// What was published before: known to checks, made by no run.
+pub const LAST_BACKTEST: &str = "last_backtest";
+
+/// The tables and their texts.
+const TEXTS: [(&str, &str); 4] = [
+    ("fit", include_str!("fitted/fit.sql")),
+    ("expected", include_str!("fitted/expected.sql")),
+    ("predictions", include_str!("fitted/predictions.sql")),
+    (LAST_BACKTEST, include_str!("fitted/last_backtest.sql")),
+];
+
+/// Whether a run is to fit models.
+pub fn is_asked_for(values: &Values) -> bool {
+    matches!(values.get("purchase_model"), Some(ParamValue::Text(_)))
+}
+
+/// Adds to the tables of a project those that it reads of these. Where no model
+/// is asked for they are empty, and nothing is computed for their sake.
+pub fn add(models: &mut Models, values: &Values, problems: &mut Vec<Problem>) {
+    let own = models.keys().filter(|name| name.schema == SCHEMA).cloned().collect::<Vec<_>>();
+    for name in own {
+        if let Some(model) = models.remove(&name) {
+            let message = format!("`{SCHEMA}` is the schema of tables that tenure makes itself");
+            let problem = Problem::at(&model.source.whole(), message);
+            problems.push(problem.help("move the file to `sql/metrics/` or `sql/facts/`"));
+        }
+    }
+    let tables = models.values().flat_map(|model| &model.tables).map(|table| &table.value);
+    let mut missing: BTreeSet<TableName> =
+        tables.filter(|name| name.schema == SCHEMA).cloned().collect();
+    while let Some(name) = missing.pop_first() {
+        let Some((_, text)) = TEXTS.iter().find(|(table, _)| *table == name.table) else {
+            continue;
+        };
+        let text = if is_asked_for(values) { (*text).into() } else { without_input(text) };
+        // The texts are part of the program: tests see to it that they parse.
+        let (model, found) = model::read(name.clone(), &Source::new(name.to_string(), text));
+        problems.extend(found);
+        if let Some(model) = model {
+            let more = model.tables.iter().map(|table| &table.value);
+            let more = more.filter(|name| name.schema == SCHEMA && !models.contains_key(name));
+            missing.extend(more.cloned());
+            models.insert(name, model);
+        }
+    }
+}
+
+/// The same table, empty, made from nothing but the type of its ids.
+fn without_input(text: &str) -> String {
+    let (query, _) =
+        text.split_once("\nfrom ").or(text.split_once("\nwhere ")).unwrap_or((text, ""));
+    let header = query.lines().map(|line| match line {
+        _ if line.starts_with("-- reads ") => "-- reads   staging.orders",
+        _ if line.starts_with("-- params ") => "-- params  none",
+        line => line,
+    });
+    let query: Vec<&str> = header.collect();
+    let query = query.join("\n").replace("purchase_histories.customer_id", "orders.customer_id");
+    format!("{query}\nfrom staging.orders as orders\n\nwhere false\n")
+}
+
+/// Takes out of the listed tables those that are nothing without a model, where
+/// none is asked for: in silence where a glob has brought them in.
+pub fn drop_not_asked_for(
+    listed: &mut BTreeSet<TableName>,
+    models: &Models,
+    values: &Values,
+    spec: &Spec,
+) -> Vec<Problem> {
+    if is_asked_for(values) {
+        return Vec::new();
+    }
+    let needs_one = |name: &TableName| {
+        ancestors(models, name).iter().filter_map(|name| models.get(name)).any(|model| {
+            let read = model.header.reads.iter().map(|word| word.value.as_str());
+            read.filter_map(TableName::parse).any(|read| read.schema == SCHEMA)
+        })
+    };
+    let dropped = listed.extract_if(.., |name| needs_one(name));
+    let named = dropped.filter_map(|name| {
+        let word = spec.tables.iter().find(|word| name.is_meant_by(&word.value))?;
+        let message = format!("`{name}` needs a model of purchases");
+        let help = "add `models: { purchases: bg_nbd }`, or drop the table";
+        Some(Problem::at(&word.at, message).help(help))
+    });
+    named.collect()
+}
+
+/// The values that `models:` gives to parameters.
+pub fn values(
+    spec: &ModelsSpec,
+    params: &Params,
+    values: &mut Values,
+    problems: &mut Vec<Problem>,
+) {
+    let plain = [
+        ("purchases", "purchase_model", &spec.purchases),
+        ("unit", "model_unit", &spec.unit),
+        ("discount", "discount_rate", &spec.discount),
+        ("interval", "value_interval", &spec.interval),
+        ("cumulative_error_max", "backtest_error_max", &spec.cumulative_error_max),
+        ("worse_than_last", "backtest_worse_max", &spec.worse_than_last),
+    ];
+    for (key, name, written) in plain {
+        if let Some(written) = written {
+            set(key, name, written, &written.value, params, values, problems);
+        }
+    }
+    let lengths = [
+        ("holdout", "holdout_days", &spec.holdout),
+        ("horizon", "clv_horizon_days", &spec.horizon),
+    ];
+    for (key, name, written) in lengths {
+        let Some(written) = written else { continue };
+        match days(&written.value) {
+            Some(days) => set(key, name, written, &days.to_string(), params, values, problems),
+            None => problems.push(
+                Problem::at(&written.at, format!("`{key}` must be a length of time with its unit"))
+                    .help("such as `90 days` or `13 weeks`"),
+            ),
+        }
+    }
+}
+
+fn set(
+    key: &str,
+    name: &str,
+    written: &Spanned<String>,
+    text: &str,
+    params: &Params,
+    values: &mut Values,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(param) = params.get(name) else {
+        let message = format!("`{key}` sets the parameter `{name}`, which this project lacks");
+        problems.push(Problem::at(&written.at, message).help("declare it in `sql/params.yaml`"));
+        return;
+    };
+    match super::compile::accept(param, text) {
+        Ok(value) => drop(values.insert(name.into(), value)),
+        Err(reason) => problems.push(Problem::at(&written.at, format!("`{key}`: {reason}"))),
+    }
+}
+
+/// The days of `13 weeks` or `1 day`.
+fn days(text: &str) -> Option<u32> {
+    let (number, unit) = text.trim().split_once(char::is_whitespace)?;
+    let number: u32 = number.parse().ok()?;
+    match unit.trim() {
+        "day" | "days" => Some(number),
+        "week" | "weeks" => number.checked_mul(7),
+        _ => None,
+    }
+}

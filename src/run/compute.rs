@@ -1,0 +1,67 @@
+//! Tables for someone to look at: computed like those of a run, and gone when
+//! they have been seen. No lock is taken and nothing is published.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::build::Builder;
+use super::target::Manifest;
+use super::{Event, Job, engine_problem, ingest, is_published, table_problem, working};
+use crate::engine::scratch::Scratch;
+use crate::engine::session;
+use crate::error::Result;
+use crate::plan::{Model, typecheck};
+
+/// A table that was computed.
+pub struct Computed {
+    /// Its full name.
+    pub name: String,
+    /// Its rows.
+    pub rows: Vec<RecordBatch>,
+}
+
+/// Computes the tables that a plan would publish.
+///
+/// # Errors
+/// A source cannot be read, or a query fails.
+pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
+    let plan = job.plan;
+    let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
+    let scratch = Scratch::new(scratch_parent.as_deref())
+        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let scratch = Arc::new(scratch);
+    let context = session::open(&plan.engine, scratch.spill())
+        .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
+    let builder = Builder { job, context: &context, scratch: &scratch };
+    for source in plan.sources_in_order() {
+        let name = format!("sources.{}", source.kind.name);
+        // Identities apply to every other source.
+        if source.kind.name == "customer_ids" || readers(job, &name) > 0 {
+            working(job, source.kind.name);
+            let ingested = ingest::ingest(job, &context, &scratch, source).await?;
+            builder.keep_source(source, &ingested).await?;
+            job.observer.event(&Event::Source(ingested.read, ingested.elapsed));
+        }
+    }
+    builder.absent_sources(&Manifest::empty()).await?;
+    let mut computed = Vec::new();
+    for table in &plan.tables {
+        let name = table.model.name.to_string();
+        working(job, &name);
+        builder.step(&table.model, readers(job, &name)).await?;
+        if is_published(table.role) {
+            let failed = |error| table_problem(&name, &error);
+            let frame = context.table(typecheck::reference(&table.model.name)).await;
+            let rows = frame.map_err(failed)?.collect().await.map_err(failed)?;
+            computed.push(Computed { name, rows });
+        }
+    }
+    Ok(computed)
+}
+
+/// How many models of the plan read a table.
+fn readers(job: &Job<'_>, name: &str) -> usize {
+    let reads = |model: &Model| model.tables.iter().any(|table| table.value.to_string() == name);
+    job.plan.tables.iter().filter(|table| reads(&table.model)).count()
+}
