@@ -22,6 +22,7 @@ ORDERS_MILLIONS ?= 15
 RUNS ?= 3
 TOOLS ?= tenure duckdb polars
 BENCH := target/bench
+SERVERS := $(or $(CARGO_TARGET_DIR),target)/servers
 
 SEGMENT_COLUMNS := name_en,customers,customer_share,revenue,revenue_share,action_en
 
@@ -61,8 +62,18 @@ build: compiler ## Build the program
 	@$(CARGO) build --release --locked
 
 .PHONY: test
-test: compiler ## Run the tests
+test: compiler servers ## Run the tests
 	@$(CARGO) test --release --locked
+
+# Object stores for the tests, on this machine only. Without a network or npm the
+# tests that need them say that they were skipped.
+.PHONY: servers
+servers: ## Install the object stores that tests start
+	@test -f $(SERVERS)/installed || { mkdir -p $(SERVERS) && \
+	    python3 -m venv $(SERVERS)/venv && \
+	    $(SERVERS)/venv/bin/pip install --quiet --requirement tests/it/stores/requirements.txt && \
+	    npm install --silent --no-audit --no-fund --prefix $(SERVERS) azurite@3.37 s3rver@3.7.1 && \
+	    touch $(SERVERS)/installed; } || echo "object stores are missing; their tests will be skipped"
 
 .PHONY: bless
 bless: compiler ## Accept what the tests print now; read the diff before you commit it

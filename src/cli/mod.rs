@@ -7,6 +7,7 @@
 mod check;
 mod console;
 mod fit;
+mod gc;
 mod generate;
 mod init;
 mod log;
@@ -18,6 +19,7 @@ mod run;
 mod runs;
 mod show;
 mod standard;
+mod unlock;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -79,6 +81,10 @@ enum Command {
     Show(show::Arguments),
     /// List what was published when, and what failed.
     Runs(runs::Arguments),
+    /// Remove the files of runs that nobody needs any more.
+    Gc(gc::Arguments),
+    /// Show who holds the target, and take the lock from the dead.
+    Unlock(unlock::Arguments),
     /// Write a project to start from.
     Init(init::Arguments),
     /// Make an order history with known truth.
@@ -133,6 +139,8 @@ async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Re
         Command::Fit(arguments) => fit::fit(&arguments, console).await,
         Command::Show(arguments) => show::show(&arguments, console).await,
         Command::Runs(arguments) => runs::runs(&arguments, console).await,
+        Command::Gc(arguments) => gc::gc(&arguments, console).await,
+        Command::Unlock(arguments) => unlock::unlock(&arguments, console).await,
         Command::Init(arguments) => init::init(&arguments, console),
         Command::Generate(arguments) => generate::generate(&arguments, console),
     }

@@ -73,6 +73,15 @@ impl Opened {
         ours.filter_map(|info| info.texts).collect()
     }
 
+    /// How many superseded runs keep their files.
+    ///
+    /// # Errors
+    /// A pipeline that does not say where it publishes.
+    pub fn keep_runs(&self) -> Result<u64> {
+        let publish = plan::publishing(&self.pipeline, &self.variables).map_err(Error::Invalid)?;
+        Ok(publish.keep_runs)
+    }
+
     /// The place the pipeline publishes to, whatever state its models are in:
     /// what is published can be looked at while an analyst edits them.
     ///

@@ -15,5 +15,7 @@ mod reference;
 /// Runs as a whole: the same again is the same bytes, every row is accounted
 /// for, and no run harms another.
 mod runs;
+/// One suite over every kind of place that can be published to.
+mod stores;
 /// The worked examples of the catalogue of metrics.
 mod worked;

@@ -1,0 +1,74 @@
+//! `tenure gc`: removes the files of runs that nobody needs any more.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::console::{Console, counted};
+use super::project;
+use crate::error::Result;
+use crate::report::table::TextTable;
+use crate::report::units;
+use crate::run;
+use crate::run::target::{Clock, GcPlan, RunId, Why};
+
+/// What to remove.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE")]
+    pipeline: PathBuf,
+
+    /// Only list what would be removed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Superseded runs that keep their files; what the pipeline says unless told
+    #[arg(long, value_name = "N")]
+    keep_runs: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Another run works on the target, or it cannot be read or written.
+pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
+    let opened = project::open(&arguments.pipeline)?;
+    let target = opened.target()?;
+    let keep = arguments.keep_runs.map_or_else(|| opened.keep_runs(), Ok)?;
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    if arguments.dry_run {
+        let plan = target.garbage(keep).await.map_err(run::explain)?;
+        return console.print(&described(&plan, "would be removed"));
+    }
+    // Under the lock: a run at work must not lose what it is about to name.
+    let run_id = RunId::fresh(&Clock::system());
+    let claim = target.claim(run_id).await.map_err(run::explain)?;
+    let collected = async {
+        let plan = claim.garbage(keep).await?;
+        claim.collect(&plan).await?;
+        Ok(plan)
+    };
+    let plan = collected.await;
+    claim.release().await;
+    console.print(&described(&plan.map_err(run::explain)?, "removed"))
+}
+
+fn described(plan: &GcPlan, what: &str) -> String {
+    if plan.removals.is_empty() {
+        return "nothing to remove\n".into();
+    }
+    let mut table = TextTable::new(["run", "why", "files", "bytes"]);
+    for removal in &plan.removals {
+        let why = match removal.why {
+            Why::Superseded => "superseded",
+            Why::Orphan => "never published",
+        };
+        let files = units::grouped(removal.files.len() as u64);
+        table.row([removal.run_id.to_string(), why.into(), files, units::bytes(removal.bytes)]);
+    }
+    table.right(2);
+    table.right(3);
+    let files = counted(plan.files(), "file");
+    format!("{}\n{files}, {}, {what}\n", table.render(), units::bytes(plan.bytes()))
+}

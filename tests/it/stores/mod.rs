@@ -1,0 +1,233 @@
+//! One suite over every kind of place that can be published to: a disk, and
+//! object stores over HTTP that run on this machine.
+
+mod server;
+
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::project::{Outcome, Project};
+use server::Server;
+
+/// The first and the second day that are published.
+const FIRST: &str = "2025-12-30";
+const SECOND: &str = "2025-12-31";
+
+/// What a run publishes: a table of each kind.
+const TABLES: &str = "facts.orders, facts.customers, metrics.cohort_retention, \
+    metrics.rfm_segments, metrics.customer_value";
+
+/// Looks at a run until it has got somewhere, fifty milliseconds apart.
+const LOOKS_MAX: usize = 2400;
+
+/// A project that publishes somewhere.
+struct Place {
+    project: Project,
+    server: Option<Server>,
+}
+
+impl Place {
+    fn new(server: Option<Server>) -> Self {
+        let project = Project::new();
+        let made = ["generate", "data", "--customers", "4000", "--months", "24", "--seed", "7"];
+        assert_eq!(project.tenure(&made).code, 0);
+        let text = format!(
+            "pipeline: p\nsources:\n  orders:\n    url: data/orders\ntables: [{TABLES}]\n\
+             publish:\n  url: ${{WAREHOUSE_URL:-out}}\n  keep_runs: 2\n"
+        );
+        project.file("pipelines/p.yaml", &text);
+        Self { project, server }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.project.command(arguments);
+        if let Some(server) = &self.server {
+            command.env("WAREHOUSE_URL", &server.url).envs(server.environment.iter().cloned());
+        }
+        command
+    }
+
+    fn tenure(&self, arguments: &[&str]) -> Outcome {
+        let output = self.command(arguments).output().expect("the binary starts");
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    fn run(&self, as_of: &str, more: &[&str]) -> Outcome {
+        self.tenure(&[&["run", "pipelines/p.yaml", "--as-of", as_of], more].concat())
+    }
+
+    fn publishes(&self, as_of: &str, more: &[&str]) {
+        let outcome = self.run(as_of, more);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    }
+
+    /// All that is published of a day, as text.
+    fn published(&self, as_of: &str) -> Vec<String> {
+        let tables = TABLES.split(", ").map(str::trim);
+        let shown = tables.map(|table| {
+            let show = ["show", "pipelines/p.yaml", table, "--as-of", as_of, "--format", "csv"];
+            let outcome = self.tenure(&show);
+            assert_eq!(outcome.code, 0, "{table}: {}", outcome.stderr);
+            outcome.stdout
+        });
+        shown.collect()
+    }
+
+    /// A run under way that has the lock.
+    fn working(&self, as_of: &str) -> Working {
+        let mut command =
+            self.command(&["run", "pipelines/p.yaml", "--as-of", as_of, "--full-refresh"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut working = Working(command.spawn().expect("the binary starts"));
+        for _ in 0..LOOKS_MAX {
+            let held = self.tenure(&["unlock", "pipelines/p.yaml", "--dry-run"]);
+            if held.stdout.contains(&format!("process {},", working.0.id())) {
+                return working;
+            }
+            let ended = working.0.try_wait().expect("a status");
+            assert!(ended.is_none(), "the run ended before it was seen: {ended:?}");
+            sleep(Duration::from_millis(50));
+        }
+        panic!("the run never held the lock");
+    }
+}
+
+/// A run under way.
+struct Working(Child);
+
+impl Working {
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.0.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        assert!(status.success(), "{kill}");
+    }
+
+    fn wait(&mut self) -> Option<i32> {
+        self.0.wait().expect("a status").code()
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Publish, add a day, replace one, crash, two at once, a paused holder, unlock,
+/// collect, read back.
+fn conforms(place: &Place) {
+    let local = Place::new(None);
+    local.publishes(FIRST, &[]);
+    let expected = local.published(FIRST);
+
+    place.publishes(FIRST, &[]);
+    assert!(place.published(FIRST) == expected, "what is read back is what was published");
+    place.publishes(SECOND, &[]);
+    assert!(place.published(FIRST) == expected, "another day leaves the first alone");
+    let second = place.published(SECOND);
+    let again = place.run(SECOND, &[]);
+    assert!(again.stdout.contains("nothing to do") || again.stderr.contains("nothing to do"));
+    place.publishes(SECOND, &["--param", "discount_rate=0.2"]);
+    assert!(place.published(SECOND) != second, "a day is replaced");
+    assert!(place.published(FIRST) == expected, "and the other is not");
+    place.publishes(SECOND, &[]);
+    assert!(place.published(SECOND) == second);
+
+    // Killed at any time, the last published set stands.
+    for delay in [0, 300, 900, 1800] {
+        let mut killed = place.working(SECOND);
+        sleep(Duration::from_millis(delay));
+        killed.signal("KILL");
+        killed.wait();
+        assert!(place.published(SECOND) == second, "killed after {delay} ms");
+        let outcome = place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    }
+
+    // One at a time.
+    let mut first = place.working(SECOND);
+    first.signal("STOP");
+    let other = place.run(SECOND, &["--full-refresh"]);
+    assert_eq!(other.code, 4, "{}", other.stderr);
+    let alive = place.tenure(&["unlock", "pipelines/p.yaml"]);
+    assert_eq!(alive.code, 4, "the living keep their lock: {}", alive.stdout);
+    // A holder that was paused past its lock cannot publish, whenever it wakes.
+    let forced = place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    if place.server.is_some() {
+        assert_eq!(forced.code, 0, "{}", forced.stderr);
+        place.publishes(SECOND, &["--param", "discount_rate=0.3"]);
+        let newest = place.published(SECOND);
+        first.signal("CONT");
+        assert_eq!(first.wait(), Some(1), "who lost the lock fails");
+        assert!(place.published(SECOND) == newest, "and has published nothing");
+    } else {
+        // On a disk the paused process still has the file locked.
+        first.signal("CONT");
+        first.wait();
+    }
+
+    place.publishes(SECOND, &["--full-refresh"]);
+    let listed = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0", "--dry-run"]);
+    assert!(listed.stdout.contains("would be removed"), "{}{}", listed.stdout, listed.stderr);
+    let removed = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
+    assert!(removed.stdout.contains(", removed"), "{}{}", removed.stdout, removed.stderr);
+    let nothing = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
+    assert_eq!(nothing.stdout, "nothing to remove\n");
+    assert!(place.published(SECOND) == second && place.published(FIRST) == expected);
+    assert_eq!(
+        place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
+        Some("nobody")
+    );
+}
+
+/// A server that listens may not be ready to take anything yet.
+fn ready(server: Server) -> Place {
+    let place = Place::new(Some(server));
+    for _ in 0..30 {
+        if place.run(FIRST, &["--select", "metrics.cohort_retention"]).code == 0 {
+            return place;
+        }
+        sleep(Duration::from_secs(1));
+    }
+    let outcome = place.run(FIRST, &[]);
+    panic!("the server takes nothing: {}", outcome.stderr);
+}
+
+#[test]
+fn a_disk_conforms() {
+    conforms(&Place::new(None));
+}
+
+#[test]
+fn seaweedfs_conforms() {
+    let Some(server) = server::seaweedfs() else { return };
+    conforms(&ready(server));
+}
+
+#[test]
+fn moto_conforms() {
+    let Some(server) = server::moto() else { return };
+    conforms(&ready(server));
+}
+
+#[test]
+fn azurite_conforms() {
+    let Some(server) = server::azurite() else { return };
+    conforms(&ready(server));
+}
+
+/// It takes a condition and overwrites all the same.
+#[test]
+fn a_store_that_ignores_conditions_is_refused() {
+    let Some(server) = server::s3rver() else { return };
+    let place = Place::new(Some(server));
+    let outcome = place.run(FIRST, &[]);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("single_writer"), "{}", outcome.stderr);
+}
