@@ -55,11 +55,12 @@ pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
 }
 
 fn described(plan: &GcPlan, what: &str) -> String {
-    if plan.removals.is_empty() {
+    // Some stores keep the folders of files that are gone.
+    if plan.files() == 0 {
         return "nothing to remove\n".into();
     }
     let mut table = TextTable::new(["run", "why", "files", "bytes"]);
-    for removal in &plan.removals {
+    for removal in plan.removals.iter().filter(|removal| !removal.files.is_empty()) {
         let why = match removal.why {
             Why::Superseded => "superseded",
             Why::Orphan => "never published",

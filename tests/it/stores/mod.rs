@@ -1,6 +1,7 @@
 //! One suite over every kind of place that can be published to: a disk, and
 //! object stores over HTTP that run on this machine.
 
+mod kills;
 mod server;
 
 use std::process::{Child, Command, Stdio};
@@ -78,12 +79,17 @@ impl Place {
         shown.collect()
     }
 
-    /// A run under way that has the lock.
-    fn working(&self, as_of: &str) -> Working {
+    /// A run under way that makes everything.
+    fn start(&self, as_of: &str) -> Working {
         let mut command =
             self.command(&["run", "pipelines/p.yaml", "--as-of", as_of, "--full-refresh"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut working = Working(command.spawn().expect("the binary starts"));
+        Working(command.spawn().expect("the binary starts"))
+    }
+
+    /// The same, once it has the lock.
+    fn working(&self, as_of: &str) -> Working {
+        let mut working = self.start(as_of);
         for _ in 0..LOOKS_MAX {
             let held = self.tenure(&["unlock", "pipelines/p.yaml", "--dry-run"]);
             if held.stdout.contains(&format!("process {},", working.0.id())) {
@@ -105,6 +111,12 @@ impl Working {
         let kill = format!("kill -{name} {}", self.0.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
         assert!(status.success(), "{kill}");
+    }
+
+    fn signal_if_alive(&mut self, name: &str) {
+        if self.0.try_wait().expect("a status").is_none() {
+            self.signal(name);
+        }
     }
 
     fn wait(&mut self) -> Option<i32> {
