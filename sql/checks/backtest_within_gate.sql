@@ -4,7 +4,8 @@
 -- params  backtest_error_max, backtest_worse_max
 --
 -- At the end of the hold-out: expected against actual purchases, all weeks
--- together, against the bound and against the last day that was published.
+-- together, against the bound and against the last day that was published. No
+-- purchase at all is an error beyond any bound.
 
 with
 
@@ -63,8 +64,9 @@ final as (
     where
         weeks.place = 1
         and (
-            abs(weeks.cumulative_error) > $backtest_error_max
-            or abs(weeks.cumulative_error)
+            abs(weeks.cumulative_expected - weeks.cumulative_actual)
+            > $backtest_error_max * weeks.cumulative_actual
+            or coalesce(abs(weeks.cumulative_error), 1e300)
             > abs(last_end.cumulative_error) + $backtest_worse_max
         )
 

@@ -21,12 +21,14 @@ final as (
 
     where
         p_alive not between 0 and 1
-        or isnan(p_alive)
-        or isnan(expected_purchases_365)
+        or expected_purchases_365 is null
+        or basis = 'model' and predicted_value is null
+        or expected_spend < 0
         or expected_purchases_30 < 0
         or expected_purchases_90 < expected_purchases_30
         or expected_purchases_365 < expected_purchases_90
         or predicted_value < 0
+        or value_low < 0
         or value_low > value_high
         or basis not in ('model', 'prior mean', 'cohort average')
 

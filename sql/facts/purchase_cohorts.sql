@@ -10,7 +10,8 @@
 -- age_days         bigint         days they have been customers, together
 -- repeat_spend     decimal(18,2)  gross money of the repeat purchase days
 -- purchases_a_day  double         repeat purchase days of a customer a day
--- mean_spend       double         money of a repeat purchase day; null without one
+-- mean_spend       double         money of a repeat purchase day, of all cohorts where
+--                                 this one has none; null where nobody has
 --
 -- What stands in for a model where there is too little data to fit one.
 
@@ -44,6 +45,18 @@ totals as (
 
 ),
 
+compared as (
+
+    select
+        *,
+
+        sum(frequency) over () as all_frequency,
+        sum(repeat_spend) over () as all_repeat_spend
+
+    from totals
+
+),
+
 final as (
 
     select
@@ -61,9 +74,11 @@ final as (
         case
             when frequency > 0
                 then cast(repeat_spend as double) / cast(frequency as double)
+            when all_frequency > 0
+                then cast(all_repeat_spend as double) / cast(all_frequency as double)
         end as mean_spend
 
-    from totals
+    from compared
 
 )
 

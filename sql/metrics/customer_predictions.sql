@@ -5,8 +5,8 @@
 -- params  none
 --
 -- customer_id             id             everyone who ever bought
--- p_alive                 double         probability of buying again at all; null for a
---                                        cohort average
+-- p_alive                 double         probability of not having dropped out; null for
+--                                        a cohort average
 -- expected_purchases_30   double         purchase days within 30 days
 -- expected_purchases_90   double         within 90 days
 -- expected_purchases_365  double         within 365 days
@@ -17,12 +17,14 @@
 -- value_high              decimal(18,2)  upper end
 -- basis                   text           model: of the customer's own purchases and
 --                                        spend; prior mean: no repeat spend, so spend
---                                        is that of all; cohort average: no model
---                                        could be used, see metrics.model_warnings
+--                                        is that of all, or of the cohort where spend
+--                                        is not modelled; cohort average: no model of
+--                                        purchases, see metrics.model_warnings
 --
 -- The interval holds $value_interval of the outcomes: quantiles of how many
 -- purchases come, each worth the expected spend, discounted like the mean. It
--- does not count how uncertain spend and parameters are.
+-- does not count how uncertain spend and parameters are. BG/NBD lets nobody drop out
+-- before a second purchase, so one-time buyers have a p_alive of 1; MBG/NBD does.
 
 with
 

@@ -18,7 +18,7 @@
 -- cumulative_error     double  cumulative_expected / cumulative_actual - 1
 --
 -- Of customers who first bought in the calibration. No rows where $holdout_days is
--- 0. The last week may be shorter than seven days.
+-- 0, nor where predictions are made of no model. The last week may be shorter than seven days.
 
 with
 

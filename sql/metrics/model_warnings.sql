@@ -15,6 +15,7 @@ models as (
 
     select distinct
         model,
+        used,
         warnings
 
     from models.fit
@@ -27,8 +28,7 @@ reasons as (
 
     select
         reason,
-        meaning,
-        fallback
+        meaning
 
     from rules.model_warnings
 
@@ -41,7 +41,7 @@ final as (
         reasons.reason,
 
         reasons.meaning,
-        reasons.fallback
+        models.used as fallback
 
     from models
 

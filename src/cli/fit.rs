@@ -72,6 +72,7 @@ fn described(computed: &[Computed]) -> String {
     };
     let mut text = String::new();
     let parameters = rows(table("metrics.model_fit"), &PARAMETER);
+    let warnings = rows(table("metrics.model_warnings"), &WARNING);
     let mut models: Vec<&str> = parameters.iter().map(|row| row[0].as_str()).collect();
     models.dedup();
     for model in models {
@@ -81,6 +82,11 @@ fn described(computed: &[Computed]) -> String {
         else {
             continue;
         };
+        if of_model.iter().all(|row| row[2].is_empty()) {
+            let _ = writeln!(text, "{model}: not fitted");
+            explain(&mut text, model, used, &warnings);
+            continue;
+        }
         let customers = counted(customers.parse().unwrap_or(0), "customer");
         let unit = if unit == "money" { "money" } else { &format!("{unit}s") };
         let _ = writeln!(
@@ -95,22 +101,31 @@ fn described(computed: &[Computed]) -> String {
         lines.right(1);
         lines.right(2);
         text.push_str(&lines.render());
-        if used != model {
-            let _ = writeln!(text, "predictions are made of: {used}");
+        if first[9] != "true" {
+            let _ = writeln!(text, "the search did not come to rest");
         }
-        for row in rows(table("metrics.model_warnings"), &WARNING) {
-            if row[0] == model {
-                let _ = writeln!(text, "warning: {} ({}); instead: {}", row[2], row[1], row[3]);
-            }
-        }
-        text.push('\n');
+        explain(&mut text, model, used, &warnings);
     }
     text.push_str(&backtest(&rows(table("metrics.model_backtest"), &BACKTEST)));
     text
 }
 
+/// What predictions are made of instead of a model, and why.
+fn explain(text: &mut String, model: &str, used: &str, warnings: &[Vec<String>]) {
+    for row in warnings.iter().filter(|row| row[0] == model) {
+        let _ = writeln!(text, "warning: {} ({})", row[2], row[1]);
+    }
+    if used != model {
+        let _ = writeln!(text, "predictions are made of: {used}");
+    }
+    text.push('\n');
+}
+
 /// The end of the hold-out, by model.
 fn backtest(rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return "not tested: give it a hold-out, such as --param holdout_days=91\n".into();
+    }
     let mut text = String::new();
     let mut weeks: Vec<&Vec<String>> = rows.iter().filter(|row| row[1] == "week").collect();
     weeks.sort_by_key(|row| (row[0].clone(), row[2].parse::<u64>().unwrap_or(0)));
@@ -140,9 +155,9 @@ const PARAMETER: [&str; 10] = [
     "iterations",
     "customers",
     "used",
-    "warnings",
+    "converged",
 ];
-const WARNING: [&str; 4] = ["model", "reason", "meaning", "fallback"];
+const WARNING: [&str; 3] = ["model", "reason", "meaning"];
 const BACKTEST: [&str; 6] =
     ["model", "basis", "key", "cumulative_actual", "cumulative_expected", "cumulative_error"];
 

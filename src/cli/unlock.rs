@@ -45,9 +45,8 @@ pub async fn unlock(arguments: &Arguments, console: &Console) -> Result<()> {
     match target.unlock(how).await.map_err(run::explain)? {
         None => console.print(&format!("nobody holds {url} any more\n")),
         Some(lease) => {
-            let text =
-                format!("{}the lock of run {} is removed\n", described(&state), lease.run_id);
-            console.print(&text)
+            let text = described(&LockState { lease, life: state.life });
+            console.print(&format!("{text}its lock is removed\n"))
         }
     }
 }

@@ -51,7 +51,7 @@ impl GammaGamma {
     pub fn log_likelihood(&self, x: f64, mean: f64) -> f64 {
         let Self { p, q, v } = *self;
         let total = x * mean;
-        ln_rise(p * x, q) - lgamma(q) - log(mean)
+        ln_inverse_beta(p * x, q) - log(mean)
             + q * log(v / (total + v))
             + p * x * log(total / (total + v))
     }
@@ -88,22 +88,21 @@ impl Likelihood<3> for SpendLikelihood<'_> {
     }
 
     fn evaluate(&self, &[p, q, v]: &[f64; 3]) -> (f64, [f64; 3]) {
-        let gamma_q = lgamma(q);
         let (mut sum, mut slopes) = (0.0, [0.0; 3]);
         let mut known = 0;
-        let (mut rise, mut by_p, mut by_q) = (0.0, 0.0, 0.0);
+        let (mut inverse_beta, mut by_p, mut by_q) = (0.0, 0.0, 0.0);
         for spend in self.spend {
             let x = f64::from(spend.frequency);
             if known != spend.frequency {
                 known = spend.frequency;
-                rise = ln_rise(p * x, q) - gamma_q;
+                inverse_beta = ln_inverse_beta(p * x, q);
                 by_p = digamma_rise(p * x, q);
                 by_q = digamma_rise(q, p * x);
             }
             let total = x * spend.mean;
             let all = total + v;
             let (own, others) = (log(total / all), log(v / all));
-            let value = rise - log(spend.mean) + q * others + p * x * own;
+            let value = inverse_beta - log(spend.mean) + q * others + p * x * own;
             sum += spend.customers * value;
             slopes[0] += spend.customers * x * (by_p + own);
             slopes[1] += spend.customers * (by_q + others);
@@ -111,6 +110,11 @@ impl Likelihood<3> for SpendLikelihood<'_> {
         }
         (sum, slopes)
     }
+}
+
+/// −ln B(a, b), the gamma function being that of the smaller one.
+fn ln_inverse_beta(a: f64, b: f64) -> f64 {
+    ln_rise(a.max(b), a.min(b)) - lgamma(a.min(b))
 }
 
 /// The correlation of frequency and mean spend: the model assumes none. None

@@ -104,6 +104,11 @@ impl Histories {
         Self { times: places.into_keys().map(f64::from_bits).collect(), unit, groups }
     }
 
+    /// The unit of their lengths.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
     /// How many customers there are.
     pub fn customers(&self) -> f64 {
         self.sum(|_, row| row.customers)

@@ -119,6 +119,8 @@ fn climb<const N: usize>(likelihood: &impl Likelihood<N>, start: &[f64; N]) -> M
     let mut at =
         surface.best.get().map_or_else(|| std::array::from_fn(|n| origin[n]), |point| point.at);
     let polished = polish(&surface, &mut at);
+    // Beyond its limit a parameter has not been looked at.
+    at = at.map(|value| value.clamp(-LOGARITHM_MAX, LOGARITHM_MAX));
     let here = surface.point(at);
     let curvature = surface.curvature(&at);
     Maximum {

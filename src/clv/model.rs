@@ -182,9 +182,10 @@ impl Outlook {
 
     /// Expected purchases of all time to come, each worth less the later it
     /// comes: by a factor of 1 + `yearly` a year, continuously.
-    pub fn expected_discounted(&self, yearly: f64, year: Span) -> f64 {
+    /// None without a discount: the sum may have no end.
+    pub fn expected_discounted(&self, yearly: f64, year: Span) -> Option<f64> {
         let rate = libm::log1p(yearly) / year.in_unit(self.unit);
-        self.p_alive * self.process.expected_discounted(rate)
+        Some(self.p_alive * self.process.expected_discounted(rate)?)
     }
 
     /// P(n or fewer purchases within a time) for n = 0, 1, … until `level` is

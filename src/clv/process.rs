@@ -3,7 +3,7 @@
 //! All models share a property: given that a customer is alive at the end of a
 //! history, what follows is what follows for a newcomer, only with other
 //! parameters. So there is one place for everything that lies in the future,
-//! and a history only moves the parameters (see `Purchases::alive`).
+//! and a history only moves the parameters (see `PurchaseModel::alive`).
 
 use libm::{exp, expm1, log, log1p};
 
@@ -49,6 +49,9 @@ pub enum Process {
 /// Terms of the sum in `expected` at most; past them quadrature is as fast.
 const TERMS_MAX: f64 = 2000.0;
 
+/// Certainty is never reached.
+const LEVEL_MAX: f64 = 1.0 - 1e-14;
+
 /// Purchases looked at one by one at most.
 const PURCHASES_MAX: usize = 100_000;
 
@@ -72,10 +75,14 @@ impl Process {
 
     /// Expected purchases of all time to come, each worth e^(−`rate` · t) of
     /// what it is worth now.
-    pub fn expected_discounted(&self, rate: f64) -> f64 {
+    /// None where that is no discount, and the sum may have no end.
+    pub fn expected_discounted(&self, rate: f64) -> Option<f64> {
+        if rate.is_nan() || rate <= 0.0 {
+            return None;
+        }
         // ∫ e^(−δt) dE(t) = δ ∫ e^(−δt) E(t) dt
         let nearest = match *self {
-            Self::Lasting { r, alpha } => return r / (alpha * rate),
+            Self::Lasting { r, alpha } => return Some(r / (alpha * rate)),
             Self::AfterPurchase { alpha, .. } => alpha,
             Self::AtAnyTime { alpha, beta, .. } => alpha.min(beta),
         };
@@ -84,12 +91,13 @@ impl Process {
         panels(0.0, 50.0 / rate, width, |t, weight| {
             sum += weight * rate * exp(-rate * t) * self.expected(t);
         });
-        sum
+        Some(sum)
     }
 
     /// P(X ≤ n) for n = 0, 1, … until it passes `level`, X being the purchases
     /// within `t`.
     pub fn cumulative(&self, t: f64, level: f64) -> Vec<f64> {
+        let level = level.min(LEVEL_MAX);
         let mut reached = 0.0;
         let mut cumulative = Vec::new();
         let mut add = |probability: f64| {

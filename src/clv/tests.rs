@@ -40,7 +40,9 @@ fn what_is_published_of_cdnow() {
     close(pareto.outlook(&often).expected(Span::weeks(52.0)), 25.456, 5e-5);
     close(pareto.p_alive(&often), 0.99787, 1e-5);
     let residual = pareto.outlook(&weeks(2, 213.0 / 7.0, 272.0 / 7.0));
-    close(residual.expected_discounted(0.15, Span::weeks(52.0)), 6.500_351_87, 1e-6);
+    let discounted = residual.expected_discounted(0.15, Span::weeks(52.0));
+    close(discounted.expect("a discount"), 6.500_351_87, 1e-6);
+    assert_eq!(residual.expected_discounted(0.0, Span::weeks(52.0)), None);
 }
 
 /// A program prints 140.096: its model is in weeks, the horizon in days.

@@ -9,6 +9,7 @@ mod kept;
 pub mod keys;
 pub mod life;
 pub mod merge;
+mod owned;
 pub mod scratch;
 pub mod segments;
 pub mod session;

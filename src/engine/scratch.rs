@@ -21,17 +21,17 @@ use object_store::{ObjectStoreExt, path::Path as ObjectPath};
 use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use tempfile::TempDir;
 use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
 use super::kept::{KeptTable, Room};
+use super::owned::OwnedFolder;
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: TempDir,
+    folder: OwnedFolder,
     store: Arc<LocalFileSystem>,
     url: ObjectStoreUrl,
     /// What stands in a folder of its own, by its name.
@@ -46,15 +46,8 @@ impl Scratch {
     /// # Errors
     /// The folder cannot be made.
     pub fn new(parent: Option<&Path>) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("tenure-");
-        let folder = match parent {
-            Some(parent) => {
-                std::fs::create_dir_all(parent)?;
-                builder.tempdir_in(parent)?
-            }
-            None => builder.tempdir()?,
-        };
+        let system = std::env::temp_dir();
+        let folder = OwnedFolder::new(parent.unwrap_or(&system))?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
         let url = ObjectStoreUrl::parse("scratch://run")?;
         Ok(Self { folder, store, url, kept: Mutex::default(), packs: AtomicBool::new(false) })

@@ -141,6 +141,63 @@ pub fn values(
     }
 }
 
+/// Parameters of models outside of what they can be; a gate with nothing to
+/// judge.
+pub fn out_of_range(values: &Values, spec: &Spec) -> Vec<Problem> {
+    if !is_asked_for(values) {
+        return Vec::new();
+    }
+    let number = |name: &str| match values.get(name) {
+        Some(ParamValue::Int(number)) => Some(*number as f64),
+        Some(ParamValue::Decimal(digits)) => digits.parse().ok(),
+        _ => None,
+    };
+    let at = &spec.models.as_ref().map_or(&spec.pipeline.at, |models| &models.at);
+    let mut problems = Vec::new();
+    for (name, range, holds) in RANGES {
+        if !number(name).is_some_and(holds) {
+            let value = values.get(name).map_or("null".into(), ToString::to_string);
+            let message = format!("parameter `{name}` is {range}, not {value}");
+            problems.push(Problem::at(at, message));
+        }
+    }
+    if is_gated(values) && number("holdout_days") == Some(0.0) {
+        problems.push(
+            Problem::at(at, "a gate needs a hold-out to judge the model by")
+                .help("add `holdout: 13 weeks` under `models:`"),
+        );
+    }
+    problems
+}
+
+/// A parameter, what it may be, and whether a value is.
+type Range = (&'static str, &'static str, fn(f64) -> bool);
+
+/// A hundred years: further than any order history or plan reaches.
+const DAYS_MAX: f64 = 36_525.0;
+
+const RANGES: [Range; 4] = [
+    ("holdout_days", "0 to 36,525 days", |days| (0.0..=DAYS_MAX).contains(&days)),
+    ("clv_horizon_days", "1 to 36,525 days", |days| (1.0..=DAYS_MAX).contains(&days)),
+    ("discount_rate", "a share of 0 or more, such as 0.10", |share| share >= 0.0),
+    ("value_interval", "a share between 0 and 1, such as 0.80", |share| share > 0.0 && share < 1.0),
+];
+
+/// Whether publishing depends on the back-test.
+pub fn is_gated(values: &Values) -> bool {
+    let bounds = ["backtest_error_max", "backtest_worse_max"];
+    bounds.iter().any(|name| matches!(values.get(*name), Some(ParamValue::Decimal(_))))
+}
+
+/// What judges a model, where the tables of a run depend on one and a gate is
+/// set: it is computed even if nobody publishes it.
+pub fn judge(run: &[TableName], models: &Models, values: &Values) -> Option<TableName> {
+    let backtest = TableName { schema: "metrics".into(), table: "model_backtest".into() };
+    let is_judged = run.iter().any(|name| name.schema == SCHEMA && name.table == "predictions");
+    let is_needed = is_asked_for(values) && is_gated(values) && is_judged;
+    (is_needed && models.contains_key(&backtest)).then_some(backtest)
+}
+
 fn set(
     key: &str,
     name: &str,

@@ -45,7 +45,14 @@ pub fn choose(
             return Tables::default();
         }
     };
-    match order::order(models, &chosen).and_then(|run| Ok((run, order::order(models, &listed)?))) {
+    let ordered = order::order(models, &chosen).and_then(|run| {
+        let run = match fitted::judge(&run, models, values) {
+            Some(judge) => order::order(models, &chosen.iter().cloned().chain([judge]).collect())?,
+            None => run,
+        };
+        Ok((run, order::order(models, &listed)?))
+    });
+    match ordered {
         Ok((run, all)) => {
             let beside = all.into_iter().filter(|name| !run.contains(name)).collect();
             let role = |name: &TableName| match chosen.contains(name) {

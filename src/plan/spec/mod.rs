@@ -110,6 +110,8 @@ pub struct ModelsSpec {
     pub cumulative_error_max: Option<Spanned<String>>,
     /// `gate`: how much larger than the last one it may be.
     pub worse_than_last: Option<Spanned<String>>,
+    /// Where the block stands.
+    pub at: At,
 }
 
 /// Where results go, as written.
@@ -279,6 +281,7 @@ fn models(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ModelsSpec> {
         interval: fields.text("interval", problems),
         cumulative_error_max: gate("cumulative_error_max", problems),
         worse_than_last: gate("worse_than_last", problems),
+        at: entry.at.clone(),
     })
 }
 

@@ -26,6 +26,8 @@ pub async fn rows(
 ) -> Result<RecordBatch> {
     let counted = histories(context).await?;
     let Chosen { purchases, baseline, .. } = Chosen::read(context).await?;
+    // Averages are no model, and nothing is made of the baseline alone.
+    let baseline = baseline.filter(|_| purchases.is_some());
     let days = settings.holdout_days;
     let expected = tokio::task::spawn_blocking(move || {
         let mut models: Vec<PurchaseModel> = purchases.into_iter().collect();

@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
 use super::{Settings, column, count, declared, histories, numbers, table, whole};
-use crate::clv::{self, GammaGamma, Histories, Kind, PurchaseFit, Span, Spend, Unit, correlation};
+use crate::clv::{self, GammaGamma, Histories, Kind, PurchaseFit, Span, Spend, correlation};
 
 /// Customers below which purchases are not modelled.
 const CUSTOMERS_MIN: f64 = 500.0;
@@ -32,6 +32,9 @@ pub const COHORT_AVERAGE: &str = "cohort average";
 
 /// Expected spend is the customer's own mean.
 pub const OWN_AVERAGE: &str = "own average";
+
+/// The unit of the spend model.
+const MONEY: &str = "money";
 
 /// The name of the spend model.
 pub const GAMMA_GAMMA: &str = "gamma_gamma";
@@ -104,7 +107,10 @@ fn purchases(kind: Kind, counted: &Histories) -> Vec<Fitted> {
         warnings.push("too_few_repeats");
     }
     if counted.repeaters(1) == 0.0 {
-        return vec![nothing(kind.name(), kind.parameters(), warnings, COHORT_AVERAGE)];
+        let unit = counted.unit().to_string();
+        let customers = counted.customers();
+        let names = kind.parameters();
+        return vec![nothing(kind.name(), names, unit, customers, warnings, COHORT_AVERAGE)];
     }
     let baseline = clv::fit(Kind::Nbd, counted);
     let found = match kind {
@@ -162,6 +168,8 @@ fn described(fit: &PurchaseFit, customers: f64, used: &str, warnings: Vec<&'stat
 fn nothing(
     model: &'static str,
     parameters: &'static [&'static str],
+    unit: String,
+    customers: f64,
     warnings: Vec<&'static str>,
     used: &str,
 ) -> Fitted {
@@ -170,12 +178,12 @@ fn nothing(
         parameters,
         estimates: None,
         standard_errors: None,
-        unit: if model == GAMMA_GAMMA { "money".into() } else { Unit::Day.to_string() },
+        unit,
         log_likelihood: f64::NAN,
         converged: false,
         gradient: f64::NAN,
         iterations: 0,
-        customers: 0.0,
+        customers,
         used: used.into(),
         warnings,
     }
@@ -189,7 +197,11 @@ fn spending(spend: &[Spend]) -> Fitted {
         warnings.push("too_few_spenders");
     }
     if spend.len() < 3 {
-        return nothing(GAMMA_GAMMA, parameters, warnings, OWN_AVERAGE);
+        if warnings.is_empty() {
+            // Everybody spends the same: there is nothing to tell them apart by.
+            warnings.push("flat_likelihood");
+        }
+        return nothing(GAMMA_GAMMA, parameters, MONEY.into(), customers, warnings, OWN_AVERAGE);
     }
     let found = GammaGamma::fit(spend);
     if !found.has_converged() {
@@ -207,7 +219,7 @@ fn spending(spend: &[Spend]) -> Fitted {
         parameters,
         estimates: Some(found.parameters.to_vec()),
         standard_errors: found.standard_errors().map(|errors| errors.to_vec()),
-        unit: "money".into(),
+        unit: MONEY.into(),
         log_likelihood: found.log_likelihood,
         converged: found.has_converged(),
         gradient: found.gradient,

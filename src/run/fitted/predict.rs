@@ -34,6 +34,9 @@ const NUMBERS: [&str; 8] = [
 /// Days of the expected purchases.
 const WITHIN: [f64; 3] = [30.0, 90.0, 365.0];
 
+/// Frequencies and ages that are remembered at a time.
+const KNOWN_MAX: usize = 50_000;
+
 /// The predictions of all customers.
 ///
 /// # Errors
@@ -142,7 +145,7 @@ impl Predict {
             }
             Some(model) => (model.expected(0.0, 0.0).unwrap_or(f64::NAN), "prior mean"),
             None if is_own => (customer.repeat_spend / x, "model"),
-            None => (customer.cohort_spend, "cohort average"),
+            None => (customer.cohort_spend, "prior mean"),
         }
     }
 
@@ -176,7 +179,12 @@ impl Predict {
             discount: if total > 0.0 { discounted / total } else { 1.0 },
             cumulative: outlook.cumulative(self.terms.horizon, f64::midpoint(1.0, self.interval)),
         });
-        known().insert(key, Arc::clone(&common));
+        let mut known = known();
+        // What was forgotten is computed again, to the same bits.
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&common));
         Ok(common)
     }
 }

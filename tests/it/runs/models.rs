@@ -81,6 +81,38 @@ fn a_gate_stops_what_is_too_far_off() {
     assert!(text.contains("last_error"), "{text}");
 }
 
+/// A gate counts whether or not the back-test is published, and a hold-out in
+/// which nobody bought is no success.
+#[test]
+fn a_gate_is_not_passed_in_silence() {
+    let project = generated();
+    let gate = "  holdout: 13 weeks\n  gate: { cumulative_error_max: 0.000001 }\n";
+    pipeline(&project, gate, "");
+    let arguments = ["run", "pipelines/p.yaml", "--as-of", GENERATED_AS_OF];
+    let selected = [&arguments[..], &["--select", "metrics.customer_predictions"]].concat();
+    let outcome = project.tenure(&selected);
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    // Half a year after the last order.
+    pipeline(&project, "  holdout: 13 weeks\n  gate: { cumulative_error_max: 0.5 }\n", "");
+    let (code, text) = run(&project, "2026-06-30");
+    assert_eq!(code, 3, "{text}");
+}
+
+#[test]
+fn numbers_outside_of_what_they_can_be_are_refused() {
+    let models = "models: { purchases: bg_nbd, interval: 80, discount: -0.5, \
+                  gate: { worse_than_last: 0.1 } }\n";
+    let text = refused(models, "facts.orders");
+    for part in [
+        "parameter `value_interval` is a share between 0 and 1, such as 0.80, not 80",
+        "parameter `discount_rate` is a share of 0 or more, such as 0.10, not -0.5",
+        "a gate needs a hold-out to judge the model by",
+        "error: 3 problems in 1 file; nothing was run",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
 /// Ten customers are no population: an average, and a word about it.
 #[test]
 fn too_little_data_gives_an_average_and_a_warning() {

@@ -17,9 +17,11 @@ use super::{Place, SECOND};
 /// Kills unless the environment says how many.
 const KILLS: usize = 12;
 
-/// What the manifest names: path, bytes and checksum of each file, by table
-/// and day; and the run of each entry.
-fn named(target: &Path) -> Option<(BTreeMap<PathBuf, (u64, String)>, Vec<String>)> {
+/// Bytes and checksum of each file.
+type Files = BTreeMap<PathBuf, (u64, String)>;
+
+/// What the manifest names: the files of every table and day, and their runs.
+fn named(target: &Path) -> Option<(Files, Vec<String>)> {
     let text = std::fs::read(target.join("_tenure/current.json")).ok()?;
     let manifest: Value = serde_json::from_slice(&text).expect("a manifest is always whole");
     let mut files = BTreeMap::new();
