@@ -188,19 +188,35 @@ days as (
 
 ),
 
+-- Pairs of days first: as many as there are, however many orders.
+pairs_of_days as (
+
+    select
+        cast(order_date as int) as day_number,
+        first_order_date,
+
+        count(*) as orders,
+        sum(net) as net
+
+    from orders
+
+    group by cast(order_date as int), first_order_date
+
+),
+
 existing_orders as (
 
     select
         days.period,
 
-        count(*) as orders,
-        sum(orders.net) as net
+        sum(pairs_of_days.orders) as orders,
+        sum(pairs_of_days.net) as net
 
-    from orders
+    from pairs_of_days
 
     inner join days
-        on cast(orders.order_date as int) = days.day_number
-        and orders.first_order_date < days.period_start
+        on pairs_of_days.day_number = days.day_number
+        and pairs_of_days.first_order_date < days.period_start
 
     group by days.period
 
