@@ -85,30 +85,93 @@ impl BgBb {
         terms
     }
 
-    /// The log-likelihood of one customer (eq. 8).
+    /// The log-likelihood of one customer.
     pub fn log_likelihood(&self, taken: u32, last: u32, offered: u32) -> f64 {
         sum(&self.terms(taken, last, offered)).0
     }
 
-    /// The probability of being alive for the next opportunity (eq. 11).
+    /// The probability of being alive for the next opportunity.
     pub fn p_alive(&self, taken: u32, last: u32, offered: u32) -> f64 {
         let terms = self.terms(taken, last, offered);
         let n = f64::from(offered);
         exp(terms[0].logarithm - sum(&terms).0) * (self.delta + n) / (self.gamma + self.delta + n)
     }
 
-    /// Opportunities one is expected to take of the next `ahead` (eq. 13).
+    /// Opportunities one is expected to take of the next `ahead`.
     pub fn expected(&self, taken: u32, last: u32, offered: u32, ahead: u32) -> f64 {
+        let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        let history = (taken, last, offered);
+        self.takes(taken, offered) * self.alive_at_each(history).take(ahead).sum::<f64>()
+    }
+
+    /// Opportunities one is expected to take of all to come, each worth
+    /// 1 / (1 + `discount`) of the one before (summed as it stands). None
+    /// where that is no discount.
+    pub fn expected_discounted(
+        &self,
+        taken: u32,
+        last: u32,
+        offered: u32,
+        discount: f64,
+    ) -> Option<f64> {
+        if discount.is_nan() || discount <= 0.0 {
+            return None;
+        }
+        let (mut sum, mut worth) = (0.0, 1.0);
+        for alive in self.alive_at_each((taken, last, offered)) {
+            worth /= 1.0 + discount;
+            sum += alive * worth;
+            // What follows is at most a geometric series.
+            if alive * worth < 1e-16 * discount * sum || alive == 0.0 {
+                break;
+            }
+        }
+        Some(self.takes(taken, offered) * sum)
+    }
+
+    /// P(`n` of the next `ahead` opportunities are taken).
+    pub fn probability(&self, taken: u32, last: u32, offered: u32, n: u32, ahead: u32) -> f64 {
+        let terms = self.terms(taken, last, offered);
+        let alive = exp(terms[0].logarithm - sum(&terms).0);
+        let later = self.after(taken, offered);
+        let chosen = |m: u32| {
+            let (m, n) = (f64::from(m), f64::from(n));
+            ln_rise(m - n + 1.0, n) - libm::lgamma(n + 1.0)
+        };
+        let term = |m: u32, alive: bool| {
+            exp(chosen(m) + later.term(f64::from(n), f64::from(m), alive).logarithm)
+        };
+        if n > ahead {
+            return 0.0;
+        }
+        let gone: f64 = (n..ahead).map(|m| term(m, false)).sum();
+        let never = if n == 0 { 1.0 - alive } else { 0.0 };
+        never + alive * (term(ahead, true) + gone)
+    }
+
+    /// What a customer who is alive behind a history is like.
+    fn after(&self, taken: u32, offered: u32) -> Self {
         let (x, n) = (f64::from(taken), f64::from(offered));
         let Self { alpha, beta, gamma, delta } = *self;
-        let mut stays = self.p_alive(taken, last, offered);
-        let mut alive = 0.0;
-        for next in 1..=ahead {
-            alive += stays;
-            let seen = n + f64::from(next);
-            stays *= (delta + seen) / (gamma + delta + seen);
-        }
-        (alpha + x) / (alpha + beta + n) * alive
+        Self { alpha: alpha + x, beta: beta + n - x, gamma, delta: delta + n }
+    }
+
+    /// The chance that one who is alive takes an opportunity.
+    fn takes(&self, taken: u32, offered: u32) -> f64 {
+        let Self { alpha, beta, .. } = self.after(taken, offered);
+        alpha / (alpha + beta)
+    }
+
+    /// The chance of being alive for each opportunity to come.
+    fn alive_at_each(&self, (taken, last, offered): (u32, u32, u32)) -> impl Iterator<Item = f64> {
+        let Self { gamma, delta, .. } = self.after(taken, offered);
+        let mut alive = self.p_alive(taken, last, offered);
+        (1_u32..).map(move |next| {
+            let now = alive;
+            let seen = delta + f64::from(next);
+            alive *= seen / (gamma + seen);
+            now
+        })
     }
 
     /// Fits it.

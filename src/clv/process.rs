@@ -64,7 +64,7 @@ impl Process {
         match *self {
             Self::Lasting { r, alpha } => r * (t / alpha),
             Self::AfterPurchase { r, alpha, a, b } => expected_after_purchase(r, t / alpha, a, b),
-            // Schmittlein, Morrison and Colombo (1987), eq. 17, with the
+            // Schmittlein, Morrison and Colombo (1987), with the
             // fraction written so that it holds at s = 1 as well.
             Self::AtAnyTime { r, alpha, s, beta } => {
                 let logarithm = log1p(t / beta);

@@ -158,6 +158,15 @@ fn donations() {
     // Of the same paper: who gave every year gives 3.75 times in five years.
     close(model.expected(6, 6, 6, 5), 3.75, 2e-3);
     assert!(model.p_alive(0, 0, 6) > 0.0 && model.p_alive(6, 6, 6) < 1.0);
+    let of = |n| model.probability(3, 4, 6, n, 5);
+    let (all, mean): (f64, f64) =
+        (0..=5).fold((0.0, 0.0), |(all, mean), n| (all + of(n), mean + f64::from(n) * of(n)));
+    close(all, 1.0, 1e-13);
+    close(mean, model.expected(3, 4, 6, 5), 1e-12);
+    // A discount so high that only the next opportunity counts.
+    let next = model.expected_discounted(3, 4, 6, 1e12).expect("a discount") * 1e12;
+    close(next, model.expected(3, 4, 6, 1), 1e-9);
+    assert!(model.expected_discounted(3, 4, 6, 0.1) > model.expected_discounted(3, 4, 6, 0.2));
 }
 
 /// Without dropping out, purchases are negative binomial.
