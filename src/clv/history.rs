@@ -1,7 +1,5 @@
 //! What the models know of a customer, and of all customers together.
 
-use std::collections::BTreeMap;
-
 use super::time::{Span, Unit};
 use super::{Invalid, Result};
 
@@ -77,31 +75,34 @@ impl Histories {
     /// Counts histories. The order in which they come does not matter.
     pub fn count(histories: impl IntoIterator<Item = (History, u64)>, unit: Unit) -> Self {
         // Lengths are compared by their bits, which for lengths rise with them.
-        let mut counted: BTreeMap<(u32, u64, u64), u64> = BTreeMap::new();
-        let mut places: BTreeMap<u64, u32> = BTreeMap::new();
         let bits = |span: Span| (span.in_unit(unit) + 0.0).to_bits();
-        for (history, customers) in histories {
-            let (age, recency) = (bits(history.age), bits(history.recency));
-            *counted.entry((history.frequency, age, recency)).or_default() += customers;
-            places.insert(age, 0);
-            places.insert(recency, 0);
-        }
-        for (place, known) in (0..).zip(places.values_mut()) {
-            *known = place;
-        }
+        let rows = histories.into_iter().map(|(history, customers)| {
+            (history.frequency, bits(history.age), bits(history.recency), customers)
+        });
+        let mut rows: Vec<(u32, u64, u64, u64)> = rows.collect();
+        rows.sort_unstable();
+        let mut times: Vec<u64> = rows.iter().flat_map(|row| [row.1, row.2]).collect();
+        times.sort_unstable();
+        times.dedup();
+        let place = |length: u64| {
+            let found = times.binary_search(&length).unwrap_or_default();
+            u32::try_from(found).unwrap_or(u32::MAX)
+        };
         let mut groups: Vec<Group> = Vec::new();
-        for ((frequency, age, recency), customers) in counted {
+        let alike = rows.chunk_by(|one, next| (one.0, one.1, one.2) == (next.0, next.1, next.2));
+        for rows in alike {
+            let (frequency, age, recency, _) = rows[0];
+            let customers: u64 = rows.iter().map(|row| row.3).sum();
             let frequency = f64::from(frequency);
             if groups.last().is_none_or(|group| group.frequency != frequency) {
                 groups.push(Group { frequency, rows: Vec::new() });
             }
-            let row =
-                Row { recency: places[&recency], age: places[&age], customers: customers as f64 };
+            let (recency, age, customers) = (place(recency), place(age), customers as f64);
             if let Some(group) = groups.last_mut() {
-                group.rows.push(row);
+                group.rows.push(Row { recency, age, customers });
             }
         }
-        Self { times: places.into_keys().map(f64::from_bits).collect(), unit, groups }
+        Self { times: times.into_iter().map(f64::from_bits).collect(), unit, groups }
     }
 
     /// The unit of their lengths.
