@@ -87,6 +87,7 @@ impl Likelihood<4> for BetaGeometricLikelihood<'_> {
         let logarithms: Vec<f64> = self.histories.times.iter().map(|t| log(alpha + t)).collect();
         let inverses: Vec<f64> = self.histories.times.iter().map(|t| 1.0 / (alpha + t)).collect();
         let log_alpha = log(alpha);
+        let mut either = Softplus::new();
         let mut sum = 0.0;
         let mut slopes = [0.0; 4];
         for group in &self.histories.groups {
@@ -110,8 +111,7 @@ impl Likelihood<4> for BetaGeometricLikelihood<'_> {
                 inverse += row.customers * inverses[age];
                 if n > 0.0 {
                     let since = logarithms[age] - logarithms[recency];
-                    let (either, share) = both(hazard + exponent * since);
-                    sum += row.customers * either;
+                    let share = either.add(hazard + exponent * since, row.customers);
                     let share = row.customers * share;
                     gone += share;
                     gone_logs += share * since;
@@ -124,16 +124,47 @@ impl Likelihood<4> for BetaGeometricLikelihood<'_> {
             slopes[2] += count * by_a + gone / a;
             slopes[3] += count * by_b - if n > 0.0 { gone / last } else { 0.0 };
         }
-        (sum, slopes)
+        (sum + either.total(), slopes)
     }
 }
 
-/// ln(1 + eʸ) and 1 / (1 + e⁻ʸ), which share their exponential.
-fn both(y: f64) -> (f64, f64) {
-    let small = exp(-y.abs());
-    let logarithm = log1p(small);
-    match y > 0.0 {
-        true => (y + logarithm, 1.0 / (1.0 + small)),
-        false => (logarithm, small / (1.0 + small)),
+/// A sum of ln(1 + eʸ) = max(y, 0) + ln(1 + e^−|y|) that takes one logarithm for
+/// many terms: that of the product of what stands in it, each at most 2.
+struct Softplus {
+    sum: f64,
+    product: f64,
+}
+
+/// From here on the logarithm of the product is taken.
+const PRODUCT_MAX: f64 = 1e300;
+
+impl Softplus {
+    fn new() -> Self {
+        Self { sum: 0.0, product: 1.0 }
+    }
+
+    /// Adds a term for so many customers, and returns 1 / (1 + e⁻ʸ).
+    fn add(&mut self, y: f64, customers: f64) -> f64 {
+        let small = exp(-y.abs());
+        if customers == 1.0 {
+            self.product *= 1.0 + small;
+            if self.product > PRODUCT_MAX {
+                self.sum += log(self.product);
+                self.product = 1.0;
+            }
+        } else {
+            self.sum += customers * log1p(small);
+        }
+        match y > 0.0 {
+            true => {
+                self.sum += customers * y;
+                1.0 / (1.0 + small)
+            }
+            false => small / (1.0 + small),
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.sum + log(self.product)
     }
 }
