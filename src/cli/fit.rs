@@ -13,6 +13,7 @@ use super::console::{Console, counted};
 use super::request::RequestArguments;
 use super::{progress, project};
 use crate::error::Result;
+use crate::plan::params::ParamValue;
 use crate::report::table::TextTable;
 use crate::run::target::Clock;
 use crate::run::{self, Computed, Job};
@@ -62,10 +63,11 @@ pub async fn fit(arguments: &Arguments, console: &Console) -> Result<()> {
         clock: Clock::system(),
     };
     let computed = run::compute(&job).await?;
-    console.print(&described(&computed))
+    let holdout = plan.values.get("holdout_days").unwrap_or(&ParamValue::Null);
+    console.print(&described(&computed, holdout))
 }
 
-fn described(computed: &[Computed]) -> String {
+fn described(computed: &[Computed], holdout: &ParamValue) -> String {
     let table = |name: &str| {
         let found = computed.iter().find(|computed| computed.name == name);
         found.map_or(&[][..], |computed| &computed.rows)
@@ -106,7 +108,7 @@ fn described(computed: &[Computed]) -> String {
         }
         explain(&mut text, model, used, &warnings);
     }
-    text.push_str(&backtest(&rows(table("metrics.model_backtest"), &BACKTEST)));
+    text.push_str(&backtest(&rows(table("metrics.model_backtest"), &BACKTEST), holdout));
     text
 }
 
@@ -122,9 +124,12 @@ fn explain(text: &mut String, model: &str, used: &str, warnings: &[Vec<String>])
 }
 
 /// The end of the hold-out, by model.
-fn backtest(rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
+fn backtest(rows: &[Vec<String>], holdout: &ParamValue) -> String {
+    if rows.is_empty() && *holdout == ParamValue::Int(0) {
         return "not tested: give it a hold-out, such as --param holdout_days=91\n".into();
+    }
+    if rows.is_empty() {
+        return "not tested: averages of the cohort are no model\n".into();
     }
     let mut text = String::new();
     let mut weeks: Vec<&Vec<String>> = rows.iter().filter(|row| row[1] == "week").collect();

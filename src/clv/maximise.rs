@@ -101,24 +101,12 @@ fn climb<const N: usize>(likelihood: &impl Likelihood<N>, start: &[f64; N]) -> M
         best: Cell::default(),
         points: Cell::default(),
     };
-    let origin: Vec<f64> = start.iter().map(|parameter| log(*parameter)).collect();
-    let identity = (0..N).map(|row| (0..N).map(|n| f64::from(u8::from(n == row))).collect());
-    let identity: Vec<Vec<f64>> = identity.collect();
-    let search = MoreThuenteLineSearch::new().with_width_tolerance(WIDTH);
-    let solver = search.and_then(|search| {
-        let solver = BFGS::new(search).with_tolerance_grad(ROUGH)?;
-        solver.with_tolerance_cost(0.0)
-    });
-    let steps = solver.ok().and_then(|solver| {
-        let executor = Executor::new(&surface, solver).configure(|state| {
-            state.param(origin.clone()).inv_hessian(identity).max_iters(STEPS_MAX)
-        });
-        // A line search that gives up leaves the best point it has seen.
-        executor.run().ok().map(|result| result.state().get_iter())
-    });
-    let mut at =
-        surface.best.get().map_or_else(|| std::array::from_fn(|n| origin[n]), |point| point.at);
-    let polished = polish(&surface, &mut at);
+    let mut at = start.map(log);
+    let mut steps = descend(&surface, &mut at, ROUGH) + polish(&surface, &mut at);
+    if surface.point(at).slope() >= FLAT {
+        // A ridge, on which Newton's steps lead nowhere.
+        steps += descend(&surface, &mut at, FLAT / 2.0) + polish(&surface, &mut at);
+    }
     // Beyond its limit a parameter has not been looked at.
     at = at.map(|value| value.clamp(-LOGARITHM_MAX, LOGARITHM_MAX));
     let here = surface.point(at);
@@ -127,9 +115,36 @@ fn climb<const N: usize>(likelihood: &impl Likelihood<N>, start: &[f64; N]) -> M
         parameters: at.map(exp),
         log_likelihood: -here.cost * likelihood.observations(),
         gradient: here.slope(),
-        iterations: steps.unwrap_or(0) + polished,
+        iterations: steps,
         covariance: covariance(&curvature, likelihood.observations(), &at),
     }
+}
+
+/// BFGS from a point until the slope is small, or nothing more is to be gained.
+fn descend<const N: usize>(
+    surface: &Surface<'_, impl Likelihood<N>, N>,
+    at: &mut [f64; N],
+    slope: f64,
+) -> u64 {
+    surface.points.set(0);
+    let origin = at.to_vec();
+    let identity = (0..N).map(|row| (0..N).map(|n| f64::from(u8::from(n == row))).collect());
+    let identity: Vec<Vec<f64>> = identity.collect();
+    let search = MoreThuenteLineSearch::new().with_width_tolerance(WIDTH);
+    let solver = search.and_then(|search| {
+        let solver = BFGS::new(search).with_tolerance_grad(slope)?;
+        solver.with_tolerance_cost(0.0)
+    });
+    let steps = solver.ok().and_then(|solver| {
+        let executor = Executor::new(surface, solver)
+            .configure(|state| state.param(origin).inv_hessian(identity).max_iters(STEPS_MAX));
+        // A line search that gives up leaves the best point it has seen.
+        executor.run().ok().map(|result| result.state().get_iter())
+    });
+    if let Some(best) = surface.best.get() {
+        *at = best.at;
+    }
+    steps.unwrap_or(0)
 }
 
 /// Newton's steps while each makes the slope smaller.
@@ -140,7 +155,10 @@ fn polish<const N: usize>(surface: &Surface<'_, impl Likelihood<N>, N>, at: &mut
         if here.slope() < 1e-12 {
             break;
         }
-        let Some(factor) = cholesky(&surface.rough_curvature(&here)) else { break };
+        let curvature = surface.rough_curvature(&here);
+        // On a ridge, a little bent where it is flat: along it there is no slope.
+        let factor = cholesky(&curvature).or_else(|| cholesky(&bent(&curvature)));
+        let Some(factor) = factor else { break };
         let step = solve(&factor, &here.gradient);
         let next = surface.point(std::array::from_fn(|n| at[n] - step[n]));
         let is_flatter = next.slope() < here.slope();
@@ -232,6 +250,16 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
         }
         symmetric(&rows)
     }
+}
+
+/// A matrix with a thousandth of its largest entry on its diagonal.
+fn bent<const N: usize>(matrix: &[[f64; N]; N]) -> [[f64; N]; N] {
+    let mut bent = *matrix;
+    let largest = (0..N).fold(0.0, |largest, n| f64::max(largest, matrix[n][n].abs()));
+    for (n, row) in bent.iter_mut().enumerate() {
+        row[n] += 1e-3 * largest;
+    }
+    bent
 }
 
 fn symmetric<const N: usize>(rows: &[[f64; N]; N]) -> [[f64; N]; N] {

@@ -235,7 +235,8 @@ pub fn fit(kind: Kind, histories: &Histories) -> PurchaseFit {
                 [0.5, 0.4 / rate, 0.7, 2.0],
                 [1.0, 0.7 / rate, 0.1, 1.0],
                 [0.25, 0.2 / rate, 1.5, 5.0],
-                // The limit in which nobody drops out.
+                // The limits in which everybody drops out alike, and nobody.
+                [0.5, 0.4 / rate, 3e6, 1e7],
                 [r, alpha, 1e-6, 1e6],
             ];
             fitted(kind, histories, &maximise(&likelihood, &starts))
@@ -245,6 +246,7 @@ pub fn fit(kind: Kind, histories: &Histories) -> PurchaseFit {
             let starts = [
                 [0.5, 0.4 / rate, 0.6, 0.5 / rate],
                 [1.0, 0.7 / rate, 1.0, 2.0 / rate],
+                [0.5, 0.4 / rate, 1e6, 1e6 / rate],
                 [r, alpha, 1e-11, alpha],
             ];
             fitted(kind, histories, &maximise(&ParetoLikelihood { histories }, &starts))

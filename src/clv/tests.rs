@@ -355,6 +355,22 @@ mod recovery {
         }));
     }
 
+    /// Then a and b may be anything large: a ridge, on which a fit comes to rest.
+    #[test]
+    fn everybody_may_drop_out_alike() {
+        let random = &mut ChaCha8Rng::seed_from_u64(7);
+        let drawn: Vec<(History, u64)> =
+            (0..CUSTOMERS).map(|_| (customer([1.0, 3.0, 1.5e6, 8.5e6], random), 1)).collect();
+        let counted = Histories::count(drawn, Unit::Week);
+        let nobody = fit(Kind::Nbd, &counted).log_likelihood;
+        for kind in [Kind::BgNbd, Kind::MbgNbd] {
+            let found = fit(kind, &counted);
+            assert!(found.converged && found.log_likelihood > nobody + 10.0, "{found:?}");
+            let [a, b] = [found.estimates[2], found.estimates[3]];
+            assert!((0.1..0.2).contains(&(a / (a + b))), "{kind}: {a} {b}");
+        }
+    }
+
     #[test]
     fn gamma_gamma_finds_what_was_drawn() {
         let truth = [6.0, 4.0, 15.0];

@@ -81,7 +81,9 @@ pub async fn compile(
     let params = declare(shared, &spec, &mut problems);
     let values = resolve(&params, &spec, request, &mut problems);
     fitted::add(&mut models, &values, &mut problems);
-    problems.extend(fitted::out_of_range(&values, &spec));
+    if problems.is_empty() {
+        problems.extend(fitted::out_of_range(&values, &spec));
+    }
     problems.extend(check_params(&models, &params, &spec));
     problems.extend(order::check_reads(&models));
     problems.extend(check_grain(&models));

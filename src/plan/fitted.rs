@@ -86,7 +86,8 @@ pub fn drop_not_asked_for(
     values: &Values,
     spec: &Spec,
 ) -> Vec<Problem> {
-    if is_asked_for(values) {
+    // A model that was written and is none is a problem of its own.
+    if is_asked_for(values) || spec.models.is_some() {
         return Vec::new();
     }
     let needs_one = |name: &TableName| {
@@ -163,8 +164,9 @@ pub fn out_of_range(values: &Values, spec: &Spec) -> Vec<Problem> {
     }
     if is_gated(values) && number("holdout_days") == Some(0.0) {
         problems.push(
-            Problem::at(at, "a gate needs a hold-out to judge the model by")
-                .help("add `holdout: 13 weeks` under `models:`"),
+            Problem::at(at, "a gate needs a hold-out to judge the model by").help(
+                "add `holdout: 13 weeks` under `models:`, or take --param holdout_days=0 away",
+            ),
         );
     }
     problems

@@ -132,10 +132,13 @@ fn purchases(kind: Kind, counted: &Histories) -> Vec<Fitted> {
     } else if !is_certain(&baseline) {
         warnings.push(if baseline.converged { "flat_likelihood" } else { "not_converged" });
     }
-    let used = match warnings.is_empty() {
-        true => kind.name(),
-        false if is_thin || !is_certain(&baseline) => COHORT_AVERAGE,
-        false => Kind::Nbd.name(),
+    // A ridge leaves parameters open, not what they predict.
+    let is_sound = warnings.iter().all(|reason| *reason == "flat_likelihood");
+    let used = match found {
+        _ if is_thin => COHORT_AVERAGE,
+        _ if is_sound => kind.name(),
+        Some(_) if is_certain(&baseline) => Kind::Nbd.name(),
+        _ => COHORT_AVERAGE,
     };
     let customers = counted.customers();
     let of_baseline = match found {

@@ -84,7 +84,7 @@ impl Error {
                 url,
                 format!("run {} on host {}, process {}", holder.run_id, holder.host, holder.pid),
                 format!(
-                    "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`",
+                    "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
                     holder.ttl_seconds
                 ),
             ),
