@@ -24,6 +24,7 @@ use super::{Job, TableReport, engine_problem, explain, is_published, table_probl
 use crate::engine;
 use crate::engine::collect::Collector;
 use crate::engine::scratch::Scratch;
+use crate::engine::session;
 use crate::error::Result;
 use crate::plan::header::Column;
 use crate::plan::reuse::Work;
@@ -39,6 +40,21 @@ const ROW_BYTES: u64 = 250;
 /// As many times the engine's memory it keeps as it lies in memory; past that
 /// reading has to wait for the disk anyway, and packed rows are fewer bytes.
 const MEMORIES_MAX: u64 = 2;
+
+/// Where a job's tables are built: a fresh folder, and an engine that spills
+/// into it.
+///
+/// # Errors
+/// The folder or the engine cannot be had.
+pub fn place(job: &Job<'_>) -> Result<(Arc<Scratch>, SessionContext)> {
+    let engine = &job.plan.engine;
+    let parent = engine.scratch.as_ref().map(|folder| job.base.join(folder));
+    let scratch = Scratch::new(parent.as_deref())
+        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let context = session::open(engine, scratch.spill())
+        .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
+    Ok((Arc::new(scratch), context))
+}
 
 /// Builds the tables of one run.
 pub struct Builder<'a> {

@@ -1,15 +1,11 @@
 //! Tables for someone to look at: computed like those of a run, and gone when
 //! they have been seen. No lock is taken and nothing is published.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
 
-use super::build::Builder;
+use super::build::{self, Builder};
 use super::target::Manifest;
-use super::{Event, Job, engine_problem, ingest, is_published, table_problem, working};
-use crate::engine::scratch::Scratch;
-use crate::engine::session;
+use super::{Event, Job, ingest, is_published, table_problem, working};
 use crate::error::Result;
 use crate::plan::{Model, typecheck};
 
@@ -27,12 +23,7 @@ pub struct Computed {
 /// A source cannot be read, or a query fails.
 pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
     let plan = job.plan;
-    let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
-    let scratch = Scratch::new(scratch_parent.as_deref())
-        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
-    let scratch = Arc::new(scratch);
-    let context = session::open(&plan.engine, scratch.spill())
-        .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
+    let (scratch, context) = build::place(job)?;
     let builder = Builder { job, context: &context, scratch: &scratch };
     for source in plan.sources_in_order() {
         let name = format!("sources.{}", source.kind.name);

@@ -33,13 +33,10 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::try_join_all;
 
-use crate::engine::scratch::Scratch;
-use crate::engine::session;
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
 use crate::plan::{Plan, PlannedTable, PublishPlan, Role, Variables, Writers};
@@ -190,12 +187,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         return Ok(nothing(&look));
     }
     let plan = job.plan;
-    let scratch_parent = plan.engine.scratch.as_ref().map(|folder| job.base.join(folder));
-    let scratch = Scratch::new(scratch_parent.as_deref())
-        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
-    let scratch = Arc::new(scratch);
-    let context = session::open(&plan.engine, scratch.spill())
-        .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
+    let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let mut staged = Vec::new();
     let Entered { read: sources, renewals } =
