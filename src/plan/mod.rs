@@ -152,6 +152,8 @@ pub enum Rows {
 pub struct PublishPlan {
     /// The target folder or bucket prefix.
     pub url: String,
+    /// Rows of a file at most; at least 1.
+    pub file_rows: u64,
     /// How many superseded sets stay.
     pub keep_runs: u64,
     /// Whether a store without conditional writes is accepted.

@@ -18,9 +18,9 @@ use super::classify;
 use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
-use super::stage::{self, TableShape};
+use super::stage::{self, Cut, TableShape};
 use super::target::{Claim, Day, StagedTable};
-use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
+use super::{Job, TableReport, engine_problem, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
 use crate::engine::scratch::Scratch;
@@ -222,15 +222,14 @@ impl Builder<'_> {
         let stream = execute_stream(Arc::clone(&physical), self.context.task_ctx());
         let stream = stream.map_err(failed)?;
         let day = Day::from(self.job.plan.as_of);
-        let upload = claim.upload(&shape.name, day, 0);
         let threads = self.context.state().config().target_partitions();
-        let (rows, upload) = stage::write(stream, shape, upload, threads).await?;
+        let cut = Cut { file_rows: self.job.plan.publish.file_rows, threads };
+        let files = stage::write(stream, shape, claim, day, cut).await?;
         engine::trace(&shape.name, physical.as_ref());
-        let file = upload.finish(rows).await.map_err(explain)?;
         let staged = StagedTable {
             table: shape.name.clone(),
             day,
-            files: vec![file],
+            files,
             schema: shape.columns.clone(),
             grain: shape.grain.clone(),
             fingerprint: None,
