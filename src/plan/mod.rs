@@ -152,12 +152,24 @@ pub enum Rows {
 pub struct PublishPlan {
     /// The target folder or bucket prefix.
     pub url: String,
+    /// What a published table is for other engines.
+    pub format: TableFormat,
     /// How many superseded sets stay.
     pub keep_runs: u64,
     /// Whether a store without conditional writes is accepted.
     pub writers: Writers,
     /// Options of the store.
     pub storage: BTreeMap<String, String>,
+}
+
+/// What a published table is for other engines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Plain Parquet in Hive folders.
+    #[default]
+    Parquet,
+    /// A Delta table.
+    Delta,
 }
 
 /// How many runs may meet on one target.
