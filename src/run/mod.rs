@@ -188,6 +188,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         return Ok(nothing(&look));
     }
     let plan = job.plan;
+    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let mut staged = Vec::new();

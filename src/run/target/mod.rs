@@ -41,7 +41,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::UpdateVersion;
 
@@ -284,6 +284,14 @@ impl Claim {
         self.lock.is_lost()
     }
 
+    /// Says early if a table cannot be laid out as it is to be.
+    ///
+    /// # Errors
+    /// [`Error::Delta`] for the first that cannot; the store's error.
+    pub async fn admit(&self, layouts: &BTreeMap<String, Layout>) -> Result<(), Error> {
+        delta::admit(&self.location, &self.manifest, layouts).await
+    }
+
     /// Opens a file of the set for writing; parts of a table count from 0.
     pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
         Upload::open(&self.location, staged_path(&self.run_id, table, day, part))
@@ -296,6 +304,7 @@ impl Claim {
     /// Nothing was published, except that a store which never gave a definite
     /// answer leaves it open: `manifest().publication` will tell.
     pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
+        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
         let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
         let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
         let committed =

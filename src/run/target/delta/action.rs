@@ -17,7 +17,7 @@ pub(super) type Texts = BTreeMap<String, Option<String>>;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Action {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) commit_info: Option<CommitInfo>,
+    pub(super) commit_info: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protocol: Option<Protocol>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,9 +30,10 @@ pub(super) struct Action {
     pub(super) remove: Option<Remove>,
 }
 
-/// Who committed, and what; for people, and for telling our commits apart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// Who committed, and what; for people. Written, never read: others put there
+/// what they like.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct CommitInfo {
     /// Milliseconds since 1970.
     pub(super) timestamp: i64,
@@ -158,8 +159,8 @@ impl Add {
 
 /// One action a constructor, so that a commit reads as a list.
 impl Action {
-    pub(super) fn info(info: CommitInfo) -> Self {
-        Self { commit_info: Some(info), ..Self::default() }
+    pub(super) fn info(info: &CommitInfo) -> Self {
+        Self { commit_info: serde_json::to_value(info).ok(), ..Self::default() }
     }
 
     pub(super) fn protocol(protocol: Protocol) -> Self {

@@ -78,11 +78,40 @@ pub(super) struct Showing<'a> {
     pub(super) now: DateTime<Utc>,
 }
 
-/// Finds the version each Delta table of `next` will have, and enters it. Says
-/// before anything is published if a table cannot be had in its format.
+/// Says early, before anything is computed, if a table cannot be laid out as it
+/// is to be: only those that are new or turned over need a look.
 ///
 /// # Errors
 /// [`Error::Delta`] for a table that must not be written; the store's error.
+pub(super) async fn admit(
+    location: &Location,
+    base: &Manifest,
+    layouts: &BTreeMap<String, Layout>,
+) -> Result<(), Error> {
+    let is_new = |table: &String, layout: Layout| {
+        base.layout(table) != layout || !base.tables.contains_key(table)
+    };
+    let looks = layouts.iter().filter(|(table, layout)| is_new(table, **layout)).map(
+        |(table, layout)| async move {
+            match layout {
+                Layout::Hive => refuse_history(location, table).await,
+                Layout::Delta => look(location, table).await.map(drop),
+            }
+        },
+    );
+    let looks: Vec<_> = looks.collect();
+    futures::stream::iter(looks)
+        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// Finds the version each Delta table of `next` that changes will have, and
+/// enters it.
+///
+/// # Errors
+/// As [`admit`], and for columns that do not fit from day to day.
 pub(super) async fn plan(
     location: &Location,
     base: &Manifest,
@@ -92,20 +121,12 @@ pub(super) async fn plan(
         base.layout(table) != next.layout(table)
             || base.tables.get(*table) != next.tables.get(*table)
     };
-    let (delta, plain): (Vec<&String>, Vec<&String>) =
-        next.tables.keys().filter(changed).partition(|table| next.layout(table) == Layout::Delta);
-    let turned = plain
-        .into_iter()
-        .filter(|table| base.layout(table) == Layout::Delta || !base.tables.contains_key(*table))
-        .map(|table| refuse_history(location, table));
-    let turned: Vec<_> = turned.collect();
-    futures::stream::iter(turned)
-        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
-        .try_collect::<Vec<()>>()
-        .await?;
-    let looks = delta.into_iter().map(|table| look(location, next, table));
-    let looks: Vec<_> = looks.collect();
-    let planned: BTreeMap<_, _> =
+    let mut looks = Vec::new();
+    for table in next.delta.keys().filter(changed) {
+        schema::schema(next, table)?;
+        looks.push(look(location, table));
+    }
+    let planned: BTreeMap<String, Option<State>> =
         futures::stream::iter(looks).buffer_unordered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
     for (table, state) in &planned {
         let version = state.as_ref().map_or(0, |state| state.version + 1);
@@ -115,12 +136,7 @@ pub(super) async fn plan(
 }
 
 /// A table as it is, if tenure may write it.
-async fn look(
-    location: &Location,
-    manifest: &Manifest,
-    table: &str,
-) -> Result<(String, Option<State>), Error> {
-    schema::schema(manifest, table)?;
+async fn look(location: &Location, table: &str) -> Result<(String, Option<State>), Error> {
     let state = log::read(location, &folder(table)).await?;
     if let Some(state) = &state {
         check(location, table, state)?;
@@ -303,7 +319,7 @@ fn actions(
     let days: BTreeSet<&str> =
         added.iter().copied().chain(gone.iter().copied()).filter_map(day_of).collect();
     let now = showing.now.timestamp_millis();
-    let mut actions = vec![Action::info(info(showing, state, &days))];
+    let mut actions = vec![Action::info(&info(showing, state, &days))];
     if let Some(schema) = schema {
         let protocol = schema::protocol(&schema);
         let protocol = match state {
