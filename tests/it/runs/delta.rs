@@ -295,6 +295,14 @@ fn tables_of_others_and_beyond_us_are_left_alone() {
 }
 
 #[test]
+fn a_manifest_that_is_older_than_its_tables_is_refused() {
+    let project = published();
+    project.run(BEFORE);
+    fs::remove_dir_all(project.path("out/_tenure")).expect("removed");
+    assert_snapshot!(error(&fails(&project, DAY)), @"");
+}
+
+#[test]
 fn what_a_kept_version_needs_stays() {
     let project = published();
     for rate in ["0.2", "0.3", "0.4"] {

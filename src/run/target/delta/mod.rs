@@ -95,7 +95,7 @@ pub(super) async fn admit(
         |(table, layout)| async move {
             match layout {
                 Layout::Hive => refuse_history(location, table).await,
-                Layout::Delta => look(location, table).await.map(drop),
+                Layout::Delta => look(location, base, table).await.map(drop),
             }
         },
     );
@@ -124,7 +124,7 @@ pub(super) async fn plan(
     let mut looks = Vec::new();
     for table in next.delta.keys().filter(changed) {
         schema::schema(next, table)?;
-        looks.push(look(location, table));
+        looks.push(look(location, base, table));
     }
     let planned: BTreeMap<String, Option<State>> =
         futures::stream::iter(looks).buffer_unordered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
@@ -136,10 +136,15 @@ pub(super) async fn plan(
 }
 
 /// A table as it is, if tenure may write it.
-async fn look(location: &Location, table: &str) -> Result<(String, Option<State>), Error> {
+async fn look(
+    location: &Location,
+    manifest: &Manifest,
+    table: &str,
+) -> Result<(String, Option<State>), Error> {
     let state = log::read(location, &folder(table)).await?;
     if let Some(state) = &state {
         check(location, table, state)?;
+        refuse_unknown(location, manifest, table, state)?;
     }
     Ok((table.to_owned(), state))
 }
@@ -162,6 +167,26 @@ fn check(location: &Location, table: &str, state: &State) -> Result<(), Error> {
             help: unfit.help.into(),
         }),
         None => Ok(()),
+    }
+}
+
+/// Epochs only grow. A table that has seen a later one than its manifest was
+/// made with another, and would take every commit for one of a run that lost
+/// its lock.
+fn refuse_unknown(
+    location: &Location,
+    manifest: &Manifest,
+    table: &str,
+    state: &State,
+) -> Result<(), Error> {
+    match state.txns.get(APP_ID) {
+        Some(txn) if txn.version > epoch(manifest) => Err(Error::Delta {
+            what: format!("the Delta table of `{table}` is of another target than its manifest"),
+            place: location.shown(&folder(table)),
+            cause: format!("it has seen epoch {}, and this is {}", txn.version, manifest.epoch),
+            help: "was `_tenure/` deleted or restored? Publish to another target, or delete the folder of this table".into(),
+        }),
+        _ => Ok(()),
     }
 }
 
