@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::storage::{Depth, Location};
 
 use super::clock::RunId;
-use super::delta::{self, Planned, Showing};
+use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
 use super::manifest::{self, Entry, Layout, Manifest};
 use super::staging::part_name;
@@ -170,17 +170,19 @@ async fn commit(
     marker: &Marker,
     shown: &BTreeMap<String, Shown>,
 ) -> Result<BTreeMap<String, u64>, Error> {
-    let changed = |folder: &&String| marker.shown.get(*folder) != shown.get(*folder);
-    let folders: BTreeSet<&str> = shown
-        .iter()
-        .chain(&marker.shown)
-        .filter(|(_, shown)| shown.layout == Layout::Delta)
-        .map(|(folder, _)| folder)
-        .filter(changed)
-        .filter_map(|folder| Some(folder.rsplit_once('/')?.0))
-        .collect();
+    let folders = shown.iter().chain(&marker.shown);
+    let folders = folders.filter(|(folder, with)| {
+        with.layout == Layout::Delta && marker.shown.get(*folder) != shown.get(*folder)
+    });
+    let mut stale: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (folder, _) in folders {
+        if let Some((name, day)) = folder.rsplit_once("/as_of=") {
+            stale.entry(name).or_default().insert(day.to_owned());
+        }
+    }
     let mut versions = BTreeMap::new();
-    for name in folders {
+    for (name, days) in stale {
+        let stale = if marker.commit_id.is_empty() { Stale::All } else { Stale::Days(days) };
         let mut tables = showing.manifest.tables.keys().filter(|table| folder(table) == name);
         let table = tables.next().map_or(name, String::as_str);
         if showing.manifest.tables.contains_key(table)
@@ -189,7 +191,7 @@ async fn commit(
             // It was a Delta table; its history is gone, or publishing had been refused.
             continue;
         }
-        let version = delta::show(showing, table, &mut planned).await?;
+        let version = delta::show(showing, table, &stale, &mut planned).await?;
         if showing.manifest.layout(table) == Layout::Delta {
             versions.extend(version.map(|version| (table.to_owned(), version)));
         }

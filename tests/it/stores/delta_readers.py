@@ -3,6 +3,7 @@
     delta_readers.py duckdb|polars URL [VERSION]   a line a day: day, rows, sum of `net`
     delta_readers.py types URL                     a line a column: name, type
     delta_readers.py history URL                   a line a version: number, its message
+    delta_readers.py maintain URL                  rewrites files and makes a checkpoint
 
 Stores are configured by the same variables as for tenure. Exit code 3: the
 reader is not installed, or cannot reach this kind of store.
@@ -96,20 +97,29 @@ def types(url, _):
         print(name, kind)
 
 
-def history(url, _):
+def opened(url):
     try:
         from deltalake import DeltaTable
     except ImportError as error:
         missing(error)
-    table = DeltaTable(url, storage_options=options())
-    for commit in sorted(table.history(), key=lambda commit: commit["version"]):
+    return DeltaTable(url, storage_options=options())
+
+
+def maintain(url, _):
+    table = opened(url)
+    table.optimize.z_order(["customer_id"])
+    table.create_checkpoint()
+
+
+def history(url, _):
+    for commit in sorted(opened(url).history(), key=lambda commit: commit["version"]):
         print(commit["version"], commit.get("userMetadata", commit["operation"]))
 
 
 reader, url, *rest = sys.argv[1:]
 try:
-    {"duckdb": duckdb, "polars": polars, "types": types, "history": history}[reader](
-        url, int(rest[0]) if rest else None
-    )
+    {"duckdb": duckdb, "polars": polars, "types": types, "history": history, "maintain": maintain}[
+        reader
+    ](url, int(rest[0]) if rest else None)
 except ModuleNotFoundError as error:
     missing(error)

@@ -205,6 +205,23 @@ async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
     })
 }
 
+/// Days of a table that may not show what they should.
+pub(super) enum Stale {
+    /// Nothing is known: all of them.
+    All,
+    /// These; what others made of the rest (OPTIMIZE, say) stays.
+    Days(BTreeSet<String>),
+}
+
+impl Stale {
+    fn is(&self, day: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Days(days) => day.is_some_and(|day| days.contains(day)),
+        }
+    }
+}
+
 /// Makes `table` show what the manifest names, and returns the version that
 /// does; None for a table that never was and names nothing.
 ///
@@ -213,9 +230,10 @@ async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
 pub(super) async fn show(
     showing: &Showing<'_>,
     table: &str,
+    stale: &Stale,
     planned: &mut Planned,
 ) -> Result<Option<u64>, Error> {
-    let wanted = wanted(showing.manifest, table);
+    let all = wanted(showing.manifest, table);
     let mut known = planned.0.remove(table);
     let mut made = BTreeMap::new();
     for _ in 0..COMMIT_TRIES_MAX {
@@ -226,11 +244,19 @@ pub(super) async fn show(
         if let Some(state) = &state {
             check(showing.location, table, state)?;
             fence(showing, state)?;
-        } else if wanted.is_empty() {
+        } else if all.is_empty() {
             return Ok(None);
         }
+        // A table that is not there yet, or not any more, needs every day.
+        let stale = if state.is_some() { stale } else { &Stale::All };
+        let wanted: Wanted<'_> = all
+            .iter()
+            .filter(|(_, (day, ..))| stale.is(Some(&day.to_string())))
+            .map(|(path, want)| (path.clone(), *want))
+            .collect();
         add(showing, table, state.as_ref(), &wanted, &mut made).await?;
-        let Some(actions) = actions(showing, table, state.as_ref(), &wanted, &made)? else {
+        let gone = gone(state.as_ref(), &wanted, stale);
+        let Some(actions) = actions(showing, table, state.as_ref(), &gone, &made)? else {
             return Ok(state.map(|state| shown_by(showing.manifest, table, &state)));
         };
         showing.lock.verify().await?;
@@ -311,28 +337,29 @@ async fn add(
     Ok(())
 }
 
-/// The commit that leads from `state` to what is wanted; None if it is so.
+/// The files that are no longer wanted in days that are stale.
+fn gone<'a>(state: Option<&'a State>, wanted: &Wanted<'_>, stale: &Stale) -> Vec<&'a Add> {
+    let files = state.into_iter().flat_map(|state| state.files.values());
+    files.filter(|add| stale.is(day_of(add)) && !wanted.contains_key(&add.path)).collect()
+}
+
+/// The commit that leads from `state` to what is wanted, without what is gone;
+/// None if it is so.
 fn actions(
     showing: &Showing<'_>,
     table: &str,
     state: Option<&State>,
-    wanted: &Wanted<'_>,
+    gone: &[&Add],
     made: &BTreeMap<String, Add>,
 ) -> Result<Option<Vec<Action>>, Error> {
     let files = state.map(|state| &state.files);
     let there = |path: &str| files.is_some_and(|files| files.contains_key(path));
     let added: Vec<&Add> = made.values().filter(|add| !there(&add.path)).collect();
-    let gone: Vec<&Add> = files
-        .into_iter()
-        .flatten()
-        .filter(|(path, _)| !wanted.contains_key(*path))
-        .map(|f| f.1)
-        .collect();
     let before = state.map(|state| &state.meta_data);
     // A table that names no day any more keeps the schema it had.
-    let schema = match wanted.is_empty() {
-        true => None,
-        false => Some(schema::schema(showing.manifest, table)?),
+    let schema = match showing.manifest.tables.contains_key(table) {
+        true => Some(schema::schema(showing.manifest, table)?),
+        false => None,
     };
     let schema = schema.filter(|schema| {
         let found = before.and_then(|before| serde_json::from_str(&before.schema_string).ok());
@@ -368,7 +395,7 @@ fn actions(
         version: epoch(showing.manifest),
         last_updated: Some(now),
     }));
-    actions.extend(gone.into_iter().map(|add| Action::remove(add.removed(now))));
+    actions.extend(gone.iter().map(|add| Action::remove(add.removed(now))));
     actions.extend(added.into_iter().cloned().map(Action::add));
     Ok(Some(actions))
 }
