@@ -68,6 +68,11 @@ fn described(plan: &GcPlan, what: &str) -> String {
         let files = units::grouped(removal.files.len() as u64);
         table.row([removal.run_id.to_string(), why.into(), files, units::bytes(removal.bytes)]);
     }
+    if !plan.logs.is_empty() {
+        let bytes = plan.logs.iter().map(|(_, bytes)| bytes).sum();
+        let files = units::grouped(plan.logs.len() as u64);
+        table.row(["".into(), "log of Delta tables".into(), files, units::bytes(bytes)]);
+    }
     table.right(2);
     table.right(3);
     let files = counted(plan.files(), "file");

@@ -152,6 +152,8 @@ pub enum Rows {
 pub struct PublishPlan {
     /// The target folder or bucket prefix.
     pub url: String,
+    /// What a published table is for other engines.
+    pub format: TableFormat,
     /// Rows of a file at most; at least 1.
     pub file_rows: u64,
     /// How many superseded sets stay.
@@ -160,6 +162,16 @@ pub struct PublishPlan {
     pub writers: Writers,
     /// Options of the store.
     pub storage: BTreeMap<String, String>,
+}
+
+/// What a published table is for other engines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Plain Parquet in Hive folders.
+    #[default]
+    Parquet,
+    /// A Delta table.
+    Delta,
 }
 
 /// How many runs may meet on one target.

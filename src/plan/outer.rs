@@ -10,7 +10,9 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::compile::{Purpose, Variables};
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
-use super::{EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan, Writers};
+use super::{
+    EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan, TableFormat, Writers,
+};
 use crate::problem::{Problem, suggest};
 
 /// The sources of a pipeline.
@@ -172,7 +174,8 @@ pub fn publish(
         );
         return None;
     };
-    choice(publish.format.as_ref(), "format", &[("parquet", ())], problems)?;
+    let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
+    let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
     if let Some(rows) = publish.file_rows.as_ref().filter(|rows| rows.value == 0) {
         problems.push(
             Problem::at(&rows.at, "a file has at least one row")
@@ -181,6 +184,7 @@ pub fn publish(
     }
     Some(PublishPlan {
         url: interpolate(publish.url.as_ref()?, purpose, variables, problems)?,
+        format,
         file_rows: publish.file_rows.as_ref().map_or(FILE_ROWS, |count| count.value),
         keep_runs: publish.keep_runs.as_ref().map_or(30, |count| count.value),
         writers: match publish.single_writer.as_ref().map(|single| single.value) {

@@ -132,7 +132,8 @@ async fn unchanged(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId
     manifest.on(Day::from(job.plan.as_of)).next()?;
     let look = Look::at(job, graph, target, &manifest).await.ok()?;
     // Folders that a dead run left behind are repaired under the lock.
-    if !look.work.is_nothing() || !target.shows(&manifest).await.ok()? {
+    let is_nothing = look.work.is_nothing() && look.is_laid_out(job.plan, &manifest);
+    if !is_nothing || !target.shows(&manifest).await.ok()? {
         return None;
     }
     started(job, target, run_id, &look);
@@ -183,10 +184,11 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     note(claim, record::started(job)).await?;
     let mut look = Look::at(job, graph, target, claim.manifest()).await?;
     started(job, target, claim.run_id(), &look);
-    if look.work.is_nothing() {
+    if look.work.is_nothing() && look.is_laid_out(job.plan, claim.manifest()) {
         return Ok(nothing(&look));
     }
     let plan = job.plan;
+    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let mut staged = Vec::new();
@@ -356,11 +358,14 @@ async fn publish(
         tables,
         others: others(job, claim, look),
         checks: passed(job.plan, look),
+        layouts: look.layouts(job.plan),
         recipes: serde_json::to_value(look.graph.recipes()).ok(),
     };
     let published = claim.publish(&request).await.map_err(explain)?;
     if let View::Behind(error) = &published.view {
-        warn(format!("published, but the Hive folders are behind until the next run: {error}"));
+        warn(format!(
+            "published, but the folders of the tables are behind until the next run: {error}"
+        ));
     }
     // Old sets cost space, not truth: what cannot be removed now is next time.
     let collected = async {

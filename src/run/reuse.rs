@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 
 use super::source;
-use super::target::{Day, Entry, Manifest, SourceFile, Target};
+use super::target::{Day, Entry, Layout, Manifest, SourceFile, Target};
 use super::{Job, explain, record};
 use crate::error::Result;
-use crate::plan::Plan;
 use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
 use crate::plan::reuse::{Standing, Work};
+use crate::plan::{Plan, TableFormat};
 use crate::problem::Problem;
 
 /// A plan, what is there, and what is therefore to be done.
@@ -73,6 +73,22 @@ impl<'a> Look<'a> {
             self.now = self.graph.fingerprints(&self.snapshots);
             self.work = Work::of(self.graph, &self.now, &self.standing, self.refresh);
         }
+    }
+
+    /// How the published tables of the plan are to be laid out.
+    pub fn layouts(&self, plan: &Plan) -> BTreeMap<String, Layout> {
+        let layout = match plan.publish.format {
+            TableFormat::Parquet => Layout::Hive,
+            TableFormat::Delta => Layout::Delta,
+        };
+        let tables = self.work.publish.iter().chain(&self.work.reuse);
+        tables.map(|table| (table.clone(), layout)).collect()
+    }
+
+    /// Whether the tables that stand are laid out as the plan says.
+    pub fn is_laid_out(&self, plan: &Plan, manifest: &Manifest) -> bool {
+        let mut layouts = self.layouts(plan).into_iter();
+        layouts.all(|(table, layout)| manifest.layout(&table) == layout)
     }
 
     /// The published tables of the day that must not stay beside what this

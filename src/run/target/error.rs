@@ -70,6 +70,17 @@ pub enum Error {
         /// Full name of the table that would take it as well.
         second: String,
     },
+    /// A Delta table that cannot be had, read or written.
+    Delta {
+        /// What is not possible.
+        what: String,
+        /// The table or file it is about; empty where that is said already.
+        place: String,
+        /// Why not.
+        cause: String,
+        /// The next move.
+        help: String,
+    },
     /// The store refused or failed.
     Storage(storage::Error),
 }
@@ -124,6 +135,9 @@ impl Error {
                 },
                 "run again; does anything else delete below `_tenure/`?".to_owned(),
             ),
+            Self::Delta { what, place, cause, help } => {
+                explain(what.clone(), place, cause.clone(), help.clone())
+            }
             Self::SameFolder { folder, first, second } => explain(
                 format!("`{first}` and `{second}` would both be published as `{folder}/`"),
                 "",

@@ -7,13 +7,15 @@
 //! A set is *superseded* when its run was published and some of its files are no
 //! longer named; the last `keep_runs` of them stay. It is an *orphan* when its
 //! run never published: orphans older than the last publication go, a younger
-//! one stays, for `retry` may use what it staged.
+//! one stays, for `retry` may use what it staged. Of Delta tables goes what
+//! `delta::expiry` finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::storage::{Depth, Location};
 
 use super::clock::RunId;
+use super::delta::{self, Expired};
 use super::error::Error;
 use super::lease::LEASE;
 use super::lock::Lock;
@@ -30,17 +32,38 @@ const LEFTOVERS: [&str; 2] = [PROBES, "_tenure/clock"];
 pub struct GcPlan {
     /// One entry a run that loses files, the newest run first.
     pub removals: Vec<Removal>,
+    /// Commits and checkpoints of Delta tables that no version needs that is
+    /// kept: path relative to the target, and size.
+    pub logs: Vec<(String, u64)>,
 }
 
 impl GcPlan {
     /// Bytes that all removals together free.
     pub fn bytes(&self) -> u64 {
-        self.removals.iter().map(|removal| removal.bytes).sum()
+        let logs: u64 = self.logs.iter().map(|(_, bytes)| bytes).sum();
+        logs + self.removals.iter().map(|removal| removal.bytes).sum::<u64>()
     }
 
     /// Number of files that all removals together delete.
     pub fn files(&self) -> usize {
-        self.removals.iter().map(|removal| removal.files.len()).sum()
+        self.logs.len() + self.removals.iter().map(|removal| removal.files.len()).sum::<usize>()
+    }
+}
+
+impl GcPlan {
+    /// Adds a file of a Delta table to what its run loses.
+    fn add(&mut self, file: Expired) {
+        let Some(run_id) = file.run_id else {
+            return self.logs.push((file.path, file.bytes));
+        };
+        let place = self.removals.iter().position(|removal| removal.run_id <= run_id);
+        let place = place.unwrap_or(self.removals.len());
+        if self.removals.get(place).is_none_or(|removal| removal.run_id != run_id) {
+            let why = Why::Superseded;
+            self.removals.insert(place, Removal { run_id, why, files: Vec::new(), bytes: 0 });
+        }
+        self.removals[place].files.push(file.path);
+        self.removals[place].bytes += file.bytes;
     }
 }
 
@@ -96,7 +119,7 @@ fn plan(manifest: &Manifest, sets: Sets, keep_runs: usize, working: Option<&RunI
         };
         removals.push(Removal { run_id, why, files, bytes: sizes.iter().sum() });
     }
-    GcPlan { removals }
+    GcPlan { removals, logs: Vec::new() }
 }
 
 /// Looks at the target and plans.
@@ -123,7 +146,13 @@ pub(super) async fn look(
             sets.entry(run_id).or_default().push((path, meta.size));
         }
     }
-    Ok(plan(manifest, sets, keep_runs, working))
+    let mut plan = plan(manifest, sets, keep_runs, working);
+    // The store's time: a working run keeps its lease young.
+    if let Some(lease) = location.head(LEASE).await? {
+        let expired = delta::expired(location, manifest, keep_runs, lease.last_modified).await?;
+        expired.into_iter().for_each(|file| plan.add(file));
+    }
+    Ok(plan)
 }
 
 /// Removes what `plan` lists.
@@ -145,6 +174,11 @@ pub(super) async fn collect(
             removal.files.iter().filter(|file| !named.contains(file.as_str())).cloned().collect();
         location.delete_all(&files).await?;
         location.sweep(&format!("{SETS}/{}", removal.run_id), Depth::All).await;
+    }
+    let logs: Vec<String> = plan.logs.iter().map(|(path, _)| path.clone()).collect();
+    if !logs.is_empty() {
+        lock.verify().await?;
+        location.delete_all(&logs).await?;
     }
     remove_leftovers(location).await
 }

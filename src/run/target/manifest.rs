@@ -55,6 +55,10 @@ pub struct Manifest {
     /// Check → day → what it looked at when it found nothing, as a fingerprint.
     #[serde(default)]
     pub checks: BTreeMap<String, BTreeMap<Day, String>>,
+    /// Full name of each table that is a Delta table → the version of it that
+    /// shows what is named here. The other tables are Hive folders.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub delta: BTreeMap<String, u64>,
     /// What tables were made from, by checksum: most days share one. For
     /// telling people what changed; see the plan.
     #[serde(default)]
@@ -62,6 +66,17 @@ pub struct Manifest {
     /// Fields of later versions, kept as they are.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
+}
+
+/// How a table is laid out for other engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Hive folders with plain Parquet.
+    #[default]
+    Hive,
+    /// A Delta table.
+    Delta,
 }
 
 /// Marks the manifest as rewritten by whoever holds the lock since.
@@ -189,6 +204,7 @@ impl Manifest {
             schemas: BTreeMap::new(),
             tables: BTreeMap::new(),
             checks: BTreeMap::new(),
+            delta: BTreeMap::new(),
             recipes: BTreeMap::new(),
             more: BTreeMap::new(),
         }
@@ -207,6 +223,14 @@ impl Manifest {
     /// The newest day of `table` and its files.
     pub fn latest(&self, table: &str) -> Option<(Day, &Entry)> {
         self.tables.get(table)?.last_key_value().map(|(day, entry)| (*day, entry))
+    }
+
+    /// How `table` is laid out for other engines.
+    pub fn layout(&self, table: &str) -> Layout {
+        match self.delta.contains_key(table) {
+            true => Layout::Delta,
+            false => Layout::Hive,
+        }
     }
 
     /// The columns of `entry`.
@@ -231,6 +255,12 @@ impl Manifest {
         Self { epoch: self.epoch + 1, write_id: fresh_id(), fence: Some(fence), ..self.clone() }
     }
 
+    /// The same publication, with the versions its Delta tables came to have.
+    pub(super) fn corrected(&self, versions: BTreeMap<String, u64>) -> Self {
+        let delta = self.delta.clone().into_iter().chain(versions).collect();
+        Self { delta, write_id: fresh_id(), ..self.clone() }
+    }
+
     /// Drops what no entry refers to, and history beyond its limit.
     pub(super) fn pruned(mut self) -> Self {
         let runs: BTreeSet<_> = self.entries().map(|(_, _, entry)| entry.run_id.clone()).collect();
@@ -239,6 +269,7 @@ impl Manifest {
         self.runs.retain(|run_id, _| runs.contains(run_id));
         self.schemas.retain(|schema, _| schemas.contains(schema));
         self.tables.retain(|_, days| !days.is_empty());
+        self.delta.retain(|table, _| self.tables.contains_key(table));
         let days: BTreeSet<Day> = self.entries().map(|(_, day, _)| day).collect();
         for passed in self.checks.values_mut() {
             passed.retain(|day, _| days.contains(day));

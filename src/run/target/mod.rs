@@ -12,8 +12,8 @@
 //!
 //! Reading order: `manifest` (what is published), `lease` and `lock` (who may
 //! publish),
-//! `staging`, `publish`, `view` (Hive folders), `journal`, `gc`. None of them
-//! knows Parquet, SQL or a cloud.
+//! `staging`, `publish`, `view` (Hive folders), `delta`, `journal`, `gc`. None of
+//! them knows SQL or a cloud, and only `delta` knows Parquet.
 //!
 //! ```text
 //! _tenure/current.json        the manifest: what is published
@@ -22,9 +22,11 @@
 //! _tenure/sets/<run>/<table>/as_of=<day>/part-00000.parquet
 //! _tenure/runs/<run>/000000.json, …, summary.json
 //! <name>/as_of=<day>/part-00000.parquet        the Hive folders
+//! <name>/_delta_log/…, <name>/as_of=<day>/part-00000-<run>.parquet   or a Delta table
 //! ```
 
 mod clock;
+mod delta;
 mod error;
 mod gc;
 mod journal;
@@ -39,11 +41,11 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::UpdateVersion;
 
-use crate::storage::{Depth, Location};
+use crate::storage::{Depth, Expect, Location, Settled};
 
 pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
@@ -51,13 +53,14 @@ pub use gc::{GcPlan, Removal, Why};
 pub use journal::{Journal, RUNS, Record, RunSummary, SourceFile, SourceRead, Status, Step};
 pub use lease::{LEASE, Lease, LeaseState, Life, LockState, LockTimes};
 pub use manifest::{
-    CURRENT, Column, DataFile, Entry, FORMAT, Manifest, Publication, RunInfo, SourceInfo,
+    CURRENT, Column, DataFile, Entry, FORMAT, Layout, Manifest, Publication, RunInfo, SourceInfo,
 };
 pub use publish::{OtherTables, Request};
 pub use staging::{SETS, StagedTable, Upload, staged_path};
 pub use view::{check_folders, folder};
 
 use lock::Lock;
+use manifest::Purpose;
 use publish::Committed;
 
 /// A place to publish to. Making one makes no request.
@@ -203,7 +206,7 @@ impl Target {
     pub async fn claim(&self, run_id: RunId) -> Result<Claim, Error> {
         probe::check(&self.location).await?;
         let taken = Lock::take(&self.location, &run_id, &self.clock, self.times).await?;
-        let claim = Claim {
+        let mut claim = Claim {
             location: self.location.clone(),
             clock: self.clock.clone(),
             journal: Journal::new(&self.location, &run_id, &self.clock),
@@ -233,7 +236,7 @@ pub struct Claim {
     journal: Journal,
 }
 
-/// What was published, and how the Hive folders are.
+/// What was published, and how the tables' folders are.
 #[derive(Debug)]
 pub struct Published {
     /// Id of the publication, as the manifest has it.
@@ -244,7 +247,7 @@ pub struct Published {
     pub view: View,
 }
 
-/// The Hive folders after publishing.
+/// The tables' folders after publishing.
 #[derive(Debug)]
 pub enum View {
     /// The folders show what was just published.
@@ -281,6 +284,14 @@ impl Claim {
         self.lock.is_lost()
     }
 
+    /// Says early if a table cannot be laid out as it is to be.
+    ///
+    /// # Errors
+    /// [`Error::Delta`] for the first that cannot; the store's error.
+    pub async fn admit(&self, layouts: &BTreeMap<String, Layout>) -> Result<(), Error> {
+        delta::admit(&self.location, &self.manifest, layouts).await
+    }
+
     /// Opens a file of the set for writing; parts of a table count from 0.
     pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
         Upload::open(&self.location, staged_path(&self.run_id, table, day, part))
@@ -293,7 +304,9 @@ impl Claim {
     /// Nothing was published, except that a store which never gave a definite
     /// answer leaves it open: `manifest().publication` will tell.
     pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
-        let next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
+        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
+        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
+        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
         let committed =
             publish::commit(&self.location, &next, &self.version, &request.tables, &self.run_id)
                 .await?;
@@ -308,7 +321,7 @@ impl Claim {
             Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
             Committed::Current(version) => {
                 self.version = version;
-                match view::refresh(&self.location, &self.manifest, &self.lock).await {
+                match self.show(planned).await {
                     Ok(()) => View::Current,
                     Err(error) => View::Behind(error),
                 }
@@ -342,7 +355,7 @@ impl Claim {
     /// Finishes what a dead run left: temporary files and the Hive folders.
     /// Neither touches what the manifest names, and neither must keep a run
     /// from working: publishing refreshes the folders anyway.
-    async fn repair(&self, dead: Option<&RunId>) {
+    async fn repair(&mut self, dead: Option<&RunId>) {
         if let Some(run_id) = dead {
             tracing::info!(%run_id, "cleaning up after a run that died");
             self.location.sweep("_tenure", Depth::Folder).await;
@@ -351,9 +364,35 @@ impl Claim {
                 self.location.sweep(&folder(table), Depth::All).await;
             }
         }
-        if let Err(error) = view::refresh(&self.location, &self.manifest, &self.lock).await {
-            tracing::warn!(%error, "the Hive folders could not be repaired; the next publication does it");
+        if let Err(error) = self.show(delta::Planned::default()).await {
+            tracing::warn!(%error, "the tables' folders could not be repaired; the next publication does it");
         }
+    }
+
+    /// Makes the folders show what is published, and the manifest say which
+    /// versions of Delta tables do.
+    async fn show(&mut self, planned: delta::Planned) -> Result<(), Error> {
+        let showing = delta::Showing {
+            location: &self.location,
+            manifest: &self.manifest,
+            lock: &self.lock,
+            now: self.clock.now(),
+        };
+        let Some(shown) = view::refresh(&showing, planned).await? else {
+            return Ok(());
+        };
+        let is_named = |(table, version)| self.manifest.delta.get(table) == Some(version);
+        if !shown.versions.iter().all(is_named) {
+            let corrected = self.manifest.corrected(shown.versions.clone());
+            let expect = Expect::Version(self.version.clone());
+            let written =
+                manifest::write(&self.location, &corrected, &expect, Purpose::Fence).await?;
+            let Settled::Written(version) = written else {
+                return Err(self.lock.lost_to(None));
+            };
+            (self.manifest, self.version) = (corrected, version);
+        }
+        view::mark(&self.location, &shown).await
     }
 
     async fn note(&self, request: &Request, commit_id: &str) {

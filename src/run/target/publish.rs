@@ -15,7 +15,7 @@ use crate::storage::{Expect, Location, Settled};
 use super::clock::RunId;
 use super::error::Error;
 use super::manifest::{
-    self, Entry, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
+    self, Entry, Layout, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
 };
 use super::staging::{self, StagedTable};
 use super::view;
@@ -31,6 +31,9 @@ pub struct Request {
     pub others: OtherTables,
     /// Checks that hold on this day, and what they looked at.
     pub checks: BTreeMap<String, String>,
+    /// How the tables of the pipeline are laid out, those it carries on among
+    /// them.
+    pub layouts: BTreeMap<String, Layout>,
     /// What the tables were made from; kept once for all days that share it.
     pub recipes: Option<Value>,
 }
@@ -87,6 +90,13 @@ pub(super) fn next(
     for (check, looked_at) in &request.checks {
         let days = next.checks.entry(check.clone()).or_default();
         days.insert(request.info.as_of, looked_at.clone());
+    }
+    for (table, layout) in &request.layouts {
+        match layout {
+            // The version is planned later: it takes a look at the table.
+            Layout::Delta => drop(next.delta.entry(table.clone()).or_default()),
+            Layout::Hive => drop(next.delta.remove(table)),
+        }
     }
     let mut info = request.info.clone();
     if let Some(recipes) = &request.recipes {

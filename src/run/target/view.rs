@@ -2,7 +2,8 @@
 //!
 //! `metrics.cohort_retention` on a day is `cohort_retention/as_of=DAY/part-00000.parquet`,
 //! always under the same names. The folders are a copy of what the manifest
-//! names: hard links on a disk, the store's own copies elsewhere.
+//! names: hard links on a disk, the store's own copies elsewhere. A table that
+//! is a Delta table (see `delta`) has commits in their place.
 //!
 //! **Invariant:** a file of the view is a whole, audited file at any instant
 //! (copies replace whole). Files of one refresh change one after another, so
@@ -12,7 +13,7 @@
 //! Stores copy objects of at most 5 GB in one request; tables are written in
 //! smaller parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use crate::storage::{Depth, Location};
 
 use super::clock::RunId;
+use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
-use super::lock::Lock;
-use super::manifest::{self, Entry, Manifest};
+use super::manifest::{self, Entry, Layout, Manifest};
 use super::staging::part_name;
 
 /// Says which publication the folders show.
@@ -41,6 +42,21 @@ struct Marker {
 struct Shown {
     run_id: RunId,
     files: usize,
+    #[serde(default, skip_serializing_if = "is_hive")]
+    layout: Layout,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_hive(layout: &Layout) -> bool {
+    *layout == Layout::Hive
+}
+
+/// What the folders show now, to be marked.
+pub(super) struct Refreshed {
+    marker: Marker,
+    /// Delta tables and the versions that show what is published, as far as
+    /// they were looked at.
+    pub(super) versions: BTreeMap<String, u64>,
 }
 
 /// The Hive folder of `table`: its name without the schema. A quarantine keeps
@@ -83,32 +99,46 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
     Ok(read_marker(location).await?.is_some_and(|marker| marker.commit_id == publication.commit_id))
 }
 
-/// Makes the folders show what `manifest` names. Does only what the marker
-/// says is needed, and everything if there is no marker; safe to repeat.
+/// Makes the folders show what the manifest names. Does only what the marker
+/// says is needed, and everything if there is no marker; safe to repeat. None
+/// where there was nothing to do; else the caller marks it done.
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if another run took over: then the marker is removed,
 /// so that whoever comes next checks every folder.
 pub(super) async fn refresh(
-    location: &Location,
-    manifest: &Manifest,
-    lock: &Lock,
-) -> Result<(), Error> {
+    showing: &Showing<'_>,
+    planned: Planned,
+) -> Result<Option<Refreshed>, Error> {
+    let Showing { location, manifest, lock, .. } = *showing;
     let Some(publication) = &manifest.publication else {
-        return Ok(());
+        return Ok(None);
     };
     let marker = read_marker(location).await?.unwrap_or_default();
     if marker.commit_id == publication.commit_id {
-        return Ok(());
+        return Ok(None);
     }
     let wanted = wanted(manifest);
-    for (folder, entry) in &wanted {
-        if marker.shown.get(folder) != Some(&shown(entry)) {
-            lock.verify().await?;
-            show(location, folder, entry).await?;
+    let shown: BTreeMap<String, Shown> =
+        wanted.iter().map(|(folder, want)| (folder.clone(), want.shown())).collect();
+    // Commits first: what they replace is removed only when they stand.
+    let versions = commit(showing, planned, &marker, &shown).await?;
+    for (folder, want) in &wanted {
+        if marker.shown.get(folder) == Some(&want.shown()) {
+            continue;
+        }
+        lock.verify().await?;
+        match want.layout {
+            Layout::Hive => show(location, folder, want.entry).await?,
+            Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
+            Layout::Delta => remove_parts(location, folder, 0).await?,
+        }
+        if want.layout == Layout::Hive && marker.is_delta(folder) {
+            remove_versions(location, folder).await?;
         }
     }
-    for folder in marker.shown.keys().filter(|folder| !wanted.contains_key(*folder)) {
+    let gone = marker.shown.iter().filter(|(folder, _)| !wanted.contains_key(*folder));
+    for (folder, _) in gone.filter(|(_, shown)| shown.layout == Layout::Hive) {
         lock.verify().await?;
         remove_parts(location, folder, 0).await?;
         location.sweep(folder, Depth::All).await;
@@ -119,21 +149,88 @@ pub(super) async fn refresh(
         location.delete(MARKER).await?;
         return Err(error);
     }
-    let shown = wanted.iter().map(|(folder, entry)| (folder.clone(), shown(entry))).collect();
     let marker = Marker { commit_id: publication.commit_id.clone(), shown };
-    location.put(MARKER, manifest::to_json(&marker, location, MARKER)?).await?;
-    Ok(())
+    Ok(Some(Refreshed { marker, versions }))
 }
 
-fn wanted(manifest: &Manifest) -> BTreeMap<String, &Entry> {
+/// Says that the folders are current.
+///
+/// # Errors
+/// When the store refuses or fails: then the next run looks again.
+pub(super) async fn mark(location: &Location, refreshed: &Refreshed) -> Result<(), Error> {
+    let body = manifest::to_json(&refreshed.marker, location, MARKER)?;
+    Ok(location.put(MARKER, body).await?)
+}
+
+/// Commits to each Delta table that does not show what it should, by the
+/// marker; returns their versions.
+async fn commit(
+    showing: &Showing<'_>,
+    mut planned: Planned,
+    marker: &Marker,
+    shown: &BTreeMap<String, Shown>,
+) -> Result<BTreeMap<String, u64>, Error> {
+    let folders = shown.iter().chain(&marker.shown);
+    let folders = folders.filter(|(folder, with)| {
+        with.layout == Layout::Delta && marker.shown.get(*folder) != shown.get(*folder)
+    });
+    let mut stale: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (folder, _) in folders {
+        if let Some((name, day)) = folder.rsplit_once("/as_of=") {
+            stale.entry(name).or_default().insert(day.to_owned());
+        }
+    }
+    let mut versions = BTreeMap::new();
+    for (name, days) in stale {
+        let stale = if marker.commit_id.is_empty() { Stale::All } else { Stale::Days(days) };
+        let mut tables = showing.manifest.tables.keys().filter(|table| folder(table) == name);
+        let table = tables.next().map_or(name, String::as_str);
+        if showing.manifest.tables.contains_key(table)
+            && showing.manifest.layout(table) == Layout::Hive
+        {
+            // It was a Delta table; its history is gone, or publishing had been refused.
+            continue;
+        }
+        let version = delta::show(showing, table, &stale, &mut planned).await?;
+        if showing.manifest.layout(table) == Layout::Delta {
+            versions.extend(version.map(|version| (table.to_owned(), version)));
+        }
+    }
+    Ok(versions)
+}
+
+/// What a folder is to show.
+struct Want<'a> {
+    entry: &'a Entry,
+    layout: Layout,
+}
+
+impl Want<'_> {
+    fn shown(&self) -> Shown {
+        let Self { entry, layout } = self;
+        Shown { run_id: entry.run_id.clone(), files: entry.files.len(), layout: *layout }
+    }
+}
+
+impl Marker {
+    /// Whether nothing was shown in a folder, as far as that is known.
+    fn is_new(&self, folder: &str) -> bool {
+        !self.commit_id.is_empty() && !self.shown.contains_key(folder)
+    }
+
+    fn is_delta(&self, folder: &str) -> bool {
+        self.shown.get(folder).is_some_and(|shown| shown.layout == Layout::Delta)
+    }
+}
+
+fn wanted(manifest: &Manifest) -> BTreeMap<String, Want<'_>> {
     manifest
         .entries()
-        .map(|(table, day, entry)| (format!("{}/as_of={day}", folder(table)), entry))
+        .map(|(table, day, entry)| {
+            let want = Want { entry, layout: manifest.layout(table) };
+            (format!("{}/as_of={day}", folder(table)), want)
+        })
         .collect()
-}
-
-fn shown(entry: &Entry) -> Shown {
-    Shown { run_id: entry.run_id.clone(), files: entry.files.len() }
 }
 
 /// Puts the files of `entry` into `folder`, and removes parts beyond them.
@@ -163,6 +260,13 @@ async fn remove_parts(location: &Location, folder: &str, from: usize) -> Result<
         })
         .collect();
     Ok(location.delete_all(&surplus).await?)
+}
+
+/// Removes the files of a Delta table that is one no more.
+async fn remove_versions(location: &Location, folder: &str) -> Result<(), Error> {
+    let listed = location.list(folder).await?.into_iter().map(|(path, _)| path);
+    let left: Vec<String> = listed.filter(|path| delta::run_of(path).is_some()).collect();
+    Ok(location.delete_all(&left).await?)
 }
 
 /// A marker that cannot be read counts as none: then every folder is checked.

@@ -1,6 +1,7 @@
 //! One suite over every kind of place that can be published to: a disk, and
 //! object stores over HTTP that run on this machine.
 
+mod delta;
 mod kills;
 mod server;
 

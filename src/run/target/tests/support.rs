@@ -108,7 +108,8 @@ pub(super) fn request(day: Day, tables: Vec<StagedTable>) -> Request {
         recipes: None,
     };
     let others = OtherTables::Carry;
-    Request { info, tables, others, checks: BTreeMap::new(), recipes: None }
+    let (checks, layouts) = (BTreeMap::new(), BTreeMap::new());
+    Request { info, tables, others, checks, layouts, recipes: None }
 }
 
 /// A whole run: lock, stage both tables, publish, release.

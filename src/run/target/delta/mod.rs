@@ -1,0 +1,481 @@
+//! Delta tables: another view of the same sets, with a history.
+//!
+//! A table whose pipeline says `format: delta` is, in place of its Hive
+//! folders, a Delta table partitioned by `as_of`:
+//!
+//! ```text
+//! cohort_retention/_delta_log/00000000000000000007.json
+//! cohort_retention/as_of=2026-11-20/part-00000-<run>.parquet
+//! ```
+//!
+//! The manifest decides, as everywhere. After it is written each table whose
+//! files changed gets one commit, which removes the files of the days that were
+//! replaced and adds the new ones; a run that dies between two tables is rolled
+//! forward by the next command, where Hive folders are repaired. Both ask the
+//! same question: does the table show the files the manifest names? What is so
+//! already is not committed again, so repeating is safe.
+//!
+//! **Versions.** The manifest names the version of each table that makes the
+//! set. Who holds the lock knows it beforehand: the next one ([`plan`]). If a
+//! foreign writer (OPTIMIZE, say) takes that number in between, our commit finds
+//! it taken, looks again, and makes the one after; the manifest is then corrected
+//! before the view is marked current. Between the two a reader may find a version
+//! it cannot open yet, or one that is not ours: our commits say `commitId`.
+//!
+//! **Fence.** Each commit carries the epoch of the manifest as the transaction
+//! of application `tenure`. A run that lost its lock and wakes finds a later
+//! epoch there, or its version taken, and stops: it cannot put an older set over
+//! a newer one.
+//!
+//! Reading order: `action` and `log` (the protocol), `schema`, `stats`,
+//! `checkpoint`, `expiry` (what nobody needs any more).
+
+mod action;
+mod checkpoint;
+mod expiry;
+mod log;
+mod schema;
+mod stats;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+
+use crate::storage::Location;
+
+use super::clock::{Day, RunId};
+use super::error::Error;
+use super::lock::Lock;
+use super::manifest::{self, DataFile, Entry, Layout, Manifest};
+use super::view::folder;
+use action::{Action, Add, CommitInfo, MetaData, Txn};
+use log::State;
+use schema::DAY_COLUMN;
+
+pub(super) use expiry::{Expired, expired};
+
+/// Whose transactions are ours.
+const APP_ID: &str = "tenure";
+/// Commits from one checkpoint to the next, unless the table says otherwise.
+const CHECKPOINT_INTERVAL: u64 = 10;
+const CHECKPOINT_PROPERTY: &str = "delta.checkpointInterval";
+/// Foreign commits that may come between looking and committing.
+const COMMIT_TRIES_MAX: usize = 8;
+const REQUESTS_IN_FLIGHT_MAX: usize = 8;
+
+/// Tables as they were when their next version was planned; none of a table
+/// that is to be made.
+#[derive(Default)]
+pub(super) struct Planned(BTreeMap<String, Option<State>>);
+
+/// Who shows what.
+pub(super) struct Showing<'a> {
+    pub(super) location: &'a Location,
+    pub(super) manifest: &'a Manifest,
+    pub(super) lock: &'a Lock,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Says early, before anything is computed, if a table cannot be laid out as it
+/// is to be: only those that are new or turned over need a look.
+///
+/// # Errors
+/// [`Error::Delta`] for a table that must not be written; the store's error.
+pub(super) async fn admit(
+    location: &Location,
+    base: &Manifest,
+    layouts: &BTreeMap<String, Layout>,
+) -> Result<(), Error> {
+    let is_new = |table: &String, layout: Layout| {
+        base.layout(table) != layout || !base.tables.contains_key(table)
+    };
+    let looks = layouts.iter().filter(|(table, layout)| is_new(table, **layout)).map(
+        |(table, layout)| async move {
+            match layout {
+                Layout::Hive => refuse_history(location, table).await,
+                Layout::Delta => look(location, base, table).await.map(drop),
+            }
+        },
+    );
+    let looks: Vec<_> = looks.collect();
+    futures::stream::iter(looks)
+        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// Finds the version each Delta table of `next` that changes will have, and
+/// enters it.
+///
+/// # Errors
+/// As [`admit`], and for columns that do not fit from day to day.
+pub(super) async fn plan(
+    location: &Location,
+    base: &Manifest,
+    next: &mut Manifest,
+) -> Result<Planned, Error> {
+    let changed = |table: &&String| {
+        base.layout(table) != next.layout(table)
+            || base.tables.get(*table) != next.tables.get(*table)
+    };
+    let mut looks = Vec::new();
+    for table in next.delta.keys().filter(changed) {
+        schema::schema(next, table)?;
+        looks.push(look(location, base, table));
+    }
+    let planned: BTreeMap<String, Option<State>> =
+        futures::stream::iter(looks).buffer_unordered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
+    for (table, state) in &planned {
+        let version = state.as_ref().map_or(0, |state| state.version + 1);
+        next.delta.insert(table.clone(), version);
+    }
+    Ok(Planned(planned))
+}
+
+/// A table as it is, if tenure may write it.
+async fn look(
+    location: &Location,
+    manifest: &Manifest,
+    table: &str,
+) -> Result<(String, Option<State>), Error> {
+    let state = log::read(location, &folder(table)).await?;
+    if let Some(state) = &state {
+        check(location, table, state)?;
+        refuse_unknown(location, manifest, table, state)?;
+    }
+    Ok((table.to_owned(), state))
+}
+
+fn check(location: &Location, table: &str, state: &State) -> Result<(), Error> {
+    let place = location.shown(&folder(table));
+    if !state.txns.contains_key(APP_ID) {
+        return Err(Error::Delta {
+            what: format!("`{table}` would be published over a Delta table of somebody else"),
+            place,
+            cause: "tenure has never committed to its log".into(),
+            help: "move it away, or publish to another target".into(),
+        });
+    }
+    match schema::refusal(&state.protocol, &state.meta_data) {
+        Some(unfit) => Err(Error::Delta {
+            what: unfit.what,
+            place,
+            cause: unfit.cause,
+            help: unfit.help.into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Epochs only grow. A table that has seen a later one than its manifest was
+/// made with another, and would take every commit for one of a run that lost
+/// its lock.
+fn refuse_unknown(
+    location: &Location,
+    manifest: &Manifest,
+    table: &str,
+    state: &State,
+) -> Result<(), Error> {
+    match state.txns.get(APP_ID) {
+        Some(txn) if txn.version > epoch(manifest) => Err(Error::Delta {
+            what: format!("the Delta table of `{table}` is of another target than its manifest"),
+            place: location.shown(&folder(table)),
+            cause: format!("it has seen epoch {}, and this is {}", txn.version, manifest.epoch),
+            help: "was `_tenure/` deleted or restored? Publish to another target, or delete the folder of this table".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Hive folders in the place of a Delta table would end its history, and who
+/// reads the files beside its log would find rows twice.
+async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
+    let folder = folder(table);
+    if log::list(location, &folder).await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Delta {
+        what: format!("`{table}` is a Delta table here, and the pipeline says `format: parquet`"),
+        place: location.shown(&folder),
+        cause: "plain Parquet in its place would end its history".into(),
+        help: "publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go".into(),
+    })
+}
+
+/// Days of a table that may not show what they should.
+pub(super) enum Stale {
+    /// Nothing is known: all of them.
+    All,
+    /// These; what others made of the rest (OPTIMIZE, say) stays.
+    Days(BTreeSet<String>),
+}
+
+impl Stale {
+    fn is(&self, day: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Days(days) => day.is_some_and(|day| days.contains(day)),
+        }
+    }
+}
+
+/// Makes `table` show what the manifest names, and returns the version that
+/// does; None for a table that never was and names nothing.
+///
+/// # Errors
+/// [`Error::LeaseLost`] if another run has committed since; the store's error.
+pub(super) async fn show(
+    showing: &Showing<'_>,
+    table: &str,
+    stale: &Stale,
+    planned: &mut Planned,
+) -> Result<Option<u64>, Error> {
+    let all = wanted(showing.manifest, table);
+    let mut known = planned.0.remove(table);
+    let mut made = BTreeMap::new();
+    for _ in 0..COMMIT_TRIES_MAX {
+        let state = match known.take() {
+            Some(state) => state,
+            None => log::read(showing.location, &folder(table)).await?,
+        };
+        if let Some(state) = &state {
+            check(showing.location, table, state)?;
+            fence(showing, state)?;
+        } else if all.is_empty() {
+            return Ok(None);
+        }
+        // A table that is not there yet, or not any more, needs every day.
+        let stale = if state.is_some() { stale } else { &Stale::All };
+        let wanted: Wanted<'_> = all
+            .iter()
+            .filter(|(_, (day, ..))| stale.is(Some(&day.to_string())))
+            .map(|(path, want)| (path.clone(), *want))
+            .collect();
+        add(showing, table, state.as_ref(), &wanted, &mut made).await?;
+        let gone = gone(state.as_ref(), &wanted, stale);
+        let Some(actions) = actions(showing, table, state.as_ref(), &gone, &made)? else {
+            return Ok(state.map(|state| shown_by(showing.manifest, table, &state)));
+        };
+        showing.lock.verify().await?;
+        let version = state.as_ref().map_or(0, |state| state.version + 1);
+        if log::write(showing.location, &folder(table), version, &actions).await? {
+            let mut state = state.unwrap_or_default();
+            actions.into_iter().for_each(|action| state.apply(action));
+            state.version = version;
+            keep_short(showing, table, &state).await;
+            return Ok(Some(version));
+        }
+    }
+    Err(Error::Delta {
+        what: format!("`{table}` could not be committed"),
+        place: showing.location.shown(&folder(table)),
+        cause: format!("other writers were faster {COMMIT_TRIES_MAX} times"),
+        help: "pause what else writes to this Delta table; the next run goes on".into(),
+    })
+}
+
+/// Path in the table → the file of the set it is a copy of.
+type Wanted<'a> = BTreeMap<String, (Day, &'a Entry, &'a DataFile)>;
+
+fn wanted<'a>(manifest: &'a Manifest, table: &str) -> Wanted<'a> {
+    let days = manifest.tables.get(table).into_iter().flatten();
+    days.flat_map(|(day, entry)| {
+        entry.files.iter().zip(0u32..).map(move |(file, part)| {
+            (format!("as_of={day}/{}", part_name(part, &entry.run_id)), (*day, entry, file))
+        })
+    })
+    .collect()
+}
+
+/// Fresh for every run: versions before this one need the files they name.
+fn part_name(part: u32, run_id: &RunId) -> String {
+    format!("part-{part:05}-{run_id}.parquet")
+}
+
+/// The run that made a file of a Delta table; None for files of others.
+pub(super) fn run_of(path: &str) -> Option<RunId> {
+    let name = path.rsplit('/').next()?.strip_prefix("part-")?.strip_suffix(".parquet")?;
+    let (part, run_id) = name.split_once('-')?;
+    part.parse::<u32>().ok()?;
+    run_id.parse().ok()
+}
+
+/// Copies the files the table lacks, and keeps their add actions in `made`.
+async fn add(
+    showing: &Showing<'_>,
+    table: &str,
+    state: Option<&State>,
+    wanted: &Wanted<'_>,
+    made: &mut BTreeMap<String, Add>,
+) -> Result<(), Error> {
+    let there = |path: &String| state.is_some_and(|state| state.files.contains_key(path));
+    let missing = wanted.iter().filter(|(path, _)| !there(path) && !made.contains_key(*path));
+    let copies = missing.map(|(path, (day, entry, file))| async move {
+        let to = format!("{}/{path}", folder(table));
+        showing.location.copy(&file.path, &to).await?;
+        let columns = showing.manifest.schema_of(entry);
+        let stats = stats::of(showing.location, file, columns).await?;
+        Ok::<_, Error>(Add {
+            path: path.clone(),
+            partition_values: [(DAY_COLUMN.to_owned(), Some(day.to_string()))].into(),
+            size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
+            modification_time: showing.now.timestamp_millis(),
+            data_change: true,
+            stats: Some(stats),
+            tags: None,
+        })
+    });
+    let copies: Vec<_> = copies.collect();
+    let added: Vec<Add> = futures::stream::iter(copies)
+        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
+        .try_collect()
+        .await?;
+    made.extend(added.into_iter().map(|add| (add.path.clone(), add)));
+    Ok(())
+}
+
+/// The files that are no longer wanted in days that are stale.
+fn gone<'a>(state: Option<&'a State>, wanted: &Wanted<'_>, stale: &Stale) -> Vec<&'a Add> {
+    let files = state.into_iter().flat_map(|state| state.files.values());
+    files.filter(|add| stale.is(day_of(add)) && !wanted.contains_key(&add.path)).collect()
+}
+
+/// The commit that leads from `state` to what is wanted, without what is gone;
+/// None if it is so.
+fn actions(
+    showing: &Showing<'_>,
+    table: &str,
+    state: Option<&State>,
+    gone: &[&Add],
+    made: &BTreeMap<String, Add>,
+) -> Result<Option<Vec<Action>>, Error> {
+    let files = state.map(|state| &state.files);
+    let there = |path: &str| files.is_some_and(|files| files.contains_key(path));
+    let added: Vec<&Add> = made.values().filter(|add| !there(&add.path)).collect();
+    let before = state.map(|state| &state.meta_data);
+    // A table that names no day any more keeps the schema it had.
+    let schema = match showing.manifest.tables.contains_key(table) {
+        true => Some(schema::schema(showing.manifest, table)?),
+        false => None,
+    };
+    let schema = schema.filter(|schema| {
+        let found = before.and_then(|before| serde_json::from_str(&before.schema_string).ok());
+        found.as_ref() != Some(schema)
+    });
+    if added.is_empty() && gone.is_empty() && schema.is_none() {
+        return Ok(None);
+    }
+    let days: BTreeSet<&str> =
+        added.iter().copied().chain(gone.iter().copied()).filter_map(day_of).collect();
+    let now = showing.now.timestamp_millis();
+    let mut actions = vec![Action::info(&info(showing, state, &days))];
+    if let Some(schema) = schema {
+        let protocol = schema::protocol(&schema);
+        let protocol = match state {
+            Some(state) => schema::upgrade(&state.protocol, protocol),
+            None => Some(protocol),
+        };
+        actions.extend(protocol.map(Action::protocol));
+        let begun = || MetaData {
+            id: uuid::Uuid::new_v4().to_string(),
+            name: Some(table.to_owned()),
+            partition_columns: vec![DAY_COLUMN.to_owned()],
+            created_time: Some(now),
+            ..MetaData::default()
+        };
+        let meta_data = before.cloned().unwrap_or_else(begun);
+        let schema_string = schema.to_string();
+        actions.push(Action::meta_data(MetaData { schema_string, ..meta_data }));
+    }
+    actions.push(Action::txn(Txn {
+        app_id: APP_ID.into(),
+        version: epoch(showing.manifest),
+        last_updated: Some(now),
+    }));
+    actions.extend(gone.iter().map(|add| Action::remove(add.removed(now))));
+    actions.extend(added.into_iter().cloned().map(Action::add));
+    Ok(Some(actions))
+}
+
+fn day_of(add: &Add) -> Option<&str> {
+    add.partition_values.get(DAY_COLUMN)?.as_deref()
+}
+
+fn info(showing: &Showing<'_>, state: Option<&State>, days: &BTreeSet<&str>) -> CommitInfo {
+    let publication = showing.manifest.publication.as_ref();
+    let run_id = publication.map(|publication| publication.run_id.to_string());
+    let days: Vec<String> = days.iter().map(|day| format!("'{day}'")).collect();
+    // Values are text here, also where they are JSON: readers expect it so.
+    let mut parameters = json!({
+        "mode": "Overwrite",
+        "partitionBy": format!("[\"{DAY_COLUMN}\"]"),
+    });
+    if !days.is_empty() {
+        parameters["predicate"] = Value::from(format!("{DAY_COLUMN} in ({})", days.join(", ")));
+    }
+    CommitInfo {
+        timestamp: showing.now.timestamp_millis(),
+        operation: "WRITE".into(),
+        operation_parameters: parameters,
+        read_version: state.map(|state| state.version),
+        is_blind_append: false,
+        engine_info: concat!("tenure/", env!("CARGO_PKG_VERSION")).into(),
+        user_metadata: run_id.as_ref().map(|run_id| format!("run {run_id}")),
+        run_id,
+        commit_id: publication.map(|publication| publication.commit_id.clone()),
+        txn_id: Some(manifest::fresh_id()),
+    }
+}
+
+fn epoch(manifest: &Manifest) -> i64 {
+    i64::try_from(manifest.epoch).unwrap_or(i64::MAX)
+}
+
+/// A later epoch has been here: what we would show is no longer published.
+fn fence(showing: &Showing<'_>, state: &State) -> Result<(), Error> {
+    match state.txns.get(APP_ID) {
+        Some(txn) if txn.version > epoch(showing.manifest) => Err(showing.lock.lost_to(None)),
+        _ => Ok(()),
+    }
+}
+
+/// The version that shows what is wanted where nothing is left to do: our last
+/// commit, if it is recent enough to be known, else what the manifest says.
+fn shown_by(manifest: &Manifest, table: &str, state: &State) -> u64 {
+    let named = manifest.delta.get(table).filter(|version| **version <= state.version);
+    state.ours.or(named.copied()).unwrap_or(state.version)
+}
+
+/// Writes a checkpoint if it is time. What cannot be written now is written
+/// after a later commit; readers only have more to read until then.
+async fn keep_short(showing: &Showing<'_>, table: &str, state: &State) {
+    let interval = state.property(CHECKPOINT_PROPERTY).and_then(|text| text.parse().ok());
+    let interval = interval.unwrap_or(CHECKPOINT_INTERVAL).max(1);
+    if state.version < state.checkpoint.unwrap_or(0) + interval {
+        return;
+    }
+    let expired = showing.now - expiry::retention(state);
+    let expired = expired.timestamp_millis();
+    let written = log::write_checkpoint(showing.location, &folder(table), state, expired).await;
+    if let Err(error) = written {
+        tracing::warn!(%error, table, "no checkpoint could be written; it is tried again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_files_are_ours() {
+        let run_id: RunId = "20261121T020000123Z-0a1b2c3d".parse().expect("an id");
+        let path = format!("as_of=2026-11-20/{}", part_name(7, &run_id));
+        assert_eq!(run_of(&path), Some(run_id));
+        for other in ["part-00007.parquet", "part-00000-4f0a.c000.snappy.parquet", "x.parquet"] {
+            assert_eq!(run_of(other), None, "{other}");
+        }
+    }
+}
