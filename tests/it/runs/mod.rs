@@ -8,6 +8,7 @@ mod pieces;
 mod plans;
 mod quarantine;
 mod repeats;
+mod retries;
 mod reuse;
 mod selections;
 

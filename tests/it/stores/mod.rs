@@ -4,11 +4,16 @@
 mod kills;
 mod server;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::project::{Outcome, Project};
+use bytes::Bytes;
+use tenure::storage;
+
+use crate::project::{Outcome, Project, killed_at, run_id};
 use server::Server;
 
 /// The first and the second day that are published.
@@ -79,6 +84,33 @@ impl Place {
         shown.collect()
     }
 
+    /// The files of a day that every other engine reads, as they are stored:
+    /// their names and bytes.
+    fn stored(&self, as_of: &str) -> Vec<(String, Bytes)> {
+        let (url, environment) = match &self.server {
+            Some(server) => (server.url.clone(), server.environment.clone()),
+            None => (self.project.path("out").display().to_string(), Vec::new()),
+        };
+        let environment: BTreeMap<String, String> =
+            environment.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        let open = storage::open(&url, Path::new("/"), &environment, &BTreeMap::new());
+        let location = open.expect("a place");
+        let day = format!("/as_of={as_of}/");
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        runtime.block_on(async {
+            let listed = location.list("").await.expect("a listing");
+            let mut names: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
+            names.retain(|name| name.contains(&day) && !name.starts_with("_tenure"));
+            names.sort();
+            let mut files = Vec::new();
+            for name in names {
+                let bytes = location.get(&name).await.expect("an answer").expect("a file");
+                files.push((name, bytes));
+            }
+            files
+        })
+    }
+
     /// A run under way that makes everything.
     fn start(&self, as_of: &str) -> Working {
         let mut command =
@@ -131,7 +163,7 @@ impl Drop for Working {
     }
 }
 
-/// Publish, add a day, replace one, crash, two at once, a paused holder, unlock,
+/// Publish, add a day, replace one, crash, retry, two at once, a paused holder, unlock,
 /// collect, read back.
 fn conforms(place: &Place) {
     let local = Place::new(None);
@@ -161,6 +193,8 @@ fn conforms(place: &Place) {
         let outcome = place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     }
+
+    goes_on(place, &second);
 
     // One at a time.
     let mut first = place.working(SECOND);
@@ -196,6 +230,32 @@ fn conforms(place: &Place) {
         place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
         Some("nobody")
     );
+}
+
+/// Killed with some tables staged, a run is gone on with, and what is stored is
+/// the same to the byte as what a run stores that nobody disturbs.
+fn goes_on(place: &Place, second: &[String]) {
+    place.publishes(SECOND, &["--full-refresh"]);
+    let expected = place.stored(SECOND);
+    assert!(expected.len() > 5, "{} files", expected.len());
+    let all = ["run", "pipelines/p.yaml", "--as-of", SECOND, "--full-refresh"];
+    let killed = run_id(&killed_at(place.command(&all), "table", 2));
+    if place.server.is_some() {
+        let early = place.tenure(&["retry", "pipelines/p.yaml"]);
+        assert_eq!(early.code, 4, "its lock has not run out: {}", early.stderr);
+    }
+    place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    let retried = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    let reused = retried.stderr.matches(&format!("staged by run {killed}")).count();
+    assert!(reused >= 2, "{}", retried.stderr);
+    assert!(place.published(SECOND) == second, "what is read back is the same");
+    let stored = place.stored(SECOND);
+    assert!(stored == expected, "what is stored is the same to the byte");
+    let again = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(again.code, 2, "nothing is left to do: {}", again.stdout);
+    let listed = place.tenure(&["runs", "pipelines/p.yaml"]);
+    assert!(listed.stdout.contains(&format!("retry of {killed}")), "{}", listed.stdout);
 }
 
 /// A server that listens may not be ready to take anything yet.
