@@ -2,6 +2,7 @@
 //! object stores over HTTP that run on this machine.
 
 mod kills;
+mod readers;
 mod server;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tenure::storage;
+use tenure::storage::{self, Location};
 
 use crate::project::{Outcome, Project, killed_at, run_id};
 use server::Server;
@@ -84,17 +85,33 @@ impl Place {
         shown.collect()
     }
 
+    /// Where it publishes, as others are told it.
+    fn url(&self) -> String {
+        match &self.server {
+            Some(server) => server.url.clone(),
+            None => self.project.path("out").display().to_string(),
+        }
+    }
+
+    fn location(&self) -> Location {
+        let environment = self.server.iter().flat_map(|server| server.environment.clone());
+        let environment: BTreeMap<String, String> =
+            environment.map(|(name, value)| (name.to_string(), value)).collect();
+        let open = storage::open(&self.url(), Path::new("/"), &environment, &BTreeMap::new());
+        open.expect("a place")
+    }
+
+    /// An object that must be there.
+    fn bytes(&self, relative: &str) -> Bytes {
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        let found = runtime.block_on(self.location().get(relative));
+        found.expect("an answer").expect("an object")
+    }
+
     /// The files of a day that every other engine reads, as they are stored:
     /// their names and bytes.
     fn stored(&self, as_of: &str) -> Vec<(String, Bytes)> {
-        let (url, environment) = match &self.server {
-            Some(server) => (server.url.clone(), server.environment.clone()),
-            None => (self.project.path("out").display().to_string(), Vec::new()),
-        };
-        let environment: BTreeMap<String, String> =
-            environment.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-        let open = storage::open(&url, Path::new("/"), &environment, &BTreeMap::new());
-        let location = open.expect("a place");
+        let location = self.location();
         let day = format!("/as_of={as_of}/");
         let runtime = tokio::runtime::Runtime::new().expect("threads");
         runtime.block_on(async {

@@ -39,7 +39,7 @@ impl Drop for Server {
 }
 
 /// Where `make servers` puts them: beside the compiled program.
-fn installed(file: &str) -> Option<PathBuf> {
+pub fn installed(file: &str) -> Option<PathBuf> {
     let binary = Path::new(env!("CARGO_BIN_EXE_tenure"));
     let target = binary.parent().and_then(Path::parent).expect("a target folder");
     let path = target.join("servers").join(file);
