@@ -284,6 +284,7 @@ impl Builder<'_> {
             rows: staged.rows(),
             bytes: staged.bytes(),
             elapsed: begun.elapsed(),
+            staged_by: None,
             role,
         }
     }

@@ -10,6 +10,7 @@ mod pieces;
 mod plans;
 mod quarantine;
 mod repeats;
+mod retries;
 mod reuse;
 mod selections;
 

@@ -3,13 +3,19 @@
 
 mod delta;
 mod kills;
+mod readers;
 mod server;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::project::{Outcome, Project};
+use bytes::Bytes;
+use tenure::storage::{self, Location};
+
+use crate::project::{Outcome, Project, killed_at, run_id};
 use server::Server;
 
 /// The first and the second day that are published.
@@ -80,6 +86,49 @@ impl Place {
         shown.collect()
     }
 
+    /// Where it publishes, as others are told it.
+    fn url(&self) -> String {
+        match &self.server {
+            Some(server) => server.url.clone(),
+            None => self.project.path("out").display().to_string(),
+        }
+    }
+
+    fn location(&self) -> Location {
+        let environment = self.server.iter().flat_map(|server| server.environment.clone());
+        let environment: BTreeMap<String, String> =
+            environment.map(|(name, value)| (name.to_string(), value)).collect();
+        let open = storage::open(&self.url(), Path::new("/"), &environment, &BTreeMap::new());
+        open.expect("a place")
+    }
+
+    /// An object that must be there.
+    fn bytes(&self, relative: &str) -> Bytes {
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        let found = runtime.block_on(self.location().get(relative));
+        found.expect("an answer").expect("an object")
+    }
+
+    /// The files of a day that every other engine reads, as they are stored:
+    /// their names and bytes.
+    fn stored(&self, as_of: &str) -> Vec<(String, Bytes)> {
+        let location = self.location();
+        let day = format!("/as_of={as_of}/");
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        runtime.block_on(async {
+            let listed = location.list("").await.expect("a listing");
+            let mut names: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
+            names.retain(|name| name.contains(&day) && !name.starts_with("_tenure"));
+            names.sort();
+            let mut files = Vec::new();
+            for name in names {
+                let bytes = location.get(&name).await.expect("an answer").expect("a file");
+                files.push((name, bytes));
+            }
+            files
+        })
+    }
+
     /// A run under way that makes everything.
     fn start(&self, as_of: &str) -> Working {
         let mut command =
@@ -132,7 +181,7 @@ impl Drop for Working {
     }
 }
 
-/// Publish, add a day, replace one, crash, two at once, a paused holder, unlock,
+/// Publish, add a day, replace one, crash, retry, two at once, a paused holder, unlock,
 /// collect, read back.
 fn conforms(place: &Place) {
     let local = Place::new(None);
@@ -162,6 +211,8 @@ fn conforms(place: &Place) {
         let outcome = place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     }
+
+    goes_on(place, &second);
 
     // One at a time.
     let mut first = place.working(SECOND);
@@ -197,6 +248,32 @@ fn conforms(place: &Place) {
         place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
         Some("nobody")
     );
+}
+
+/// Killed with some tables staged, a run is gone on with, and what is stored is
+/// the same to the byte as what a run stores that nobody disturbs.
+fn goes_on(place: &Place, second: &[String]) {
+    place.publishes(SECOND, &["--full-refresh"]);
+    let expected = place.stored(SECOND);
+    assert!(expected.len() > 5, "{} files", expected.len());
+    let all = ["run", "pipelines/p.yaml", "--as-of", SECOND, "--full-refresh"];
+    let killed = run_id(&killed_at(place.command(&all), "table", 2));
+    if place.server.is_some() {
+        let early = place.tenure(&["retry", "pipelines/p.yaml"]);
+        assert_eq!(early.code, 4, "its lock has not run out: {}", early.stderr);
+    }
+    place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    let retried = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    let reused = retried.stderr.matches(&format!("staged by run {killed}")).count();
+    assert!(reused >= 2, "{}", retried.stderr);
+    assert!(place.published(SECOND) == second, "what is read back is the same");
+    let stored = place.stored(SECOND);
+    assert!(stored == expected, "what is stored is the same to the byte");
+    let again = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(again.code, 2, "nothing is left to do: {}", again.stdout);
+    let listed = place.tenure(&["runs", "pipelines/p.yaml"]);
+    assert!(listed.stdout.contains(&format!("retry of {killed}")), "{}", listed.stdout);
 }
 
 /// A server that listens may not be ready to take anything yet.
