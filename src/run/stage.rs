@@ -17,6 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::encode::Encoder;
+use super::failure;
 use super::grain::Grain;
 use super::target::Column as PublishedColumn;
 use crate::engine::session::BATCH_ROWS;
@@ -81,7 +82,7 @@ pub async fn write<W>(
 where
     W: AsyncWrite + Unpin + Send,
 {
-    let failed = |error: &dyn std::error::Error| cannot_write(shape, error);
+    let failed = |error: &(dyn std::error::Error + 'static)| cannot_write(shape, error);
     let schema = Arc::clone(&shape.schema);
     let encoder = Encoder::new(sink, schema, properties(), ROW_GROUP_ROWS, threads);
     let mut encoder = encoder.map_err(|error| failed(&error))?;
@@ -143,6 +144,9 @@ fn conform(
     RecordBatch::try_new(schema, columns)
 }
 
-fn cannot_write(shape: &TableShape, error: &dyn std::error::Error) -> Error {
-    Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into()
+fn cannot_write(shape: &TableShape, error: &(dyn std::error::Error + 'static)) -> Error {
+    match failure::of_target(error) {
+        Some(problem) => problem.into(),
+        None => Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into(),
+    }
 }

@@ -1,14 +1,22 @@
 //! One suite over every kind of place that can be published to: a disk, and
 //! object stores over HTTP that run on this machine.
 
+mod answer;
+mod crowd;
+mod faults;
 mod kills;
+mod outside;
+mod proxy;
+mod refusals;
 mod server;
+mod trial;
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::project::{Outcome, Project};
+use outside::Outside;
 use server::Server;
 
 /// The first and the second day that are published.
@@ -21,6 +29,11 @@ const TABLES: &str = "facts.orders, facts.customers, metrics.cohort_retention, \
 
 /// Looks at a run until it has got somewhere, fifty milliseconds apart.
 const LOOKS_MAX: usize = 2400;
+
+/// Whether everything is tried, which takes an hour, and not a sample.
+fn is_thorough() -> bool {
+    std::env::var("FAULTS").is_ok_and(|faults| faults == "all")
+}
 
 /// A project that publishes somewhere.
 struct Place {
@@ -55,6 +68,15 @@ impl Place {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The target as anybody sees it who reads it without the program.
+    fn outside(&self) -> Outside {
+        let base = self.project.path("");
+        match &self.server {
+            Some(server) => Outside::new(&server.url, &base, &server.environment),
+            None => Outside::new("out", &base, &[]),
         }
     }
 
@@ -114,9 +136,13 @@ impl Working {
     }
 
     fn signal_if_alive(&mut self, name: &str) {
-        if self.0.try_wait().expect("a status").is_none() {
+        if !self.has_ended() {
             self.signal(name);
         }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a status").is_some()
     }
 
     fn wait(&mut self) -> Option<i32> {
@@ -191,6 +217,7 @@ fn conforms(place: &Place) {
     assert!(removed.stdout.contains(", removed"), "{}{}", removed.stdout, removed.stderr);
     let nothing = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
     assert_eq!(nothing.stdout, "nothing to remove\n");
+    crowd::one_works(place);
     assert!(place.published(SECOND) == second && place.published(FIRST) == expected);
     assert_eq!(
         place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
