@@ -53,6 +53,7 @@ const MEANINGS: [Meaning; 5] = [
             "InvalidAccessKeyId",
             "InvalidToken",
             "AuthenticationFailed",
+            "Server failed to authenticate",
         ],
         kind: Kind::Unauthenticated,
         what: "the credentials are not accepted",
