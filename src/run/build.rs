@@ -32,7 +32,7 @@ use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::spec::Spanned;
 use crate::plan::types::ColumnType;
 use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
-use crate::problem::{Problem, Source};
+use crate::problem::{Place, Problem, Source};
 
 /// Bytes that a run keeps on disk for each row of a source, roughly.
 const ROW_BYTES: u64 = 250;
@@ -49,8 +49,12 @@ const MEMORIES_MAX: u64 = 2;
 pub fn place(job: &Job<'_>) -> Result<(Arc<Scratch>, SessionContext)> {
     let engine = &job.plan.engine;
     let parent = engine.scratch.as_ref().map(|folder| job.base.join(folder));
-    let scratch = Scratch::new(parent.as_deref())
-        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let scratch = Scratch::new(parent.as_deref()).map_err(|error| {
+        let folder = parent.unwrap_or_else(std::env::temp_dir).display().to_string();
+        let place = Some(Place::Named(folder));
+        Problem { place, ..engine_problem(&error, "cannot use the scratch folder") }
+            .help("name a folder that can be written, with room for a run (`engine.scratch`)")
+    })?;
     let context = session::open(engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     Ok((Arc::new(scratch), context))

@@ -17,6 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::io::AsyncWriteExt;
 
 use super::encode::Encoder;
+use super::failure;
 use super::grain::Grain;
 use super::target::{Claim, Column as PublishedColumn, DataFile, Day, Upload};
 use crate::engine::session::BATCH_ROWS;
@@ -96,7 +97,7 @@ pub async fn write(
     day: Day,
     cut: Cut,
 ) -> Result<Vec<DataFile>> {
-    let failed = |error: &dyn std::error::Error| cannot_write(shape, error);
+    let failed = |error: &(dyn std::error::Error + 'static)| cannot_write(shape, error);
     let mut files = Files { shape, claim, day, cut, open: None, done: Vec::new() };
     let mut grain = Grain::new(shape).map_err(|error| failed(&error))?;
     let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
@@ -227,6 +228,9 @@ fn conform(
     RecordBatch::try_new(schema, columns)
 }
 
-fn cannot_write(shape: &TableShape, error: &dyn std::error::Error) -> Error {
-    Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into()
+fn cannot_write(shape: &TableShape, error: &(dyn std::error::Error + 'static)) -> Error {
+    match failure::of_target(error) {
+        Some(problem) => problem.into(),
+        None => Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into(),
+    }
 }

@@ -1,10 +1,17 @@
 //! One suite over every kind of place that can be published to: a disk, and
 //! object stores over HTTP that run on this machine.
 
+mod answer;
+mod crowd;
 mod delta;
+mod faults;
 mod kills;
+mod outside;
+mod proxy;
 mod readers;
+mod refusals;
 mod server;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +23,7 @@ use bytes::Bytes;
 use tenure::storage::{self, Location};
 
 use crate::project::{Outcome, Project, killed_at, run_id};
+use outside::Outside;
 use server::Server;
 
 /// The first and the second day that are published.
@@ -28,6 +36,11 @@ const TABLES: &str = "facts.orders, facts.customers, metrics.cohort_retention, \
 
 /// Looks at a run until it has got somewhere, fifty milliseconds apart.
 const LOOKS_MAX: usize = 2400;
+
+/// Whether everything is tried, which takes an hour, and not a sample.
+fn is_thorough() -> bool {
+    std::env::var("FAULTS").is_ok_and(|faults| faults == "all")
+}
 
 /// A project that publishes somewhere.
 struct Place {
@@ -62,6 +75,15 @@ impl Place {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The target as anybody sees it who reads it without the program.
+    fn outside(&self) -> Outside {
+        let base = self.project.path("");
+        match &self.server {
+            Some(server) => Outside::new(&server.url, &base, &server.environment),
+            None => Outside::new("out", &base, &[]),
         }
     }
 
@@ -164,9 +186,13 @@ impl Working {
     }
 
     fn signal_if_alive(&mut self, name: &str) {
-        if self.0.try_wait().expect("a status").is_none() {
+        if !self.has_ended() {
             self.signal(name);
         }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a status").is_some()
     }
 
     fn wait(&mut self) -> Option<i32> {
@@ -243,6 +269,7 @@ fn conforms(place: &Place) {
     assert!(removed.stdout.contains(", removed"), "{}{}", removed.stdout, removed.stderr);
     let nothing = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
     assert_eq!(nothing.stdout, "nothing to remove\n");
+    crowd::one_works(place);
     assert!(place.published(SECOND) == second && place.published(FIRST) == expected);
     assert_eq!(
         place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
