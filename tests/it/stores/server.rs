@@ -13,6 +13,7 @@ use tempfile::TempDir;
 const LOOKS_MAX: usize = 240;
 
 /// The account every emulator of Azure has; its key is printed in its manual.
+const AZURITE_ACCOUNT: &str = "devstoreaccount1";
 const AZURITE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -32,6 +33,8 @@ pub struct Server {
     pub url: String,
     /// The environment of who uses it.
     pub environment: Vec<(&'static str, String)>,
+    /// The same for who uses it within the process of the tests.
+    pub within: Vec<(&'static str, String)>,
     /// The variable that says how long its client waits for an answer.
     pub patience: &'static str,
 }
@@ -91,7 +94,9 @@ fn start(
     let bucket = format!("{scheme}://{BUCKET}");
     let url = format!("{bucket}/shop");
     let patience = if scheme == "az" { "AZURE_TIMEOUT" } else { "AWS_TIMEOUT" };
-    let server = Server { process, _folder: folder, port, bucket, url, environment, patience };
+    let within = environment.clone();
+    let server =
+        Server { process, _folder: folder, port, bucket, url, environment, within, patience };
     for _ in 0..LOOKS_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return server;
@@ -177,7 +182,15 @@ pub fn azurite() -> Option<Server> {
         ("AZURITE_BLOB_STORAGE_URL", endpoint.clone()),
     ];
     let folder = tempfile::tempdir().expect("a folder");
-    let server = start(&mut command, port, folder, "az", environment);
+    let mut server = start(&mut command, port, folder, "az", environment);
+    // Where the emulator is, its client looks up in the environment of the
+    // process, which all tests share; so here it is an account like others.
+    server.within = vec![
+        ("AZURE_STORAGE_ACCOUNT_NAME", AZURITE_ACCOUNT.into()),
+        ("AZURE_STORAGE_ACCOUNT_KEY", AZURITE_KEY.into()),
+        ("AZURE_STORAGE_ENDPOINT", format!("{endpoint}/{AZURITE_ACCOUNT}")),
+        ("AZURE_ALLOW_HTTP", "true".into()),
+    ];
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores/container.py");
     let made = Command::new(python).arg(script).args([&endpoint, BUCKET, AZURITE_KEY]).status();
     assert!(made.expect("python starts").success(), "the container is made");
