@@ -117,9 +117,7 @@ impl Place {
     }
 
     fn location(&self) -> Location {
-        let environment = self.server.iter().flat_map(|server| server.environment.clone());
-        let environment: BTreeMap<String, String> =
-            environment.map(|(name, value)| (name.to_string(), value)).collect();
+        let environment = self.server.as_ref().map(Server::told).unwrap_or_default();
         let open = storage::open(&self.url(), Path::new("/"), &environment, &BTreeMap::new());
         open.expect("a place")
     }

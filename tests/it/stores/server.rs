@@ -1,6 +1,7 @@
 //! Real object stores on this machine, each started by the test that needs it
 //! and stopped with it. `make servers` installs them.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,6 +46,23 @@ impl Server {
         let (own, other) = (format!(":{}", self.port), format!(":{port}"));
         let environment = self.environment.iter();
         environment.map(|(name, value)| (*name, value.replace(&own, &other))).collect()
+    }
+
+    /// The environment for a client in this process. That of Azure looks for
+    /// the address of Azurite among the variables of the process alone, so here
+    /// it is an account like any other, with an endpoint.
+    pub fn told(&self) -> BTreeMap<String, String> {
+        let azurite = self.environment.iter().find(|(name, _)| *name == "AZURITE_BLOB_STORAGE_URL");
+        let told = match azurite {
+            None => self.environment.clone(),
+            Some((_, url)) => vec![
+                ("AZURE_STORAGE_ACCOUNT_NAME", AZURITE_ACCOUNT.into()),
+                ("AZURE_STORAGE_ACCOUNT_KEY", AZURITE_KEY.into()),
+                ("AZURE_STORAGE_ENDPOINT", format!("{url}/{AZURITE_ACCOUNT}")),
+                ("AZURE_ALLOW_HTTP", "true".into()),
+            ],
+        };
+        told.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
 }
 
