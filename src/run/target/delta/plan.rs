@@ -35,10 +35,8 @@ pub(in super::super) async fn admit(
         },
     );
     let looks: Vec<_> = looks.collect();
-    futures::stream::iter(looks)
-        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
-        .try_collect::<Vec<()>>()
-        .await?;
+    // In order: of several errors, the same is told each time.
+    futures::stream::iter(looks).buffered(REQUESTS_IN_FLIGHT_MAX).try_collect::<Vec<()>>().await?;
     Ok(())
 }
 
@@ -62,7 +60,7 @@ pub(in super::super) async fn plan(
         looks.push(look(location, base, table));
     }
     let planned: BTreeMap<String, Option<State>> =
-        futures::stream::iter(looks).buffer_unordered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
+        futures::stream::iter(looks).buffered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
     for (table, state) in &planned {
         let version = state.as_ref().map_or(0, |state| state.version + 1);
         next.delta.insert(table.clone(), version);
