@@ -65,7 +65,7 @@ build: compiler ## Build the program
 test: compiler servers ## Run the tests
 	@$(CARGO) test --release --locked
 
-# Object stores for the tests, on this machine only. Without a network or npm the
+# Object stores for the tests, on this machine only, and what reads from them. Without a network or npm the
 # tests that need them say that they were skipped.
 .PHONY: servers
 servers: ## Install the object stores that tests start
@@ -74,6 +74,9 @@ servers: ## Install the object stores that tests start
 	    $(SERVERS)/venv/bin/pip install --quiet --requirement tests/it/stores/requirements.txt && \
 	    npm install --silent --no-audit --no-fund --prefix $(SERVERS) azurite@3.37 s3rver@3.7.1 && \
 	    touch $(SERVERS)/installed; } || echo "object stores are missing; their tests will be skipped"
+	@test $(SERVERS)/readers -nt tests/it/stores/readers.txt || { \
+	    $(SERVERS)/venv/bin/python -m pip install --quiet --requirement tests/it/stores/readers.txt && \
+	    touch $(SERVERS)/readers; } || echo "some readers are missing; they will be skipped"
 
 .PHONY: bless
 bless: compiler ## Accept what the tests print now; read the diff before you commit it

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import store
 from compare import compare
 from histories import DAYS, FIRST_DAY, TPCH_LAST_DAY, Histories
 from measure import alternate, bar, gibibytes, measure, middle, table
@@ -19,6 +20,8 @@ PIPELINE = HERE.parent / "pipelines" / "bench.yaml"
 THREADS = 2
 # Days to come for `nightly`, a run each.
 EXTRA_DAYS = 10
+# What `upload` uploads: a table of that size.
+UPLOAD_BYTES = 1 << 30
 FILES = {"duckdb": "run_duckdb.py", "polars": "polars_tables.py"}
 NAMES = {"tenure": "tenure", "duckdb": "DuckDB", "polars": "Polars"}
 
@@ -42,7 +45,7 @@ class Bench:
         self.tools = options.tools
         self.work = options.folder / "work"
         self.histories = Histories(options.folder / "data", options.tenure)
-        shutil.rmtree(self.work, ignore_errors=True)
+        fresh(self.work)
 
     # Scenarios
 
@@ -185,6 +188,41 @@ class Bench:
         title = "### large: 10 million customers, engine.memory 4GiB"
         return "\n".join([title, "", table(["Run", *SHOWN], rows), "", *lines])
 
+    def upload(self):
+        """A file into SeaweedFS as tenure stages a table, beside plain copies of it."""
+        program = built("upload")
+        file = incompressible(self.work / "table.parquet", UPLOAD_BYTES)
+        orders = self.histories.tpch(self.millions)
+        with store.seaweedfs(fresh(self.work / "seaweedfs")) as env:
+            url = f"s3://{store.BUCKET}"
+            ways = {
+                "as tenure stages it": [program, "tenure", f"{url}/staged", file],
+                "copied by its client": [program, "copy", f"{url}/copied", file],
+                "copied by boto3": [sys.executable, HERE / "copy_boto3.py", store.BUCKET,
+                                    "boto3.parquet", file],
+            }  # fmt: skip
+            results = alternate(self.runs, {
+                name: lambda command=command: uploaded(command, env)
+                for name, command in ways.items()
+            })
+            there = self.tenure(orders, TPCH_LAST_DAY, f"{url}/shop", env=env)
+        here = self.tenure(orders, TPCH_LAST_DAY)
+        speed = {name: UPLOAD_BYTES / 2**20 / result.seconds for name, result in results.items()}
+        rows = [
+            [name, f"{result.seconds:.1f}", f"{speed[name]:.0f}", f"{result.cpu_seconds:.1f}",
+             f"{result.peak_bytes / 2**20:.0f}"]
+            for name, result in results.items()
+        ]  # fmt: skip
+        ours, *plain = speed.values()
+        lines = [
+            bar("throughput, tenure / the faster copy", ours / max(plain), 0.8, at_least=True),
+            f"- a whole run, {self.millions:g} million orders: peak {gibibytes(there.peak_bytes)}"
+            f" GiB to the store, {gibibytes(here.peak_bytes)} GiB to the disk",
+        ]
+        header = [f"{UPLOAD_BYTES / 2**30:g} GiB to SeaweedFS", "seconds", "MiB/s", "CPU seconds",
+                  "peak MiB"]  # fmt: skip
+        return "\n".join(["### upload", "", table(header, rows), "", *lines])
+
     def models(self):
         """BG/NBD and Gamma-Gamma: fit and predictions, beside lifetimes."""
         rows, lines = [], []
@@ -210,10 +248,10 @@ class Bench:
             return lambda: self.tenure(orders, as_of)
         return lambda: self.other(tool, orders, as_of)
 
-    def tenure(self, orders, as_of, warehouse=None, log=None):
+    def tenure(self, orders, as_of, warehouse=None, log=None, env=None):
         """One run of tenure, from scratch unless the warehouse is given."""
         target = warehouse or fresh(self.work / "warehouse")
-        env = {"ORDERS_URL": str(orders), "WAREHOUSE_URL": str(target)}
+        env = {"ORDERS_URL": str(orders), "WAREHOUSE_URL": str(target), **(env or {})}
         command = [self.tenure_path, "run", PIPELINE, "--as-of", as_of]
         return measure(command + (["--log", log] if log else []), env)
 
@@ -253,6 +291,31 @@ def seconds_of_steps(log):
         name = names.get(event["event"], "publishing")
         steps[name] = steps.get(name, 0) + (end - begin).total_seconds()
     return steps
+
+
+def built(name):
+    """The program of a Cargo benchmark, whose own memory counts and not Cargo's."""
+    command = ["cargo", "bench", "--quiet", "--locked", "--no-run", "--bench", name,
+               "--message-format=json"]  # fmt: skip
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+    messages = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
+    return next(message["executable"] for message in messages
+                if message.get("executable") and message["target"]["name"] == name)
+
+
+def incompressible(path, length):
+    """A file that is as hard to pack as one that is packed."""
+    with open(path, "wb") as file:
+        for _ in range(length >> 20):
+            file.write(os.urandom(1 << 20))
+    return path
+
+
+def uploaded(command, env):
+    """A program that uploads; its seconds are those that it tells, without its start."""
+    result = measure(command, env)
+    result.seconds = json.loads(result.said.splitlines()[-1])["seconds"]
+    return result
 
 
 SHOWN = ["seconds", "CPU seconds", "peak GiB"]

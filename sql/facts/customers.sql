@@ -173,10 +173,11 @@ final as (
         profiles.acquired_at as acquired_date,
         profiles.acquisition_cost
 
-    from totals
+    -- A hash join holds its left side: the narrow one.
+    from first_orders
 
-    inner join first_orders
-        on totals.customer_id = first_orders.customer_id
+    inner join totals
+        on first_orders.customer_id = totals.customer_id
 
     left join favourites
         on totals.customer_id = favourites.customer_id

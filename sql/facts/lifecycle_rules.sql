@@ -1,17 +1,18 @@
 -- facts.lifecycle_rules: rules.lifecycle, with the active state taken apart into
 -- single periods.
 --
--- grain   purchase_class, state, at_least, is_prolonging
+-- grain   purchase_days, state, at_least, is_prolonging
 -- reads   rules.lifecycle, facts.lifecycle_periods
 -- params  none
 --
--- purchase_class  text     one: a single purchase day so far; repeat: two or more;
---                          none: a period with nothing but refunds
--- state           text     new, active, dormant or lost; none for the class none
--- at_least        bigint   idle periods from which it holds
--- is_prolonging   boolean  for the period that $as_of cuts short: it is no idle one,
---                          so who was active stays so
--- below           bigint   idle periods from which it no longer does; null: never
+-- purchase_days  bigint   days with a purchase so far; 2 stands for more, too, and
+--                         0 for a period with nothing but refunds
+-- state          text     new, active, dormant or lost; none for 0 days
+-- at_least       bigint   idle periods from which it holds
+-- is_prolonging  boolean  for the period that $as_of cuts short: it is no idle one,
+--                         so who was active stays so
+-- is_single      boolean  holds for one period, then asks again
+-- below          bigint   idle periods from which it no longer does; null: never
 --
 -- The VIP rule is asked every period, so each period of the active stands alone.
 
@@ -20,7 +21,7 @@ with
 rules as (
 
     select
-        purchase_class,
+        case purchase_class when 'one' then 1 else 2 end as purchase_days,
         state,
         greatest(coalesce(at_least, 0), 0) as at_least,
         below
@@ -42,7 +43,7 @@ calendar as (
 split as (
 
     select
-        rules.purchase_class,
+        rules.purchase_days,
         rules.state,
         rules.below,
         unnest(
@@ -75,11 +76,12 @@ kinds as (
 states as (
 
     select
-        split.purchase_class,
+        split.purchase_days,
         split.state,
         split.at_least,
         kinds.is_prolonging,
 
+        split.state = 'active' as is_single,
         case
             when split.state = 'active' then split.at_least + 1
             else split.below
@@ -97,11 +99,12 @@ states as (
 final as (
 
     select
-        purchase_class,
+        purchase_days,
         state,
         at_least,
         is_prolonging,
 
+        is_single,
         below
 
     from states
@@ -109,11 +112,12 @@ final as (
     union all
 
     select
-        'none' as purchase_class,
+        0 as purchase_days,
         'none' as state,
         0 as at_least,
         false as is_prolonging,
 
+        false as is_single,
         null as below
 
 )

@@ -182,30 +182,49 @@ medians as (
 
 ),
 
-judged as (
+-- A hash join holds its left side: the narrow one.
+located as (
 
     select
         components.*,
-        assumptions.retention_rate,
-        assumptions.retention_basis,
-        components.current_value * 2 >= medians.current_middles
-        and components.current_value > 0 as current_high,
-        components.potential_value * 2 >= medians.potential_middles
-        and components.potential_value > 0 as potential_high,
-        states.risk_high,
+        states.risk_high
+
+    from states
+
+    right join components
+        on states.customer_id = components.customer_id
+
+),
+
+forecast as (
+
+    select
+        located.*,
         predictions.predicted_value
 
-    from components
+    from predictions
+
+    right join located
+        on predictions.customer_id = located.customer_id
+
+),
+
+judged as (
+
+    select
+        forecast.*,
+        assumptions.retention_rate,
+        assumptions.retention_basis,
+        forecast.current_value * 2 >= medians.current_middles
+        and forecast.current_value > 0 as current_high,
+        forecast.potential_value * 2 >= medians.potential_middles
+        and forecast.potential_value > 0 as potential_high
+
+    from forecast
 
     cross join medians
 
     cross join assumptions
-
-    left join states
-        on components.customer_id = states.customer_id
-
-    left join predictions
-        on components.customer_id = predictions.customer_id
 
 ),
 

@@ -46,10 +46,11 @@ calendar as (
 rules as (
 
     select
-        purchase_class,
+        purchase_days,
         state,
         at_least,
         is_prolonging,
+        is_single,
         below
 
     from facts.lifecycle_rules
@@ -64,10 +65,10 @@ gaps as (
         activity.period,
         activity.revenue,
         case
-            when not activity.is_active then 'none'
-            when activity.purchase_days_to_date = 1 then 'one'
-            else 'repeat'
-        end as purchase_class,
+            when activity.is_active
+                then least(activity.purchase_days_to_date, 2)
+            else 0
+        end as purchase_days,
         activity.next_active_period is null as is_open,
         calendar.last_period,
         case
@@ -94,17 +95,15 @@ ruled as (
         gaps.last_idle_periods,
         rules.state,
         rules.is_prolonging,
+        rules.is_single,
         rules.at_least as first_idle_periods,
-        case
-            when rules.below <= gaps.last_idle_periods then rules.below - 1
-            else gaps.last_idle_periods
-        end as final_idle_periods,
+        least(rules.below - 1, gaps.last_idle_periods) as final_idle_periods,
         gaps.revenue
 
     from gaps
 
     inner join rules
-        on gaps.purchase_class = rules.purchase_class
+        on gaps.purchase_days = rules.purchase_days
         and gaps.last_idle_periods >= rules.at_least
         and (
             not rules.is_prolonging
@@ -126,9 +125,12 @@ spans as (
             else period + first_idle_periods
         end as start_period,
         case
-            when is_prolonging then last_period
-            when state = 'active' then period + first_idle_periods
-            when is_open and final_idle_periods = last_idle_periods
+            when is_prolonging
+                or (
+                    is_open
+                    and not is_single
+                    and final_idle_periods = last_idle_periods
+                )
                 then last_period
             else period + final_idle_periods
         end as end_period,
@@ -136,7 +138,7 @@ spans as (
         period as last_active_period,
         case
             when first_idle_periods = 0 and not is_prolonging then revenue
-            else 0
+            else cast(0 as decimal(18,2))
         end as revenue
 
     from ruled

@@ -90,31 +90,42 @@ current_states as (
 
 ),
 
+-- A hash join holds its left side: the calendar, not the customers.
+dated_states as (
+
+    select
+        current_states.*,
+        periods.period_start as since_date
+
+    from periods
+
+    inner join current_states
+        on periods.period = current_states.since_period
+
+),
+
 final as (
 
     select
-        current_states.customer_id,
+        dated_states.customer_id,
 
-        current_states.state,
-        current_states.state_before,
-        since_periods.period_start as since_date,
-        current_states.last_active_period,
-        active_periods.period_start as last_active_start,
+        dated_states.state,
+        dated_states.state_before,
+        dated_states.since_date,
+        dated_states.last_active_period,
+        periods.period_start as last_active_start,
         case
-            when current_states.last_complete_period
-                > current_states.last_active_period
-                then current_states.last_complete_period
-                - current_states.last_active_period
+            when dated_states.last_complete_period
+                > dated_states.last_active_period
+                then dated_states.last_complete_period
+                - dated_states.last_active_period
             else 0
         end as idle_periods
 
-    from current_states
+    from periods
 
-    inner join periods as since_periods
-        on current_states.since_period = since_periods.period
-
-    inner join periods as active_periods
-        on current_states.last_active_period = active_periods.period
+    inner join dated_states
+        on periods.period = dated_states.last_active_period
 
 )
 

@@ -13,11 +13,18 @@
 
 with
 
+-- Buckets of revenue, wider the more it is: a root is exact to the last bit, so
+-- who has more is never in a bucket below.
 candidates as (
 
     select
         start_period as period,
-        rolling_revenue
+        rolling_revenue,
+        cast(
+            signum(cast(rolling_revenue as double))
+            * floor(sqrt(abs(cast(rolling_revenue as double))))
+            as bigint
+        ) as bucket
 
     from metrics.lifecycle_spans
 
@@ -25,37 +32,88 @@ candidates as (
 
 ),
 
-histogram as (
+buckets as (
 
     select
         period,
-        rolling_revenue,
+        bucket,
 
         count(*) as customers
 
     from candidates
 
-    group by period, rolling_revenue
+    group by period, bucket
 
 ),
 
-running as (
+counted as (
 
     select
         *,
 
         sum(customers) over (
             partition by period
-            order by rolling_revenue
+            order by bucket
             rows between unbounded preceding and current row
         ) as end_position,
         sum(customers) over (
             partition by period
-            order by rolling_revenue
+            order by bucket
             rows between unbounded preceding and unbounded following
         ) as population
 
-    from histogram
+    from buckets
+
+),
+
+aimed as (
+
+    select
+        period,
+        bucket,
+        end_position - customers as begin_position,
+        end_position,
+        (population - 1) * cast($vip_quantile as decimal(9,6)) as target
+
+    from counted
+
+),
+
+-- The quantile lies between the customers at floor(target) and next to it: only
+-- their buckets are put in order.
+wanted as (
+
+    select
+        period,
+        bucket,
+        begin_position,
+        target
+
+    from aimed
+
+    where begin_position <= floor(target) + 1
+        and end_position > floor(target)
+
+),
+
+histogram as (
+
+    select
+        wanted.period,
+        wanted.bucket,
+        candidates.rolling_revenue,
+
+        max(wanted.begin_position) as begin_position,
+        max(wanted.target) as target,
+        count(*) as customers
+
+    from candidates
+
+    inner join wanted
+        on candidates.period = wanted.period
+        and candidates.bucket = wanted.bucket
+
+    group by wanted.period, wanted.bucket, candidates.rolling_revenue
 
 ),
 
@@ -64,10 +122,14 @@ placed as (
     select
         period,
         rolling_revenue,
-        end_position,
-        (population - 1) * cast($vip_quantile as decimal(9,6)) as target
+        begin_position + sum(customers) over (
+            partition by period, bucket
+            order by rolling_revenue
+            rows between unbounded preceding and current row
+        ) as end_position,
+        target
 
-    from running
+    from histogram
 
 ),
 

@@ -59,6 +59,7 @@ pub async fn fit(arguments: &Arguments, console: &Console) -> Result<()> {
         variables: &opened.variables,
         refresh: false,
         arguments: Vec::new(),
+        earlier: None,
         observer: observer.as_ref(),
         clock: Clock::system(),
     };

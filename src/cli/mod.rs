@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod project;
 mod request;
+mod retry;
 mod run;
 mod runs;
 mod show;
@@ -71,6 +72,8 @@ enum LogFormat {
 enum Command {
     /// Build, audit and publish the tables of a pipeline.
     Run(run::Arguments),
+    /// Go on with the last run that failed or died, as it was.
+    Retry(retry::Arguments),
     /// Compile pipelines: SQL, types, headers, rules; no data is touched.
     Check(check::Arguments),
     /// Show what a run would do, and do nothing.
@@ -131,9 +134,19 @@ async fn answer(arguments: &[OsString]) -> ExitCode {
     }
 }
 
+/// What a run was asked to do, from the arguments its journal has.
+fn given_to_run(arguments: &[String]) -> Option<run::Arguments> {
+    let words = std::iter::once("tenure").chain(arguments.iter().map(String::as_str));
+    match Cli::try_parse_from(words).ok()?.command {
+        Command::Run(arguments) => Some(arguments),
+        _ => None,
+    }
+}
+
 async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments, given, console).await,
+        Command::Retry(arguments) => retry::retry(&arguments, console).await,
         Command::Check(arguments) => check::check(&arguments, console).await,
         Command::Plan(arguments) => plan::plan(&arguments, console).await,
         Command::Fit(arguments) => fit::fit(&arguments, console).await,

@@ -43,6 +43,7 @@ pub async fn plan(arguments: &Arguments, console: &Console) -> Result<()> {
         variables: &opened.variables,
         refresh: arguments.request.full_refresh,
         arguments: Vec::new(),
+        earlier: None,
         observer: observer.as_ref(),
         clock: Clock::system(),
     };

@@ -43,14 +43,22 @@ pub fn finish(console: &Console, report: &Report) -> Result<()> {
             "nothing to do: {stand} as of {as_of} stand in {url} ({took}, run {run})\n"
         ));
     }
-    let built = report.tables.iter().filter(|table| table.role == Role::Published).count();
+    let published = report.tables.iter().filter(|table| table.role == Role::Published);
+    let published = published.filter(|table| !is_quarantine(&table.name));
+    let (taken, built): (Vec<_>, Vec<_>) = published.partition(|table| table.staged_by.is_some());
+    let count = taken.len() + built.len();
+    let taken = match (taken.len(), built.len()) {
+        (0, _) => String::new(),
+        (taken, 0) => format!("all {taken} staged before, "),
+        (taken, built) => format!("{taken} staged before, {built} built, "),
+    };
     let reused = match report.reused.iter().filter(|name| !is_quarantine(name)).count() {
         0 => String::new(),
         count => format!("{count} reused, "),
     };
     console.print(&format!(
-        "{} as of {as_of} published to {url} in {took} ({reused}{} passed, run {run})\n",
-        tables(built),
+        "{} as of {as_of} published to {url} in {took} ({taken}{reused}{} passed, run {run})\n",
+        tables(count),
         counted(report.checks, "check"),
     ))
 }
@@ -66,6 +74,7 @@ fn finished(report: &Report) -> serde_json::Value {
         "url": report.url,
         "published": report.outcome == Outcome::Published,
         "tables": report.tables.len(),
+        "staged_before": report.tables.iter().filter(|table| table.staged_by.is_some()).count(),
         "reused": report.reused.len(),
         "checks": report.checks,
         "rows_read": report.sources.iter().map(|source| source.read).sum::<u64>(),
@@ -130,21 +139,21 @@ impl Observer for Lines {
 
 /// `metrics.cohort_retention   1 326 rows   41 KiB   0.8 s`
 fn table(report: &TableReport) -> String {
-    columns(&report.name, report.rows, report.bytes, report.elapsed)
+    let took = match &report.staged_by {
+        Some(run) => format!("staged by run {run}"),
+        None => units::seconds(report.elapsed),
+    };
+    columns(&report.name, report.rows, report.bytes, &took)
 }
 
-fn columns(name: &str, rows: u64, bytes: u64, elapsed: Duration) -> String {
-    format!(
-        "{name:<40} {:>13} rows {:>11} {:>8}",
-        units::grouped(rows),
-        units::bytes(bytes),
-        units::seconds(elapsed),
-    )
+fn columns(name: &str, rows: u64, bytes: u64, took: &str) -> String {
+    let (rows, bytes) = (units::grouped(rows), units::bytes(bytes));
+    format!("{name:<40} {rows:>13} rows {bytes:>11} {took:>8}")
 }
 
 fn source(read: &SourceRead, elapsed: Duration) -> String {
     let name = format!("sources.{}", read.source);
-    let line = columns(&name, read.read, read.bytes, elapsed);
+    let line = columns(&name, read.read, read.bytes, &units::seconds(elapsed));
     let aside: Vec<String> = read
         .rejected
         .iter()
@@ -203,6 +212,7 @@ fn table_fields(report: &TableReport) -> serde_json::Value {
         },
         "rows": report.rows,
         "bytes": report.bytes,
+        "staged_by": report.staged_by,
         "seconds": report.elapsed.as_secs_f64(),
     })
 }

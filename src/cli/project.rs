@@ -1,7 +1,7 @@
 //! From the path of a pipeline to the texts of its project. This is where
 //! project files are read; `plan` gets only their text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::standard;
 use crate::error::{Error, Result};
+use crate::plan::fingerprint::of_text;
 use crate::plan::{self, Plan, Project, Request, Variables};
 use crate::problem::{Problem, Source, suggest};
 use crate::run;
@@ -71,6 +72,21 @@ impl Opened {
         let runs = manifest.runs.into_values();
         let ours = runs.filter(|info| info.tool_version == crate::VERSION);
         ours.filter_map(|info| info.texts).collect()
+    }
+
+    /// The pipeline's name.
+    ///
+    /// # Errors
+    /// A pipeline that has none.
+    pub fn name(&self) -> Result<String> {
+        plan::name(&self.pipeline).map_err(Error::Invalid)
+    }
+
+    /// A fingerprint of each text of the project, by path.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let project = self.project.models.iter().chain(&self.project.params);
+        let texts = project.chain([&self.pipeline]);
+        texts.map(|source| (source.path.clone(), of_text(source))).collect()
     }
 
     /// How many superseded runs keep their files.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::report::units;
 use crate::run::target::Clock;
-use crate::run::{self, Job};
+use crate::run::{self, Earlier, Job};
 
 /// Days one backfill may have: ten years.
 const BACKFILL_DAYS_MAX: usize = 3_660;
@@ -56,16 +56,37 @@ pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -
     let given: Vec<String> =
         given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let days = days(arguments)?;
+    each_day(&Asked { opened: &opened, arguments, given, earlier: None }, &days, console).await
+}
+
+/// What is asked for, and of what.
+pub struct Asked<'a> {
+    /// The project.
+    pub opened: &'a Opened,
+    /// What to run.
+    pub arguments: &'a Arguments,
+    /// The same as words, for the record.
+    pub given: Vec<String>,
+    /// The run that the first day repeats, if it does.
+    pub earlier: Option<&'a Earlier>,
+}
+
+/// Runs days one after another, each published by itself.
+///
+/// # Errors
+/// Whatever keeps a day from being published; the days before it are.
+pub async fn each_day(asked: &Asked<'_>, days: &[Option<String>], console: &Console) -> Result<()> {
     let begun = Instant::now();
     for (published, day) in days.iter().enumerate() {
-        let done = one_day(&opened, arguments, day.as_deref(), &given, console).await;
+        let earlier = asked.earlier.filter(|_| published == 0);
+        let done = one_day(asked, day.as_deref(), earlier, console).await;
         if published > 0 && done.is_err() {
             let before = counted(published, "day");
             console.warning(&format!("stopped after {before} of {}", days.len()));
         }
         done?;
     }
-    if days.len() > 1 && !arguments.dry_run {
+    if days.len() > 1 && !asked.arguments.dry_run {
         let took = units::seconds(begun.elapsed());
         console.print(&format!("{} done in {took}\n", counted(days.len(), "day")))?;
     }
@@ -73,7 +94,10 @@ pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -
 }
 
 /// The days asked for; a day nobody gave is the compiler's to ask for.
-fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
+///
+/// # Errors
+/// A range of none or too many.
+pub fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
     let (Some(from), Some(to)) = (arguments.from, arguments.to) else {
         return Ok(vec![arguments.as_of.clone()]);
     };
@@ -93,24 +117,28 @@ fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
 }
 
 async fn one_day(
-    opened: &Opened,
-    arguments: &Arguments,
+    asked: &Asked<'_>,
     day: Option<&str>,
-    given: &[String],
+    earlier: Option<&Earlier>,
     console: &Console,
 ) -> Result<()> {
+    let Asked { opened, arguments, .. } = asked;
     let mut request = arguments.request.on(day);
     if !arguments.request.full_refresh {
         request.sound = opened.sound().await;
     }
     let plan = opened.compile(&request).await?;
+    if let Some(earlier) = earlier {
+        earlier.is_all(&plan)?;
+    }
     let observer = progress::observer(console);
     let job = Job {
         plan: &plan,
         base: &opened.base,
         variables: &opened.variables,
         refresh: arguments.request.full_refresh,
-        arguments: given.to_vec(),
+        arguments: asked.given.clone(),
+        earlier,
         observer: observer.as_ref(),
         clock: Clock::system(),
     };

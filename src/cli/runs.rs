@@ -91,8 +91,14 @@ fn status(status: Status) -> &'static str {
     }
 }
 
-/// Who works, why it failed, or what was set aside.
+/// What it repeats; who works, why it failed, or what was set aside.
 fn note(summary: &RunSummary, holder: Option<&str>) -> String {
+    let repeats = summary.retry_of.iter().map(|run| format!("retry of {run}"));
+    let outcome = Some(outcome(summary, holder)).filter(|text| !text.is_empty());
+    repeats.chain(outcome).collect::<Vec<_>>().join("; ")
+}
+
+fn outcome(summary: &RunSummary, holder: Option<&str>) -> String {
     if let Some(error) = &summary.error {
         return error.lines().next().unwrap_or_default().to_string();
     }

@@ -1,21 +1,12 @@
-//! A table a run keeps for itself: one file a partition, in the form in which
-//! rows lie in memory, so that writing copies and reading only maps.
+//! A table a run keeps for itself: one file a partition.
 //!
 //! What the planner knew of the rows' spread and order stays known.
 
 use std::fmt::Formatter;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::ipc::reader::{FileDecoder, read_footer_length};
-use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::ipc::{Block, CompressionType, MetadataVersion, root_as_footer};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -33,7 +24,8 @@ use datafusion::physical_plan::{
     Statistics, execute_stream_partitioned,
 };
 use futures::StreamExt;
-use memmap2::MmapOptions;
+
+use super::part::{Opened, Part, PartWriter, Room};
 
 /// A kept table.
 #[derive(Debug)]
@@ -41,15 +33,6 @@ pub struct KeptTable {
     schema: SchemaRef,
     parts: Vec<Arc<Part>>,
     properties: Arc<PlanProperties>,
-}
-
-/// One partition on disk.
-#[derive(Debug)]
-struct Part {
-    path: PathBuf,
-    /// Where the batches stand.
-    blocks: Vec<Block>,
-    rows: usize,
 }
 
 impl KeptTable {
@@ -91,79 +74,12 @@ impl KeptTable {
     }
 }
 
-/// Whether rows may lie on disk as in memory, or are packed: more work for
-/// each reader, for a third of the space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// As in memory.
-    Plenty,
-    /// Packed.
-    Scarce,
-}
-
 async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Part> {
-    let file = BufWriter::new(File::create(&path)?);
-    let packing = (room == Room::Scarce).then_some(CompressionType::LZ4_FRAME);
-    let options = IpcWriteOptions::default().try_with_compression(packing)?;
-    let mut writer = FileWriter::try_new_with_options(file, &stream.schema(), options)?;
-    let mut rows = 0;
+    let mut writer = PartWriter::new(path, &stream.schema(), room)?;
     while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        rows += batch.num_rows();
-        writer.write(&compact(&batch)?)?;
+        writer.write(&batch?)?;
     }
-    writer.finish()?;
-    drop(writer);
-    let blocks = blocks(&path)?;
-    Ok(Part { path, blocks, rows })
-}
-
-/// Views of text may hold on to far more than they show.
-fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(|column| match column.data_type() {
-        DataType::Utf8View => {
-            let text = column.as_string_view();
-            let held: usize = text.data_buffers().iter().map(Buffer::len).sum();
-            match held > 2 * text.total_buffer_bytes_used() {
-                true => Arc::new(text.gc()) as ArrayRef,
-                false => Arc::clone(column),
-            }
-        }
-        _ => Arc::clone(column),
-    });
-    RecordBatch::try_new(batch.schema(), columns.collect())
-}
-
-/// Where the batches of a file stand.
-fn blocks(path: &Path) -> Result<Vec<Block>, ArrowError> {
-    let length = std::fs::metadata(path)?.len();
-    let file = map(&File::open(path)?, 0, usize::try_from(length).unwrap_or(usize::MAX))?;
-    let broken = || ArrowError::IpcError(format!("{} has no footer", path.display()));
-    let trailer = file.len().checked_sub(TRAILER_BYTES).ok_or_else(broken)?;
-    let mark = file[trailer..].try_into().map_err(|_| broken())?;
-    let footer = trailer.checked_sub(read_footer_length(mark)?).ok_or_else(broken)?;
-    let footer = root_as_footer(&file[footer..trailer]).map_err(|_| broken())?;
-    if footer.dictionaries().is_some_and(|dictionaries| !dictionaries.is_empty()) {
-        return Err(ArrowError::NotYetImplemented("dictionaries in a kept table".into()));
-    }
-    Ok(footer.recordBatches().into_iter().flatten().copied().collect())
-}
-
-/// The length of the footer and the magic word.
-const TRAILER_BYTES: usize = 10;
-
-/// A stretch of a file as memory.
-#[expect(unsafe_code, reason = "no other way to read without a copy")]
-fn map(file: &File, offset: u64, length: usize) -> Result<Buffer, ArrowError> {
-    // SAFETY: the files stand in a folder of this run's own and are complete
-    // before they are read; nobody writes to them again.
-    let map = unsafe { MmapOptions::new().offset(offset).len(length).map(file)? };
-    let map = Arc::new(map);
-    let Some(start) = std::ptr::NonNull::new(map.as_ptr().cast_mut()) else {
-        return Err(ArrowError::MemoryError("an empty map".into()));
-    };
-    // SAFETY: the map is as long as that and lives as long as the buffer.
-    Ok(unsafe { Buffer::from_custom_allocation(start, length, map) })
+    Ok(writer.finish()?)
 }
 
 #[async_trait]
@@ -205,11 +121,27 @@ impl TableProvider for KeptTable {
 
 /// Reads columns of a kept table.
 #[derive(Debug)]
-struct KeptScan {
+pub struct KeptScan {
     parts: Vec<Arc<Part>>,
     whole: SchemaRef,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
+}
+
+impl KeptScan {
+    /// The files that are read, one a partition.
+    pub fn parts(&self) -> &[Arc<Part>] {
+        &self.parts
+    }
+
+    /// Opens a partition to read some of the columns.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn open(&self, partition: usize, columns: &[usize]) -> std::io::Result<Opened> {
+        let columns: Vec<usize> = columns.iter().map(|column| self.columns[*column]).collect();
+        self.parts[partition].open(&self.whole, &columns)
+    }
 }
 
 impl DisplayAs for KeptScan {
@@ -256,21 +188,9 @@ impl ExecutionPlan for KeptScan {
         partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let part = Arc::clone(&self.parts[partition]);
-        let file = File::open(&part.path)?;
-        let decoder = FileDecoder::new(Arc::clone(&self.whole), MetadataVersion::V5)
-            .with_projection(self.columns.clone());
-        let read = move |index: usize| -> Result<RecordBatch> {
-            let block = part.blocks[index];
-            let bytes = i64::from(block.metaDataLength()) + block.bodyLength();
-            let (offset, bytes) = (u64::try_from(block.offset()), usize::try_from(bytes));
-            let (Ok(offset), Ok(bytes)) = (offset, bytes) else {
-                return Err(DataFusionError::Internal("a kept table is broken".into()));
-            };
-            let batch = decoder.read_record_batch(&block, &map(&file, offset, bytes)?)?;
-            batch.ok_or_else(|| DataFusionError::Internal("a kept table is broken".into()))
-        };
-        let batches = futures::stream::iter((0..self.parts[partition].blocks.len()).map(read));
+        let opened = self.parts[partition].open(&self.whole, &self.columns)?;
+        let read = move |batch: usize| Ok(opened.read(batch)?);
+        let batches = futures::stream::iter((0..self.parts[partition].batches()).map(read));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
@@ -280,8 +200,8 @@ impl ExecutionPlan for KeptScan {
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let rows = match args.partition() {
-            Some(partition) => self.parts[partition].rows,
-            None => self.parts.iter().map(|part| part.rows).sum(),
+            Some(partition) => self.parts[partition].rows(),
+            None => self.parts.iter().map(|part| part.rows()).sum(),
         };
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = Precision::Exact(rows);

@@ -24,8 +24,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
-use super::kept::{KeptTable, Room};
+use super::kept::KeptTable;
 use super::owned::OwnedFolder;
+use super::part::Room;
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.

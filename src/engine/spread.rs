@@ -118,14 +118,11 @@ impl Ranges {
     pub fn of(chunks: &[Chunk], customer: usize, partitions: usize) -> Result<Self> {
         let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
         let wanted = (rows / SLOT_ROWS / partitions.max(1)).clamp(1, RANGES_MAX);
-        if wanted == 1 {
-            return Ok(Self { prefix: Vec::new(), begins: Vec::new() });
-        }
-        let step = (rows / (wanted * SAMPLES)).max(1);
+        let step = Self::step(rows, wanted);
         let mut sampled = Vec::new();
         let mut next = step / 2;
         for chunk in chunks {
-            let column = ids(column(chunk, customer)?)?;
+            let column = column(chunk, customer)?;
             let mut chosen = Vec::new();
             while next < chunk.rows {
                 chosen.push((0, next));
@@ -136,6 +133,23 @@ impl Ranges {
                 sampled.push(interleave(&[column.as_ref()], &chosen)?);
             }
         }
+        Self::even(&sampled, wanted)
+    }
+
+    /// Every how many rows one is looked at.
+    pub fn step(rows: usize, ranges: usize) -> usize {
+        (rows / (ranges * SAMPLES)).max(1)
+    }
+
+    /// As many even ranges, or somewhat fewer, by ids that were looked at.
+    ///
+    /// # Errors
+    /// A type that is no id.
+    pub fn even(sampled: &[ArrayRef], wanted: usize) -> Result<Self> {
+        if wanted == 1 {
+            return Ok(Self { prefix: Vec::new(), begins: Vec::new() });
+        }
+        let sampled = sampled.iter().map(ids).collect::<Result<Vec<_>>>()?;
         let prefix = common_prefix(&sampled);
         let mut ranks = Vec::new();
         let mut all = Vec::new();
@@ -148,6 +162,25 @@ impl Ranges {
             (1..wanted).filter_map(|n| all.get(n * all.len() / wanted).copied()).collect();
         begins.dedup();
         Ok(Self { prefix, begins })
+    }
+
+    /// The range of each id; that of nulls is the last.
+    ///
+    /// # Errors
+    /// A type that is no id.
+    pub fn of_each(&self, column: &ArrayRef) -> Result<Vec<u32>> {
+        let mut ranked = Vec::new();
+        ranks(&ids(column)?, &self.prefix, &mut ranked)?;
+        let range = |rank: &u64| self.begins.partition_point(|begin| begin <= rank);
+        let mut of_each: Vec<u32> = ranked.iter().map(|rank| narrow(range(rank) as u64)).collect();
+        if column.null_count() > 0 {
+            let last = narrow(self.begins.len() as u64);
+            for (_, range) in of_each.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row))
+            {
+                *range = last;
+            }
+        }
+        Ok(of_each)
     }
 
     /// How many there are.
@@ -293,7 +326,7 @@ fn deal_group(
 ) -> Result<Dealt> {
     let mut slots: Vec<Vec<u32>> = Vec::with_capacity(group.len());
     let mut starts = vec![0_usize; partitions * ranges.count() + 1];
-    let (mut parts, mut ranked) = (Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     for chunk in group {
         let customers = column(chunk, customer)?;
         self::partitions(customers, partitions, &mut parts)?;
@@ -301,11 +334,11 @@ fn deal_group(
         if ranges.count() == 1 {
             of_rows.extend(parts.iter().map(|part| narrow(*part)));
         } else {
-            ranks(&ids(customers)?, &ranges.prefix, &mut ranked)?;
-            of_rows.extend(parts.iter().zip(&ranked).map(|(part, rank)| {
-                let range = ranges.begins.partition_point(|begin| begin <= rank);
-                narrow(*part) * narrow(ranges.count() as u64) + narrow(range as u64)
-            }));
+            let count = narrow(ranges.count() as u64);
+            let of_each = ranges.of_each(customers)?;
+            of_rows.extend(
+                parts.iter().zip(of_each).map(|(part, range)| narrow(*part) * count + range),
+            );
         }
         for slot in &of_rows {
             starts[*slot as usize + 1] += 1;

@@ -109,10 +109,20 @@ pub async fn compile(
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
             let outer = Outer { sources, publish, engine };
-            Ok(assemble(&spec, models, params, values, outer, tables, texts))
+            let plan = assemble(&spec, models, params, values, outer, tables, texts);
+            Ok(Plan { files: fingerprint::files(pipeline, project, &plan), ..plan })
         }
         _ => Err(problems),
     }
+}
+
+/// The name of a pipeline, whatever else is wrong with it.
+///
+/// # Errors
+/// The problems of a pipeline that has none.
+pub fn name(pipeline: &Arc<Source>) -> Result<String, Vec<Problem>> {
+    let (spec, problems) = spec::read(pipeline);
+    spec.map(|spec| spec.pipeline.value).ok_or(problems)
 }
 
 /// Where a pipeline publishes, whatever else is wrong with it or its models:
@@ -401,6 +411,7 @@ fn assemble(
         checks,
         beside,
         texts,
+        files: BTreeMap::new(),
         publish: outer.publish,
         engine: outer.engine,
     }

@@ -260,6 +260,21 @@ pub fn texts(pipeline: &Arc<Source>, project: &Project, request: &Request) -> St
     digest(parts)
 }
 
+/// A fingerprint of each text that `plan` was made from, by path. Models that
+/// the program makes of the pipeline are no texts of their own.
+pub fn files(pipeline: &Arc<Source>, project: &Project, plan: &Plan) -> BTreeMap<String, String> {
+    let models = plan.tables.iter().map(|table| &table.model);
+    let models = models.chain(&plan.checks).chain(&plan.beside).map(|model| &model.source);
+    let models = models.filter(|source| project.models.contains(source));
+    let texts = std::iter::once(pipeline).chain(&project.params).chain(models);
+    texts.map(|source| (source.path.clone(), of_text(source))).collect()
+}
+
+/// The fingerprint of one text as it stands.
+pub fn of_text(source: &Source) -> String {
+    digest([source.text.as_str()])
+}
+
 /// Half a SHA-256 over parts, each behind its length, in hexadecimal digits.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-pub use compile::{Project, Purpose, Request, Variables, compile, publishing};
+pub use compile::{Project, Purpose, Request, Variables, compile, name, publishing};
 pub use fix::fix;
 pub use model::{Model, TableName};
 pub use outer::parse_expression;
@@ -57,6 +57,9 @@ pub struct Plan {
     /// Changes when a text, a parameter or the program does: what was found
     /// sound once need not be checked again.
     pub texts: String,
+    /// A fingerprint of each text it was made from, by path: all that decides
+    /// what a run of it makes, and no text of other pipelines or tables.
+    pub files: BTreeMap<String, String>,
     /// Where tables go.
     pub publish: PublishPlan,
     /// Limits of the engine.
@@ -154,6 +157,8 @@ pub struct PublishPlan {
     pub url: String,
     /// What a published table is for other engines.
     pub format: TableFormat,
+    /// Rows of a file at most; at least 1.
+    pub file_rows: u64,
     /// How many superseded sets stay.
     pub keep_runs: u64,
     /// Whether a store without conditional writes is accepted.

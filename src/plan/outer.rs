@@ -176,9 +176,16 @@ pub fn publish(
     };
     let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
     let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
+    if let Some(rows) = publish.file_rows.as_ref().filter(|rows| rows.value == 0) {
+        problems.push(
+            Problem::at(&rows.at, "a file has at least one row")
+                .help(format!("leave `file_rows` out for {FILE_ROWS}")),
+        );
+    }
     Some(PublishPlan {
         url: interpolate(publish.url.as_ref()?, purpose, variables, problems)?,
         format,
+        file_rows: publish.file_rows.as_ref().map_or(FILE_ROWS, |count| count.value),
         keep_runs: publish.keep_runs.as_ref().map_or(30, |count| count.value),
         writers: match publish.single_writer.as_ref().map(|single| single.value) {
             Some(true) => Writers::Single,
@@ -213,6 +220,9 @@ pub fn engine(spec: &Spec, problems: &mut Vec<Problem>) -> EnginePlan {
 
 /// Half of what a small server has; larger histories spill past it.
 const DEFAULT_MEMORY_BYTES: u64 = 4 << 30;
+
+/// 64 row groups: some hundred MB of orders or customers.
+const FILE_ROWS: u64 = 64 << 17;
 
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());

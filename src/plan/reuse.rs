@@ -4,6 +4,8 @@
 //! stands. What has to be built is found from its readers' side: tables that
 //! do not stand, checks that have not passed over just these rows, and
 //! whatever those read. A table that stands is read back rather than computed.
+//! So is one that an earlier run has staged and could not publish: where it is
+//! made from the same, the run that repeats it takes it over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,8 @@ pub struct Standing {
     pub tables: BTreeMap<String, Option<String>>,
     /// Checks that passed, and what they looked at.
     pub checks: BTreeMap<String, String>,
+    /// Tables that an earlier run has staged whole, and what from.
+    pub staged: BTreeMap<String, String>,
 }
 
 /// What a run has to do.
@@ -24,6 +28,8 @@ pub struct Standing {
 pub struct Work {
     /// Quarantines and tables to publish anew.
     pub publish: BTreeSet<String>,
+    /// Those of them that are staged already.
+    pub take_over: BTreeSet<String>,
     /// Everything to read or compute: sources, steps, and what is published.
     pub compute: BTreeSet<String>,
     /// Published tables that stay as they are.
@@ -67,6 +73,11 @@ impl Work {
                 })),
                 ..Self::default()
             };
+        let is_staged = |name: &&String| {
+            let made_from = standing.staged.get(*name);
+            made_from.is_some_and(|made_from| now.file(name) == Some(made_from))
+        };
+        work.take_over = work.publish.iter().filter(is_staged).cloned().collect();
         let checks = graph.nodes().iter().filter(|node| node.kind == NodeKind::Check);
         work.checks = names(checks.filter(|check| {
             let passed = standing.checks.get(&check.name).map(String::as_str);
@@ -80,7 +91,8 @@ impl Work {
 
     /// Adds all that is read on the way.
     fn close(&mut self, graph: &Graph, reusable: impl Fn(&str) -> bool) {
-        let mut open: Vec<&str> = self.publish.iter().map(String::as_str).collect();
+        let made = self.publish.difference(&self.take_over);
+        let mut open: Vec<&str> = made.map(String::as_str).collect();
         let checks = self.checks.iter().filter_map(|name| graph.node(name));
         open.extend(checks.flat_map(|check| check.reads.iter().map(String::as_str)));
         let (mut compute, mut read_back) = (BTreeSet::new(), BTreeSet::new());
@@ -88,7 +100,7 @@ impl Work {
             let Some(node) = graph.node(name) else { continue };
             if reusable(name) {
                 read_back.insert(name.to_string());
-            } else if compute.insert(name.to_string()) {
+            } else if !self.take_over.contains(name) && compute.insert(name.to_string()) {
                 open.extend(node.reads.iter().map(String::as_str));
             }
         }

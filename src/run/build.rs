@@ -18,9 +18,9 @@ use super::classify;
 use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
-use super::stage::{self, TableShape};
+use super::stage::{self, Cut, TableShape};
 use super::target::{Claim, Day, StagedTable};
-use super::{Job, TableReport, engine_problem, explain, is_published, table_problem};
+use super::{Job, TableReport, engine_problem, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
 use crate::engine::scratch::Scratch;
@@ -32,7 +32,7 @@ use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::spec::Spanned;
 use crate::plan::types::ColumnType;
 use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
-use crate::problem::{Problem, Source};
+use crate::problem::{Place, Problem, Source};
 
 /// Bytes that a run keeps on disk for each row of a source, roughly.
 const ROW_BYTES: u64 = 250;
@@ -49,8 +49,12 @@ const MEMORIES_MAX: u64 = 2;
 pub fn place(job: &Job<'_>) -> Result<(Arc<Scratch>, SessionContext)> {
     let engine = &job.plan.engine;
     let parent = engine.scratch.as_ref().map(|folder| job.base.join(folder));
-    let scratch = Scratch::new(parent.as_deref())
-        .map_err(|error| engine_problem(&error, "cannot use the scratch folder"))?;
+    let scratch = Scratch::new(parent.as_deref()).map_err(|error| {
+        let folder = parent.unwrap_or_else(std::env::temp_dir).display().to_string();
+        let place = Some(Place::Named(folder));
+        Problem { place, ..engine_problem(&error, "cannot use the scratch folder") }
+            .help("name a folder that can be written, with room for a run (`engine.scratch`)")
+    })?;
     let context = session::open(engine, scratch.spill())
         .map_err(|error| engine_problem(&error, "cannot start the engine"))?;
     Ok((Arc::new(scratch), context))
@@ -222,15 +226,14 @@ impl Builder<'_> {
         let stream = execute_stream(Arc::clone(&physical), self.context.task_ctx());
         let stream = stream.map_err(failed)?;
         let day = Day::from(self.job.plan.as_of);
-        let upload = claim.upload(&shape.name, day, 0);
         let threads = self.context.state().config().target_partitions();
-        let (rows, upload) = stage::write(stream, shape, upload, threads).await?;
+        let cut = Cut { file_rows: self.job.plan.publish.file_rows, threads };
+        let files = stage::write(stream, shape, claim, day, cut).await?;
         engine::trace(&shape.name, physical.as_ref());
-        let file = upload.finish(rows).await.map_err(explain)?;
         let staged = StagedTable {
             table: shape.name.clone(),
             day,
-            files: vec![file],
+            files,
             schema: shape.columns.clone(),
             grain: shape.grain.clone(),
             fingerprint: None,
@@ -285,6 +288,7 @@ impl Builder<'_> {
             rows: staged.rows(),
             bytes: staged.bytes(),
             elapsed: begun.elapsed(),
+            staged_by: None,
             role,
         }
     }

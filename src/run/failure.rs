@@ -1,5 +1,8 @@
 //! What goes wrong below (the engine, the store) in the user's terms.
 
+use std::error::Error as StdError;
+use std::io;
+
 use datafusion::error::DataFusionError;
 
 use super::target;
@@ -29,6 +32,33 @@ pub fn explain(error: target::Error) -> Error {
     }
 }
 
+/// What a target has explained somewhere in a chain of errors.
+pub fn of_target(error: &(dyn StdError + 'static)) -> Option<Problem> {
+    chain(error).find_map(|cause| {
+        // What an I/O error carries is not among its sources.
+        let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = match carried {
+            Some(carried) => carried.downcast_ref::<target::Error>(),
+            None => cause.downcast_ref(),
+        };
+        found.map(|found| explained(&found.explained()))
+    })
+}
+
+/// An error and what lies behind it, outermost first.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+}
+
+fn names_full_disk(error: &(dyn StdError + 'static)) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    chain(error).any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.kind()))
+    })
+}
+
 /// An error of the engine, under a headline.
 pub fn engine_problem(error: &DataFusionError, headline: &str) -> Problem {
     let root = error.find_root();
@@ -41,6 +71,15 @@ pub fn engine_problem(error: &DataFusionError, headline: &str) -> Problem {
                 .note("cause", first.trim_start_matches("Resources exhausted: "))
                 .help("raise `engine.memory`; spilling is on, so this is what one operator needs")
         }
+        // The engine writes nowhere else.
+        _ if names_full_disk(error) => {
+            Problem::new(format!("{headline}: the scratch folder is full"))
+                .note("cause", clean(first))
+                .help(
+                    "free space there, or name a folder with more (`engine.scratch`): a run keeps \
+                 some 250 bytes an order",
+                )
+        }
         _ => Problem::new(headline).note("cause", clean(first)),
     }
 }
@@ -51,6 +90,14 @@ pub fn table_problem(table: &str, error: &DataFusionError) -> Error {
 }
 
 fn clean(text: &str) -> String {
-    let noise = ["Execution error: ", "External error: ", "Arrow error: ", "Parquet error: "];
+    let noise = [
+        "Execution error: ",
+        "IO error: ",
+        "Io error: ",
+        "External: ",
+        "External error: ",
+        "Arrow error: ",
+        "Parquet error: ",
+    ];
     noise.iter().fold(text.to_string(), |text, noise| text.replace(noise, ""))
 }

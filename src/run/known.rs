@@ -13,7 +13,7 @@ use object_store::ObjectStoreExt;
 
 use super::build::Builder;
 use super::engine_problem;
-use super::target::{DataFile, Day, Entry, Manifest};
+use super::target::{Column, DataFile, Day, Entry, Manifest, StagedTable};
 use crate::engine::files::{FilesTable, TableFile};
 use crate::error::Result;
 use crate::plan::FileFormat;
@@ -77,6 +77,16 @@ impl Builder<'_> {
         let entry = entry.ok_or_else(|| unreadable(table))?;
         let schema = published_schema(manifest, entry, table)?;
         self.read_back(&schema, table, &entry.files, TableReference::from(table)).await
+    }
+
+    /// Makes a table known that is staged already.
+    ///
+    /// # Errors
+    /// It is not there as its journal says.
+    pub async fn known(&self, table: &StagedTable) -> Result<()> {
+        let schema = schema(&table.schema, &table.grain, &table.table)?;
+        self.read_back(&schema, &table.table, &table.files, TableReference::from(&table.table))
+            .await
     }
 
     /// Makes the back-test known that was last published for an earlier day,
@@ -156,9 +166,13 @@ const BACKTEST: &str = "metrics.model_backtest";
 
 /// The columns of a published table.
 fn published_schema(manifest: &Manifest, entry: &Entry, table: &str) -> Result<SchemaRef> {
-    let fields = manifest.schema_of(entry).iter().map(|column| {
+    schema(manifest.schema_of(entry), &entry.grain, table)
+}
+
+fn schema(columns: &[Column], grain: &[String], table: &str) -> Result<SchemaRef> {
+    let fields = columns.iter().map(|column| {
         let kind = ColumnType::parse(&column.type_name).ok_or_else(|| unreadable(table))?;
-        let is_key = entry.grain.contains(&column.name);
+        let is_key = grain.contains(&column.name);
         Ok(Field::new(&column.name, kind.arrow(IdType::Text), !is_key))
     });
     let fields: Vec<Field> = fields.collect::<std::result::Result<_, Problem>>()?;

@@ -25,10 +25,12 @@ mod preview;
 mod reading;
 mod record;
 pub mod report;
+mod retry;
 mod reuse;
 mod schema;
 mod source;
 mod stage;
+mod take_over;
 pub mod target;
 
 use std::collections::BTreeMap;
@@ -44,15 +46,17 @@ use crate::problem::Problem;
 use crate::storage;
 use pieces::Renewal;
 use reuse::Look;
+use take_over::{Taken, take_over};
 use target::{
-    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, SourceRead, StagedTable, Step,
-    Target, View,
+    Claim, Clock, Day, LockTimes, OtherTables, Request, RunId, SourceListed, SourceRead,
+    StagedTable, Step, Target, View,
 };
 
 pub use compute::{Computed, compute};
 pub use failure::{engine_problem, explain, explained, table_problem};
 pub use preview::{Preview, preview};
 pub use report::{Event, Observer, Outcome, Report, TableReport};
+pub use retry::Earlier;
 
 /// A plan and what it needs of the world to be run.
 pub struct Job<'a> {
@@ -66,6 +70,8 @@ pub struct Job<'a> {
     pub refresh: bool,
     /// The arguments as given, for the record.
     pub arguments: Vec<String>,
+    /// The run that this one repeats, if it does.
+    pub earlier: Option<&'a Earlier>,
     /// Who watches.
     pub observer: &'a dyn Observer,
     /// What time it is.
@@ -80,6 +86,9 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let graph = Graph::of(job.plan, crate::VERSION);
+    if let Some(earlier) = job.earlier {
+        earlier.check_sources(job).await?;
+    }
     let run_id = RunId::fresh(&job.clock);
     let done = match unchanged(job, &target, &graph, &run_id).await {
         Some(done) => done,
@@ -130,7 +139,8 @@ async fn unchanged(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId
     }
     let manifest = target.manifest().await.ok()??;
     manifest.on(Day::from(job.plan.as_of)).next()?;
-    let look = Look::at(job, graph, target, &manifest).await.ok()?;
+    let listed = source::list_all(job).await.ok()?;
+    let look = Look::at(job, graph, target, &manifest, &listed).await.ok()?;
     // Folders that a dead run left behind are repaired under the lock.
     let is_nothing = look.work.is_nothing() && look.is_laid_out(job.plan, &manifest);
     if !is_nothing || !target.shows(&manifest).await.ok()? {
@@ -182,7 +192,8 @@ async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -
 
 async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) -> Result<Done> {
     note(claim, record::started(job)).await?;
-    let mut look = Look::at(job, graph, target, claim.manifest()).await?;
+    let listed = list(job, claim).await?;
+    let mut look = Look::at(job, graph, target, claim.manifest(), &listed).await?;
     started(job, target, claim.run_id(), &look);
     if look.work.is_nothing() && look.is_laid_out(job.plan, claim.manifest()) {
         return Ok(nothing(&look));
@@ -191,13 +202,14 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     claim.admit(&look.layouts(plan)).await.map_err(explain)?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
-    let mut staged = Vec::new();
+    let Taken { mut staged, mut tables, read: known } =
+        take_over(job, claim, &builder, &look).await?;
     let Entered { read: sources, renewals } =
         read(job, claim, &builder, &mut look, &mut staged).await?;
     reuse_published(claim, &builder, &look, plan).await?;
-    let tables = build_tables(job, claim, &builder, &look, &mut staged).await?;
+    tables.extend(build_tables(job, claim, &builder, &look, &mut staged).await?);
     audit(job, claim, &builder, &look).await?;
-    publish(job, claim, &sources, &look, staged).await?;
+    publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.
         if let Err(error) = renewal.finish().await {
@@ -212,6 +224,17 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
     })
+}
+
+/// Lists the sources and notes what there is: a retry must find the same.
+async fn list(job: &Job<'_>, claim: &Claim) -> Result<Vec<SourceListed>> {
+    let listed = source::list_all(job).await?;
+    if let Some(earlier) = job.earlier {
+        earlier.is_from(&listed)?;
+    }
+    let notes = listed.iter().map(|source| note(claim, Step::SourceListed(source.clone())));
+    try_join_all(notes).await?;
+    Ok(listed)
 }
 
 /// The sources of a run, once read.
@@ -243,9 +266,14 @@ async fn read(
         working(job, name);
         let ingested = ingest::ingest(job, builder.context, builder.scratch, source).await?;
         note(claim, Step::SourceRead(ingested.read.clone())).await?;
+        if job.earlier.is_some() && look.snapshots.get(name) != Some(&ingested.read.fingerprint) {
+            let message = format!("source `{name}` has changed while it was read");
+            return Err(Problem::named(&source.url, message).help("run again").into());
+        }
         look.read(name, &ingested.read.fingerprint);
         builder.keep_source(source, &ingested).await?;
-        if look.work.publish.contains(&format!("quarantine.{name}")) {
+        let quarantine = format!("quarantine.{name}");
+        if look.work.publish.contains(&quarantine) && !look.work.take_over.contains(&quarantine) {
             let done = fingerprinted(look, builder.quarantine(claim, source).await?);
             note(claim, Step::TableStaged(done.clone())).await?;
             staged.push(done);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
-use super::target::{RunId, SourceRead};
+use super::target::{RunId, SourceRead, StagedTable};
 
 /// Something a person who watches a run wants to know.
 #[derive(Debug, Clone)]
@@ -57,8 +57,24 @@ pub struct TableReport {
     pub bytes: u64,
     /// Time to compute and write it.
     pub elapsed: Duration,
+    /// The run that had staged it, where this one has taken it over.
+    pub staged_by: Option<RunId>,
     /// Whether readers will see it, or other tables are made from it.
     pub role: crate::plan::Role,
+}
+
+impl TableReport {
+    /// A table, or rows set aside, that `by` had staged.
+    pub fn taken_over(table: &StagedTable, by: &RunId) -> Self {
+        Self {
+            name: table.table.clone(),
+            rows: table.rows(),
+            bytes: table.bytes(),
+            elapsed: Duration::ZERO,
+            staged_by: Some(by.clone()),
+            role: crate::plan::Role::Published,
+        }
+    }
 }
 
 /// What a run did.

@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join_all;
-
+use super::retry::Offer;
 use super::source;
-use super::target::{Day, Entry, Layout, Manifest, SourceFile, Target};
+use super::target::{Day, Entry, Layout, Manifest, SourceFile, SourceListed, Target};
 use super::{Job, explain, record};
 use crate::error::Result;
 use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
 use crate::plan::reuse::{Standing, Work};
 use crate::plan::{Plan, TableFormat};
-use crate::problem::Problem;
 
 /// A plan, what is there, and what is therefore to be done.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub struct Look<'a> {
     pub now: Fingerprints,
     /// What stands.
     pub standing: Standing,
+    /// What the run that is repeated has staged, by table.
+    pub offers: BTreeMap<String, Offer>,
     /// Whether what stands counts for nothing.
     pub refresh: bool,
     /// What is to be done.
@@ -32,25 +32,32 @@ pub struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    /// Lists the sources and compares with what `manifest` names.
+    /// Compares the sources, as they are listed, with what `manifest` names.
     ///
     /// # Errors
-    /// A source or the target cannot be looked at.
+    /// The target cannot be looked at.
     pub async fn at(
         job: &Job<'_>,
         graph: &'a Graph,
         target: &Target,
         manifest: &Manifest,
+        listed: &[SourceListed],
     ) -> Result<Self> {
-        let listed = job.plan.sources.iter().map(async |source| {
-            let listed = source::list(source, job.base, job.variables).await?;
-            Ok::<_, Problem>((source.kind.name.to_string(), source::fingerprint(&listed.files())))
-        });
-        let snapshots: Snapshots = try_join_all(listed).await?.into_iter().collect();
+        let snapshot =
+            |source: &SourceListed| (source.source.clone(), source::fingerprint(&source.files));
         let day = Day::from(job.plan.as_of);
         let gone = target.incomplete(manifest, day).await.map_err(explain)?;
-        let standing = standing(manifest, day, &gone);
-        Ok(Self::decide(graph, snapshots, standing, job.refresh))
+        let mut standing = standing(manifest, day, &gone);
+        let offers = match job.earlier {
+            Some(earlier) => earlier.offers(target, day).await?,
+            None => BTreeMap::new(),
+        };
+        let made_from = |(name, offer): (&String, &Offer)| {
+            Some((name.clone(), offer.table.fingerprint.clone()?))
+        };
+        standing.staged = offers.iter().filter_map(made_from).collect();
+        let snapshots = listed.iter().map(snapshot).collect();
+        Ok(Self { offers, ..Self::decide(graph, snapshots, standing, job.refresh) })
     }
 
     /// What is to be done, given all there is to know.
@@ -62,7 +69,7 @@ impl<'a> Look<'a> {
     ) -> Self {
         let now = graph.fingerprints(&snapshots);
         let work = Work::of(graph, &now, &standing, refresh);
-        Self { graph, snapshots, now, standing, refresh, work }
+        Self { graph, snapshots, now, standing, offers: BTreeMap::new(), refresh, work }
     }
 
     /// Takes note of the files a source was in fact read from; they may have
@@ -125,6 +132,7 @@ pub fn standing(manifest: &Manifest, day: Day, gone: &BTreeSet<String>) -> Stand
         checks: passed
             .filter_map(|(name, days)| Some((name.clone(), days.get(&day)?.clone())))
             .collect(),
+        staged: BTreeMap::new(),
     }
 }
 

@@ -12,13 +12,15 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
 
+use super::Job;
 use super::schema::{self, FileSchema};
-use super::target::SourceFile;
+use super::target::{SourceFile, SourceListed};
 use crate::engine::files::{FilesTable, TableFile};
 use crate::plan::{FileFormat, SourcePlan, Variables};
 use crate::problem::{Problem, suggest};
@@ -64,6 +66,12 @@ impl Listed {
             version: Some(version(&file.meta)),
         };
         self.found.iter().map(file).collect()
+    }
+
+    /// The source as the journal keeps it.
+    pub fn record(&self, source: &str) -> SourceListed {
+        let url = self.location.url().into();
+        SourceListed { source: source.into(), url, files: self.files() }
     }
 }
 
@@ -112,6 +120,17 @@ pub async fn open(
     };
     let fingerprint = fingerprint(&files);
     Ok(Opened { table, location, files, rows, fingerprint })
+}
+
+/// Lists every source of a job.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_all(job: &Job<'_>) -> Result<Vec<SourceListed>, Problem> {
+    let listed = job.plan.sources.iter().map(async |source| {
+        Ok(list(source, job.base, job.variables).await?.record(source.kind.name))
+    });
+    try_join_all(listed).await
 }
 
 /// The name under which the session knows a source's store.

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::BatchCoalescer;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::encode::Encoder;
+use super::failure;
 use super::grain::Grain;
-use super::target::Column as PublishedColumn;
+use super::target::{Claim, Column as PublishedColumn, DataFile, Day, Upload};
 use crate::engine::session::BATCH_ROWS;
 use crate::error::{Error, Result};
 use crate::plan::header::Column;
@@ -27,6 +28,15 @@ use crate::problem::Problem;
 
 /// Rows of a row group: few enough to skip by statistics, enough to compress.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// A dictionary of more than that has few values that come again.
+const DICTIONARY_BYTES_MAX: usize = 128 * 1024;
+
+/// The column that is looked up in tables that are not sorted by it.
+const SOUGHT: &str = "customer_id";
+
+/// The share of row groups read in vain for a customer who is not in them.
+const BLOOM_ERRORS: f64 = 0.02;
 
 /// What a table is, for its file and for the manifest.
 #[derive(Debug, Clone)]
@@ -67,55 +77,130 @@ impl TableShape {
     }
 }
 
-/// Writes a stream that is sorted by the grain, encoding on `threads`, and
-/// returns its rows and the writer, which is complete.
+/// How the files of a table are cut and written.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut {
+    /// Rows of a file at most.
+    pub file_rows: u64,
+    /// Row groups encoded at the same time.
+    pub threads: usize,
+}
+
+/// Writes a stream that is sorted by the grain into the files of a day.
 ///
 /// # Errors
 /// The query fails, a key is null or stands twice, or the target refuses.
-pub async fn write<W>(
+pub async fn write(
     mut stream: SendableRecordBatchStream,
     shape: &TableShape,
-    sink: W,
-    threads: usize,
-) -> Result<(u64, W)>
-where
-    W: AsyncWrite + Unpin + Send,
-{
-    let failed = |error: &dyn std::error::Error| cannot_write(shape, error);
-    let schema = Arc::clone(&shape.schema);
-    let encoder = Encoder::new(sink, schema, properties(), ROW_GROUP_ROWS, threads);
-    let mut encoder = encoder.map_err(|error| failed(&error))?;
+    claim: &Claim,
+    day: Day,
+    cut: Cut,
+) -> Result<Vec<DataFile>> {
+    let failed = |error: &(dyn std::error::Error + 'static)| cannot_write(shape, error);
+    let mut files = Files { shape, claim, day, cut, open: None, done: Vec::new() };
     let mut grain = Grain::new(shape).map_err(|error| failed(&error))?;
     let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
-    let mut rows = 0;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
         let batch = conform(&batch, shape).map_err(|error| failed(&error))?;
         grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
         coalescer.push_batch(batch).map_err(|error| failed(&error))?;
         while let Some(full) = coalescer.next_completed_batch() {
-            rows += full.num_rows() as u64;
-            encoder.write(full).await.map_err(|error| failed(&error))?;
+            files.write(full).await?;
         }
     }
     coalescer.finish_buffered_batch().map_err(|error| failed(&error))?;
     while let Some(last) = coalescer.next_completed_batch() {
-        rows += last.num_rows() as u64;
-        encoder.write(last).await.map_err(|error| failed(&error))?;
+        files.write(last).await?;
     }
-    let mut sink = encoder.finish().await.map_err(|error| failed(&error))?;
-    sink.shutdown().await.map_err(|error| failed(&error))?;
-    Ok((rows, sink))
+    files.finish().await
 }
 
-fn properties() -> WriterProperties {
-    WriterProperties::builder()
+/// The files of a table, one after another.
+struct Files<'a> {
+    shape: &'a TableShape,
+    claim: &'a Claim,
+    day: Day,
+    cut: Cut,
+    /// The file that is being written, and its rows so far.
+    open: Option<(Encoder<Upload>, u64)>,
+    done: Vec<DataFile>,
+}
+
+impl Files<'_> {
+    async fn write(&mut self, mut batch: RecordBatch) -> Result<()> {
+        while batch.num_rows() > 0 {
+            let (mut encoder, rows) = self.open()?;
+            let fits = usize::try_from(self.cut.file_rows - rows).unwrap_or(usize::MAX);
+            let taken = fits.min(batch.num_rows());
+            let failed = |error| cannot_write(self.shape, &error);
+            encoder.write(batch.slice(0, taken)).await.map_err(failed)?;
+            batch = batch.slice(taken, batch.num_rows() - taken);
+            self.open = Some((encoder, rows + taken as u64));
+            if taken == fits {
+                self.close().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that is being written, or the next.
+    fn open(&mut self) -> Result<(Encoder<Upload>, u64)> {
+        if let Some(open) = self.open.take() {
+            return Ok(open);
+        }
+        let part = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
+        let upload = self.claim.upload(&self.shape.name, self.day, part);
+        let (schema, properties) = (Arc::clone(&self.shape.schema), properties(self.shape));
+        let group_rows =
+            ROW_GROUP_ROWS.min(usize::try_from(self.cut.file_rows).unwrap_or(usize::MAX));
+        let encoder = Encoder::new(upload, schema, properties, group_rows, self.cut.threads);
+        Ok((encoder.map_err(|error| cannot_write(self.shape, &error))?, 0))
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let Some((encoder, rows)) = self.open.take() else { return Ok(()) };
+        let upload = encoder.finish().await;
+        let mut upload = upload.map_err(|error| cannot_write(self.shape, &error))?;
+        upload.shutdown().await.map_err(|error| cannot_write(self.shape, &error))?;
+        self.done.push(upload.finish(rows).await.map_err(super::explain)?);
+        Ok(())
+    }
+
+    /// All files; there is one even of no rows, for it tells the columns.
+    async fn finish(mut self) -> Result<Vec<DataFile>> {
+        if self.done.is_empty() {
+            self.open = Some(self.open()?);
+        }
+        self.close().await?;
+        Ok(self.done)
+    }
+}
+
+fn properties(shape: &TableShape) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         // The version of tenure, not of the libraries under it.
-        .set_created_by(concat!("tenure ", env!("CARGO_PKG_VERSION")).into())
-        .build()
+        .set_created_by(concat!("tenure ", env!("CARGO_PKG_VERSION")).into());
+    if let [key] = shape.grain.as_slice() {
+        // No value stands twice.
+        properties = properties.set_column_dictionary_enabled(key.as_str().into(), false);
+    }
+    // Who looks for a customer in a table that is sorted by something else has
+    // no use for the bounds of its pages.
+    let is_sought = |field: &FieldRef| field.name() == SOUGHT;
+    if shape.schema.fields().iter().any(is_sought)
+        && shape.grain.first().is_some_and(|first| first != SOUGHT)
+    {
+        properties = properties
+            .set_column_bloom_filter_max_ndv(SOUGHT.into(), ROW_GROUP_ROWS as u64)
+            .set_column_bloom_filter_fpp(SOUGHT.into(), BLOOM_ERRORS);
+    }
+    properties.build()
 }
 
 /// The batch in the published types; the planner's own (Utf8View, say) are an
@@ -143,6 +228,9 @@ fn conform(
     RecordBatch::try_new(schema, columns)
 }
 
-fn cannot_write(shape: &TableShape, error: &dyn std::error::Error) -> Error {
-    Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into()
+fn cannot_write(shape: &TableShape, error: &(dyn std::error::Error + 'static)) -> Error {
+    match failure::of_target(error) {
+        Some(problem) => problem.into(),
+        None => Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into(),
+    }
 }

@@ -26,6 +26,14 @@ const RETRY_SECONDS_MAX: u64 = 90;
 const SECRET_WORDS: [&str; 7] =
     ["SECRET", "TOKEN", "PASSWORD", "SAS", "ACCOUNT_KEY", "ACCESS_KEY", "CUSTOMER_KEY"];
 
+/// Variables by which the client finds credentials of S3 that are not the machine's.
+const CREDENTIALS: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+
 /// The options most users want, for the message about an unknown one.
 const S3_OPTIONS: &str =
     "endpoint, region, allow_http, virtual_hosted_style_request, timeout, single_writer, …";
@@ -95,6 +103,7 @@ pub(crate) fn build(
     redactor: &Redactor,
 ) -> Result<Arc<dyn ObjectStore>, Error> {
     check_options(cloud, url, options)?;
+    check_profile(cloud, url, environment)?;
     let settings = settings(cloud, environment, options);
     let store: Result<Arc<dyn ObjectStore>, _> = match cloud {
         Cloud::S3 => fold(AmazonS3Builder::new(), settings, AmazonS3Builder::with_config)
@@ -217,6 +226,24 @@ fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error
     Ok(())
 }
 
+/// Profiles are the AWS tools' own; the client reads none. To go on without
+/// would be to work as somebody else: as the machine's role, say.
+fn check_profile(cloud: Cloud, url: &str, environment: &Environment) -> Result<(), Error> {
+    let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let Some(profile) = given("AWS_PROFILE").filter(|_| cloud == Cloud::S3) else { return Ok(()) };
+    if CREDENTIALS.iter().any(|name| given(name).is_some()) {
+        return Ok(());
+    }
+    let export = format!("aws configure export-credentials --profile {profile} --format env");
+    Err(Error::misconfigured(
+        format!("AWS_PROFILE is `{profile}`, and profiles are not read"),
+        url,
+        format!(
+            "pass its credentials: `eval \"$({export})\"`; or unset it to use the machine's role"
+        ),
+    ))
+}
+
 fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: RETRIES_MAX,
@@ -245,6 +272,110 @@ mod tests {
         let secret =
             build_with(&[("secret_access_key", "hushhush")]).expect_err("secret").to_string();
         assert!(secret.contains("is a secret") && !secret.contains("hushhush"));
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// What a builder has taken from these variables under a name.
+    fn taken(cloud: Cloud, variables: &[(&str, &str)], name: &str) -> Option<String> {
+        let settings = settings(cloud, &environment(variables), &Options::new());
+        match cloud {
+            Cloud::S3 => fold(AmazonS3Builder::new(), settings, AmazonS3Builder::with_config)
+                .get_config_value(&name.parse().expect("a key")),
+            Cloud::Gcs => fold(
+                GoogleCloudStorageBuilder::new(),
+                settings,
+                GoogleCloudStorageBuilder::with_config,
+            )
+            .get_config_value(&name.parse().expect("a key")),
+            Cloud::Azure => {
+                fold(MicrosoftAzureBuilder::new(), settings, MicrosoftAzureBuilder::with_config)
+                    .get_config_value(&name.parse().expect("a key"))
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_is_read_as_the_clouds_own_tools_do() {
+        let cases = [
+            (Cloud::S3, "AWS_DEFAULT_REGION", "aws_region"),
+            (Cloud::S3, "AWS_SESSION_TOKEN", "aws_session_token"),
+            (Cloud::S3, "AWS_ENDPOINT_URL", "aws_endpoint"),
+            (Cloud::S3, "AWS_WEB_IDENTITY_TOKEN_FILE", "aws_web_identity_token_file"),
+            (Cloud::S3, "AWS_ROLE_ARN", "aws_role_arn"),
+            (
+                Cloud::S3,
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                "aws_container_credentials_relative_uri",
+            ),
+            (Cloud::Gcs, "GOOGLE_APPLICATION_CREDENTIALS", "google_application_credentials"),
+            (Cloud::Gcs, "GOOGLE_SERVICE_ACCOUNT", "google_service_account"),
+            (Cloud::Gcs, "SERVICE_ACCOUNT", "google_service_account"),
+            (Cloud::Azure, "AZURE_STORAGE_ACCOUNT_NAME", "azure_storage_account_name"),
+            (Cloud::Azure, "AZURE_STORAGE_SAS_TOKEN", "azure_storage_sas_token"),
+            (Cloud::Azure, "AZURE_CLIENT_ID", "azure_client_id"),
+            (Cloud::Azure, "AZURE_FEDERATED_TOKEN_FILE", "azure_federated_token_file"),
+            (Cloud::Azure, "IDENTITY_ENDPOINT", "azure_msi_endpoint"),
+        ];
+        for (cloud, variable, name) in cases {
+            let found = taken(cloud, &[(variable, "given")], name);
+            assert_eq!(found.as_deref(), Some("given"), "{variable}");
+        }
+    }
+
+    #[test]
+    fn the_machines_own_role_needs_no_variable() {
+        for (cloud, url) in [(Cloud::S3, "s3://lake/x"), (Cloud::Gcs, "gs://lake/x")] {
+            let none = (Environment::new(), Options::new());
+            let store = build(cloud, url, &none.0, &none.1, &Redactor::default());
+            assert!(store.expect(url).to_string().contains("lake"), "{url}");
+        }
+    }
+
+    /// A service account as Google hands it out, without a request.
+    #[test]
+    fn a_service_account_of_google_is_read_and_never_shown() {
+        let account = r#"{"disable_oauth": true, "client_email": "", "private_key": "hushhush",
+            "private_key_id": "1", "gcs_base_url": "http://127.0.0.1:1"}"#;
+        let environment = environment(&[("GOOGLE_SERVICE_ACCOUNT_KEY", account)]);
+        let redactor = Redactor::new(secrets(&environment));
+        let store = build(Cloud::Gcs, "gs://lake/x", &environment, &Options::new(), &redactor);
+        assert!(!format!("{}", store.expect("a store")).contains("hushhush"));
+        let broken = self::environment(&[("GOOGLE_SERVICE_ACCOUNT_KEY", "hushhush, not JSON")]);
+        let redactor = Redactor::new(secrets(&broken));
+        let error = build(Cloud::Gcs, "gs://lake/x", &broken, &Options::new(), &redactor);
+        assert!(!error.expect_err("broken").to_string().contains("hushhush"));
+    }
+
+    #[test]
+    fn secret_options_are_refused_in_every_cloud() {
+        for (cloud, url, key) in [
+            (Cloud::S3, "s3://b/x", "aws_session_token"),
+            (Cloud::Gcs, "gs://b/x", "google_service_account_key"),
+            (Cloud::Azure, "az://b/x", "azure_storage_account_key"),
+            (Cloud::Azure, "az://b/x", "azure_storage_sas_token"),
+            (Cloud::Azure, "az://b/x", "azure_client_secret"),
+        ] {
+            let options = Options::from([(key.to_owned(), "hushhush".to_owned())]);
+            let built = build(cloud, url, &Environment::new(), &options, &Redactor::default());
+            let error = built.expect_err(key).to_string();
+            assert!(error.contains("is a secret") && !error.contains("hushhush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_profile_is_not_passed_over_in_silence() {
+        let with = |more: &[(&str, &str)]| {
+            let variables = [&[("AWS_PROFILE", "night")], more].concat();
+            let environment = environment(&variables);
+            build(Cloud::S3, "s3://b/x", &environment, &Options::new(), &Redactor::default())
+        };
+        let error = with(&[]).expect_err("a profile").to_string();
+        assert!(error.contains("export-credentials --profile night"), "{error}");
+        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hushhush")];
+        assert!(with(&keys).is_ok());
     }
 
     #[test]

@@ -7,17 +7,8 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use super::codes;
 use super::redact::Redactor;
-
-/// Error codes with which S3 and Azure refuse credentials rather than an action.
-const CREDENTIAL_CODES: [&str; 6] = [
-    "SignatureDoesNotMatch",
-    "InvalidAccessKeyId",
-    "ExpiredToken",
-    "InvalidToken",
-    "RequestTimeTooSkewed",
-    "AuthenticationFailed",
-];
 
 /// What a caller may branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,13 +114,14 @@ impl Error {
         source: &object_store::Error,
         redactor: &Redactor,
     ) -> Self {
-        let kind = kind_of(source);
-        let explained = Explained {
-            what: headline(kind, action),
-            causes: causes(source).iter().map(|cause| redactor.clean(cause)).collect(),
-            help: help(kind, action, &place).map(str::to_owned),
-            place,
+        let meaning = codes::meaning(source);
+        let kind = meaning.map_or_else(|| kind_of(source), |meaning| meaning.kind);
+        let (what, help) = match meaning {
+            Some(meaning) => (format!("cannot {action}: {}", meaning.what), Some(meaning.help)),
+            None => (headline(kind, action), help(kind, action, &place)),
         };
+        let causes = causes(source).iter().map(|cause| redactor.clean(cause)).collect();
+        let explained = Explained { what, causes, help: help.map(str::to_owned), place };
         Self { kind, explained: Box::new(explained) }
     }
 
@@ -172,21 +164,12 @@ fn kind_of(error: &object_store::Error) -> Kind {
     }
     match error {
         object_store::Error::NotFound { .. } => Kind::Missing,
-        // A 403 is also how stores say that they do not know who is asking.
-        object_store::Error::PermissionDenied { .. } if names_credentials(error) => {
-            Kind::Unauthenticated
-        }
         object_store::Error::PermissionDenied { .. } => Kind::Denied,
         object_store::Error::Unauthenticated { .. } => Kind::Unauthenticated,
         object_store::Error::UnknownConfigurationKey { .. } => Kind::Misconfigured,
         _ if names_missing_bucket(error) => Kind::Missing,
         _ => Kind::Failed,
     }
-}
-
-fn names_credentials(error: &object_store::Error) -> bool {
-    let text = error.to_string();
-    CREDENTIAL_CODES.iter().any(|code| text.contains(code))
 }
 
 fn headline(kind: Kind, action: Action) -> String {
@@ -219,7 +202,7 @@ fn help(kind: Kind, action: Action, place: &str) -> Option<&'static str> {
             _ => "the credentials in use need to list, get, put and delete on this prefix",
         },
         (Kind::Unauthenticated, _) => {
-            "renew the credentials in the environment (AWS_…, AZURE_…, GOOGLE_…); expired tokens and a wrong clock look the same"
+            "set or renew the credentials in the environment (AWS_…, AZURE_…, GOOGLE_…)"
         }
         (Kind::Missing, true) => "check the path: relative paths start at the project folder",
         (Kind::Missing, false) => {

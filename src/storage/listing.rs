@@ -27,13 +27,11 @@ impl Location {
     /// When the store refuses or fails; an empty or missing folder is no error.
     pub async fn list(&self, relative: &str) -> Result<Vec<(String, ObjectMeta)>, Error> {
         let path = self.path(relative);
-        let listed: Result<Vec<ObjectMeta>, StoreError> =
-            self.store().list(Some(&path)).try_collect().await;
-        let metas = match listed {
-            Ok(metas) => metas,
-            Err(error) if is_absent(&error) => Vec::new(),
-            Err(error) => return Err(self.explain(Action::List, relative, &error)),
-        };
+        let listed = self.read(Action::List, relative, || async {
+            let listed = self.store().list(Some(&path)).try_collect::<Vec<ObjectMeta>>();
+            absent_is_empty(listed.await)
+        });
+        let metas = listed.await?;
         let mut found: Vec<_> = metas
             .into_iter()
             .filter_map(|meta| Some((self.relative(&meta.location)?, meta)))
@@ -48,11 +46,11 @@ impl Location {
     /// As [`Location::list`].
     pub async fn folders(&self, relative: &str) -> Result<Vec<String>, Error> {
         let path = self.path(relative);
-        let prefixes = match self.store().list_with_delimiter(Some(&path)).await {
-            Ok(listed) => listed.common_prefixes,
-            Err(error) if is_absent(&error) => Vec::new(),
-            Err(error) => return Err(self.explain(Action::List, relative, &error)),
-        };
+        let listed = self.read(Action::List, relative, || async {
+            let listed = self.store().list_with_delimiter(Some(&path));
+            absent_is_empty(listed.await.map(|listed| listed.common_prefixes))
+        });
+        let prefixes = listed.await?;
         let mut names: Vec<_> =
             prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect();
         names.sort();
@@ -76,6 +74,14 @@ impl Location {
     fn relative(&self, location: &Path) -> Option<String> {
         let parts: Vec<_> = location.prefix_match(self.prefix())?.collect();
         Some(parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/"))
+    }
+}
+
+/// A folder that is missing holds nothing.
+fn absent_is_empty<T>(listed: Result<Vec<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    match listed {
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        other => other,
     }
 }
 

@@ -27,8 +27,10 @@ const PART_BYTES: usize = 10 * 1024 * 1024;
 const PARTS_IN_FLIGHT_MAX: usize = 4;
 /// Deletes in flight at once.
 const DELETES_IN_FLIGHT_MAX: usize = 8;
-/// Tries of a request that may be repeated, each with the client's own retries inside.
-const TRIES_MAX: u32 = 4;
+/// Tries of a write that may be repeated, each with the client's own retries inside.
+const WRITES_MAX: u32 = 4;
+/// Tries of a read.
+const READS_MAX: u32 = 2;
 /// Pause after the first failed try; doubles with each further one.
 const PAUSE_MS: u64 = if cfg!(test) { 1 } else { 50 };
 
@@ -149,11 +151,8 @@ impl Location {
     /// # Errors
     /// When the store refuses or fails, or the bucket is missing.
     pub async fn head(&self, relative: &str) -> Result<Option<ObjectMeta>, Error> {
-        match self.store.head(&self.path(relative)).await {
-            Ok(meta) => Ok(Some(meta)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.explain(Action::Read, relative, &error)),
-        }
+        let path = self.path(relative);
+        self.read(Action::Read, relative, || async { present(self.store.head(&path).await) }).await
     }
 
     /// The content of an object, None if there is none.
@@ -169,14 +168,13 @@ impl Location {
     /// # Errors
     /// As [`Location::head`].
     pub async fn get_versioned(&self, relative: &str) -> Result<Option<Versioned>, Error> {
-        let result = match self.store.get(&self.path(relative)).await {
-            Ok(result) => result,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.explain(Action::Read, relative, &error)),
-        };
-        let meta = result.meta.clone();
-        let content =
-            result.bytes().await.map_err(|error| self.explain(Action::Read, relative, &error))?;
+        let path = self.path(relative);
+        let found = self.read(Action::Read, relative, || async {
+            let Some(result) = present(self.store.get(&path).await)? else { return Ok(None) };
+            let meta = result.meta.clone();
+            Ok(Some((meta, result.bytes().await?)))
+        });
+        let Some((meta, content)) = found.await? else { return Ok(None) };
         let named = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
         Ok(Some(Versioned { version: self.version_of(&content, named), content, meta }))
     }
@@ -196,7 +194,7 @@ impl Location {
     /// twice is harmless, so a doubtful answer is simply tried again.
     pub async fn put(&self, relative: &str, content: Bytes) -> Result<(), Error> {
         let path = self.path(relative);
-        self.retried(Action::Write, relative, || async {
+        self.write(Action::Write, relative, || async {
             self.store.put(&path, content.clone().into()).await.map(drop)
         })
         .await
@@ -237,7 +235,7 @@ impl Location {
     /// When the store refuses or fails after retries.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         let (source, target) = (self.path(from), self.path(to));
-        self.retried(Action::Copy, to, || self.store.copy(&source, &target)).await
+        self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
     }
 
     /// Deletes an object; one that is gone already is no error.
@@ -246,7 +244,7 @@ impl Location {
     /// When the store refuses or fails after retries.
     pub async fn delete(&self, relative: &str) -> Result<(), Error> {
         let path = self.path(relative);
-        self.retried(Action::Delete, relative, || async {
+        self.write(Action::Delete, relative, || async {
             match self.store.delete(&path).await {
                 Err(error) if is_absent(&error) => Ok(()),
                 other => other,
@@ -278,9 +276,9 @@ impl Location {
         Error::explain(action, self.shown(relative), error, &self.redactor)
     }
 
-    /// Repeats what may be repeated: the store's client retries server errors,
-    /// but not a connection that broke after a request was sent.
-    async fn retried<F>(
+    /// Writes; repeats what may be repeated: the store's client retries server
+    /// errors, but not a connection that broke after a request was sent.
+    async fn write<F>(
         &self,
         action: Action,
         relative: &str,
@@ -289,34 +287,44 @@ impl Location {
     where
         F: Future<Output = Result<(), StoreError>>,
     {
+        self.tried(WRITES_MAX, action, relative, work).await
+    }
+
+    /// Reads; the store's client retries all but a body that ends too early.
+    pub(super) async fn read<T, F>(
+        &self,
+        action: Action,
+        relative: &str,
+        work: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        self.tried(READS_MAX, action, relative, work).await
+    }
+
+    async fn tried<T, F>(
+        &self,
+        tries_max: u32,
+        action: Action,
+        relative: &str,
+        work: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         let mut pause = Duration::from_millis(PAUSE_MS);
         let mut tries = 1;
         loop {
             let error = match work().await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.explain_if_final(action, relative, error, tries)?,
+                Err(error) if tries < tries_max && is_passing(&error) => error,
+                done => return done.map_err(|error| self.explain(action, relative, &error)),
             };
+            let error = self.explain(action, relative, &error);
             tracing::debug!(%error, tries, "trying again");
             tokio::time::sleep(pause).await;
             pause *= 2;
             tries += 1;
-        }
-    }
-
-    fn explain_if_final(
-        &self,
-        action: Action,
-        relative: &str,
-        error: StoreError,
-        tries: u32,
-    ) -> Result<StoreError, Error> {
-        // S3 answers 409 to concurrent writes of one key, the client calls it so.
-        let passing =
-            matches!(error, StoreError::Generic { .. } | StoreError::AlreadyExists { .. });
-        if passing && tries < TRIES_MAX {
-            Ok(error)
-        } else {
-            Err(self.explain(action, relative, &error))
         }
     }
 }
@@ -341,6 +349,21 @@ pub fn hex(bytes: &[u8]) -> String {
         hex.push(char::from(HEX[usize::from(byte & 15)]));
         hex
     })
+}
+
+/// True for what may be otherwise the next time. S3 answers 409 to concurrent
+/// writes of one key, which the client calls so.
+fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Generic { .. } | StoreError::AlreadyExists { .. })
+}
+
+/// An object that may be missing.
+fn present<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// True when the object, not the bucket, is what is missing.

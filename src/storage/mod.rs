@@ -6,6 +6,7 @@
 //!
 //! It is not about tables, runs or manifests: see `run::target` for those.
 
+mod codes;
 mod config;
 mod error;
 mod exclusive;

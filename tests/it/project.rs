@@ -1,7 +1,8 @@
 //! A project in a temporary folder: files in, tables out.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -9,11 +10,42 @@ use arrow::compute::cast;
 use arrow::csv::ReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A project that publishes into its own folder.
 pub struct Project {
     dir: TempDir,
+}
+
+/// Starts a command that says what it does as JSON, and kills it hard as soon
+/// as it has said `event` so many times. Tells what it said until then.
+pub fn killed_at(mut command: Command, event: &str, times: usize) -> Vec<Value> {
+    command.args(["--log", "json"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("the binary starts");
+    let said = BufReader::new(process.stderr.take().expect("a pipe"));
+    let mut events = Vec::new();
+    let mut left = times;
+    for line in said.lines() {
+        let value: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        let is_it = value["event"] == event;
+        events.push(value);
+        left -= usize::from(is_it);
+        if left == 0 {
+            break;
+        }
+    }
+    // SIGKILL: nothing of it gets a chance to clean up.
+    process.kill().expect("it runs");
+    process.wait().expect("a status");
+    assert_eq!(left, 0, "it ended before: {events:?}");
+    events
+}
+
+/// The run that said these events.
+pub fn run_id(events: &[Value]) -> String {
+    let started = events.iter().rfind(|event| event["event"] == "started").expect("a start");
+    started["run_id"].as_str().expect("an id").to_string()
 }
 
 /// What the binary said.

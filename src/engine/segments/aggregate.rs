@@ -1,156 +1,92 @@
 //! Groups over segments: the group of a row is that of the row before, or the
 //! next one. DataFusion's accumulators do the sums; no key is hashed.
+//!
+//! Where only the first keys are known to be in order, the rows of a segment are
+//! put in the order of the others first. Mostly they are: a month rises with the
+//! day, though no planner knows.
 
-use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
-use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
-    InputDistributionRequirements, InputOrderMode, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::bounds::{Bounds, Finder, one_row};
+use super::order;
+use super::sort::within_segments;
+use super::stand_in::Way;
 
 /// An aggregation over rows that lie by its group keys.
-///
-/// All that the planner asks is answered by the operator it stands for.
 #[derive(Debug)]
 pub struct SegmentedAggregate {
-    original: Arc<dyn ExecutionPlan>,
-    metrics: ExecutionPlanMetricsSet,
+    /// How many of the group keys are in order.
+    sorted: usize,
 }
 
-impl SegmentedAggregate {
-    /// Stands for an aggregation of DataFusion that is done in one step, over
-    /// rows sorted by the group keys.
-    pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+impl Way for SegmentedAggregate {
+    const NAME: &'static str = "SegmentedAggregate";
+
+    /// For an aggregation that is done in one step, over rows sorted by the
+    /// group keys, or spread and sorted by the first of them: segments are
+    /// small where rows are spread by them.
+    fn of(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
         let aggregate = original.downcast_ref::<AggregateExec>()?;
         let in_one =
             matches!(aggregate.mode(), AggregateMode::Single | AggregateMode::SinglePartitioned);
         let groups = aggregate.group_expr();
+        let keys = groups.input_exprs();
+        let sorted = match aggregate.input_order_mode() {
+            InputOrderMode::Sorted => keys.len(),
+            _ => order::lies_by(aggregate.input(), keys.first()?).then_some(1)?,
+        };
         let plain = in_one
-            && *aggregate.input_order_mode() == InputOrderMode::Sorted
             && groups.is_single()
             && !groups.expr().is_empty()
             && aggregate.limit_options().is_none()
             && aggregate.aggr_expr().iter().all(|aggregate| {
                 aggregate.groups_accumulator_supported() && aggregate.order_bys().is_empty()
             });
-        let original = Arc::clone(original);
-        plain.then(|| Self { original, metrics: ExecutionPlanMetricsSet::new() })
-    }
-}
-
-impl DisplayAs for SegmentedAggregate {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "SegmentedAggregate: ")?;
-        self.original.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for SegmentedAggregate {
-    fn name(&self) -> &'static str {
-        "SegmentedAggregate"
+        plain.then_some(Self { sorted })
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.original.properties()
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.original.input_distribution_requirements()
-    }
-
-    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        self.original.required_input_ordering()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        self.original.maintains_input_order()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.original.children()
-    }
-
-    fn apply_expressions(
+    fn run(
         &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.original.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let original = Arc::clone(&self.original).replace_children(children, options)?;
-        Ok(match Self::replacing(&original) {
-            Some(aggregate) => Arc::new(aggregate),
-            None => original,
-        })
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
+        original: &Arc<dyn ExecutionPlan>,
+        mut input: SendableRecordBatchStream,
+        context: &TaskContext,
+        metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
-        let Some(aggregate) = self.original.downcast_ref::<AggregateExec>() else {
-            return self.original.execute(partition, context);
-        };
-        let rows = context.session_config().batch_size();
+        let aggregate = original.downcast_ref::<AggregateExec>().ok_or_else(|| {
+            DataFusionError::Internal(format!("{} is no aggregation", original.name()))
+        })?;
+        let keys = aggregate.group_expr().input_exprs();
+        let (segment, rest) = keys.split_at(self.sorted);
+        if !rest.is_empty() {
+            let within = rest.iter().map(|key| PhysicalSortExpr::new_default(Arc::clone(key)));
+            input = within_segments(input, segment.to_vec(), within.collect(), None);
+        }
         let work = Work {
-            input: aggregate.input().execute(partition, context)?,
-            keys: aggregate.group_expr().input_exprs(),
+            input,
+            keys,
             totals: totals(aggregate)?,
             bounds: Finder::default(),
             names: Vec::new(),
             groups: 0,
-            rows,
-            schema: self.schema(),
-            metrics: BaselineMetrics::new(&self.metrics, partition),
+            rows: context.session_config().batch_size(),
+            schema: original.schema(),
+            metrics,
             ended: false,
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), work.stream())))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        self.original.child_stats_requests(partition)
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        self.original.statistics_from_inputs(inputs, args)
+        Ok(Box::pin(RecordBatchStreamAdapter::new(original.schema(), work.stream())))
     }
 }
 

@@ -18,6 +18,7 @@ mod neighbours;
 mod order;
 mod running;
 mod sort;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -30,9 +31,10 @@ use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-pub use aggregate::SegmentedAggregate;
-pub use sort::SegmentedSort;
-pub use window::SegmentedWindow;
+use aggregate::SegmentedAggregate;
+use sort::SegmentedSort;
+use stand_in::StandIn;
+use window::SegmentedWindow;
 
 /// The optimizer rule; the last one, when sorts and exchanges are settled.
 #[derive(Debug, Default)]
@@ -45,16 +47,10 @@ impl PhysicalOptimizerRule for Segmented {
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let replaced = plan.transform_up(|node| {
-            if let Some(window) = SegmentedWindow::replacing(&node) {
-                return Ok(Transformed::yes(Arc::new(window) as _));
-            }
-            if let Some(aggregate) = SegmentedAggregate::replacing(&node) {
-                return Ok(Transformed::yes(Arc::new(aggregate) as _));
-            }
-            if let Some(sort) = SegmentedSort::replacing(&node) {
-                return Ok(Transformed::yes(Arc::new(sort) as _));
-            }
-            Ok(Transformed::no(node))
+            let found = StandIn::<SegmentedWindow>::replacing(&node)
+                .or_else(|| StandIn::<SegmentedAggregate>::replacing(&node))
+                .or_else(|| StandIn::<SegmentedSort>::replacing(&node));
+            Ok(found.map_or_else(|| Transformed::no(node), Transformed::yes))
         });
         Ok(replaced?.data)
     }

@@ -13,6 +13,9 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, PartitionMod
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use super::aggregate::SegmentedAggregate;
+use super::stand_in::StandIn;
+
 /// Whether the rows of a plan are spread by a column, and the rows of a value
 /// lie together and in ascending order of it.
 pub fn lies_by(plan: &Arc<dyn ExecutionPlan>, key: &Arc<dyn PhysicalExpr>) -> bool {
@@ -33,6 +36,15 @@ fn column_lies(plan: &Arc<dyn ExecutionPlan>, index: usize) -> bool {
     }
     if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
         return column_lies(cooperative.input(), index);
+    }
+    if let Some(groups) = plan.downcast_ref::<StandIn<SegmentedAggregate>>() {
+        // Groups come in the order in which their rows lay.
+        let aggregate = groups.original().downcast_ref::<AggregateExec>();
+        return index == 0
+            && aggregate.is_some_and(|aggregate| {
+                let keys = aggregate.group_expr().input_exprs();
+                keys.first().is_some_and(|key| lies_by(aggregate.input(), key))
+            });
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         // One side is held, the other streams past it. (An outer join keeps

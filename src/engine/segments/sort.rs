@@ -3,46 +3,39 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::fmt::Formatter;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{LexicographicalComparator, SortColumn, concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Time};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    InputDistributionRequirements, Partitioning, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::bounds::Finder;
 use super::order;
+use super::stand_in::Way;
 
 /// A sort within the segments of its first keys.
-///
-/// All that the planner asks is answered by the operator it stands for.
 #[derive(Debug)]
 pub struct SegmentedSort {
-    original: Arc<dyn ExecutionPlan>,
     /// The keys that are in order.
     segment: Vec<Arc<dyn PhysicalExpr>>,
     /// Those behind them.
     within: Vec<PhysicalSortExpr>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
-impl SegmentedSort {
-    /// Stands for a sort of DataFusion over rows that are spread and sorted by
-    /// its first keys: segments are small where rows are spread by them.
-    pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+impl Way for SegmentedSort {
+    const NAME: &'static str = "SegmentedSort";
+
+    /// For a sort of rows that are spread and sorted by its first keys:
+    /// segments are small where rows are spread by them.
+    fn of(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
         let sort = original.downcast_ref::<SortExec>()?;
         if sort.fetch().is_some() || !sort.preserve_partitioning() {
             return None;
@@ -53,11 +46,18 @@ impl SegmentedSort {
             let plain = !first.options.descending;
             (plain && order::lies_by(sort.input(), &first.expr)).then_some(1)
         })?;
-        let segment: Vec<_> = keys.iter().take(sorted).map(|key| Arc::clone(&key.expr)).collect();
-        let within: Vec<_> = keys.iter().skip(sorted).cloned().collect();
-        let original = Arc::clone(original);
-        let metrics = ExecutionPlanMetricsSet::new();
-        Some(Self { original, segment, within, metrics })
+        let segment = keys.iter().take(sorted).map(|key| Arc::clone(&key.expr)).collect();
+        Some(Self { segment, within: keys.iter().skip(sorted).cloned().collect() })
+    }
+
+    fn run(
+        &self,
+        _original: &Arc<dyn ExecutionPlan>,
+        input: SendableRecordBatchStream,
+        _context: &TaskContext,
+        metrics: BaselineMetrics,
+    ) -> Result<SendableRecordBatchStream> {
+        Ok(within_segments(input, self.segment.clone(), self.within.clone(), Some(metrics)))
     }
 }
 
@@ -77,96 +77,26 @@ fn known_order(keys: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Option<usi
     spread.iter().all(within).then_some(sorted)
 }
 
-impl DisplayAs for SegmentedSort {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "SegmentedSort: ")?;
-        self.original.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for SegmentedSort {
-    fn name(&self) -> &'static str {
-        "SegmentedSort"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.original.properties()
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.original.input_distribution_requirements()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        self.original.maintains_input_order()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.original.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.original.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let original = Arc::clone(&self.original).replace_children(children, options)?;
-        Ok(match Self::replacing(&original) {
-            Some(sort) => Arc::new(sort),
-            None => original,
-        })
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let child = Arc::clone(self.original.children()[0]);
-        let work = Work {
-            input: child.execute(partition, context)?,
-            segment: self.segment.clone(),
-            within: self.within.clone(),
-            bounds: Finder::default(),
-            open: Vec::new(),
-            done: VecDeque::new(),
-            schema: self.schema(),
-            metrics: BaselineMetrics::new(&self.metrics, partition),
-            ended: false,
-        };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), work.stream())))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        self.original.child_stats_requests(partition)
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        self.original.statistics_from_inputs(inputs, args)
-    }
+/// Sorts the rows of each segment, which lie together, by further keys.
+pub fn within_segments(
+    input: SendableRecordBatchStream,
+    segment: Vec<Arc<dyn PhysicalExpr>>,
+    within: Vec<PhysicalSortExpr>,
+    metrics: Option<BaselineMetrics>,
+) -> SendableRecordBatchStream {
+    let schema = input.schema();
+    let work = Work {
+        input,
+        segment,
+        within,
+        bounds: Finder::default(),
+        open: Vec::new(),
+        done: VecDeque::new(),
+        schema: Arc::clone(&schema),
+        metrics,
+        ended: false,
+    };
+    Box::pin(RecordBatchStreamAdapter::new(schema, work.stream()))
 }
 
 /// The state of one partition.
@@ -179,7 +109,8 @@ struct Work {
     open: Vec<RecordBatch>,
     done: VecDeque<RecordBatch>,
     schema: SchemaRef,
-    metrics: BaselineMetrics,
+    /// None where the work is part of another's.
+    metrics: Option<BaselineMetrics>,
     ended: bool,
 }
 
@@ -195,7 +126,9 @@ impl Work {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = self.done.pop_front() {
-                self.metrics.record_output(batch.num_rows());
+                if let Some(metrics) = &self.metrics {
+                    metrics.record_output(batch.num_rows());
+                }
                 return Ok(Some(batch));
             }
             if self.ended {
@@ -214,8 +147,8 @@ impl Work {
 
     /// Sorts what a batch completes, and keeps its last segment open.
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let time = self.metrics.elapsed_compute().clone();
-        let _timer = time.timer();
+        let time = self.metrics.as_ref().map(|metrics| metrics.elapsed_compute().clone());
+        let _timer = time.as_ref().map(Time::timer);
         let keys = evaluate(&self.segment, batch)?;
         let bounds = self.bounds.next(&keys, batch.num_rows())?;
         let Some(last) = bounds.starts.last().copied() else {

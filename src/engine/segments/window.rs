@@ -1,44 +1,36 @@
 //! Window functions over segments, in one pass.
 
 use std::collections::VecDeque;
-use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
-    InputDistributionRequirements, InputOrderMode, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::bounds::Finder;
 use super::columns::{Column, Function};
+use super::stand_in::Way;
 
 /// A window operator over rows that lie by its partition keys.
-///
-/// All that the planner asks is answered by the operator it stands for; only
-/// the work is done otherwise.
 #[derive(Debug)]
 pub struct SegmentedWindow {
-    original: Arc<dyn ExecutionPlan>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     functions: Vec<Function>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
-impl SegmentedWindow {
-    /// Stands for a window operator of DataFusion, if its rows lie by key and
-    /// all its functions are known here.
-    pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+impl Way for SegmentedWindow {
+    const NAME: &'static str = "SegmentedWindow";
+
+    /// For a window operator whose rows lie by key, if all its functions are
+    /// known here.
+    fn of(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
         let windows = if let Some(bounded) = original.downcast_ref::<BoundedWindowAggExec>() {
             (bounded.input_order_mode == InputOrderMode::Sorted).then(|| bounded.window_expr())?
         } else {
@@ -53,105 +45,28 @@ impl SegmentedWindow {
         }
         let schema = original.children().first()?.schema();
         let functions = windows.iter().map(|window| Function::of(window.as_ref(), &schema));
-        let functions = functions.collect::<Option<Vec<_>>>()?;
-        let original = Arc::clone(original);
-        Some(Self { original, keys, functions, metrics: ExecutionPlanMetricsSet::new() })
-    }
-}
-
-impl DisplayAs for SegmentedWindow {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "SegmentedWindow: ")?;
-        self.original.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for SegmentedWindow {
-    fn name(&self) -> &'static str {
-        "SegmentedWindow"
+        Some(Self { keys, functions: functions.collect::<Option<Vec<_>>>()? })
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.original.properties()
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.original.input_distribution_requirements()
-    }
-
-    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        self.original.required_input_ordering()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.original.children()
-    }
-
-    fn apply_expressions(
+    fn run(
         &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.original.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let original = Arc::clone(&self.original).replace_children(children, options)?;
-        Ok(match Self::replacing(&original) {
-            Some(window) => Arc::new(window),
-            None => original,
-        })
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
+        original: &Arc<dyn ExecutionPlan>,
+        input: SendableRecordBatchStream,
+        _context: &TaskContext,
+        metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
-        let child = Arc::clone(self.original.children()[0]);
         let work = Work {
-            input: child.execute(partition, context)?,
+            input,
             keys: self.keys.clone(),
             columns: self.functions.iter().filter_map(Function::column).collect(),
             arguments: self.functions.iter().map(|function| function.arguments.clone()).collect(),
             bounds: Finder::default(),
             waiting: VecDeque::new(),
-            schema: self.schema(),
-            metrics: BaselineMetrics::new(&self.metrics, partition),
+            schema: original.schema(),
+            metrics,
             ended: false,
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), work.stream())))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        self.original.child_stats_requests(partition)
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        self.original.statistics_from_inputs(inputs, args)
+        Ok(Box::pin(RecordBatchStreamAdapter::new(original.schema(), work.stream())))
     }
 }
 

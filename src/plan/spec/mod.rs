@@ -121,6 +121,8 @@ pub struct PublishSpec {
     pub url: Option<Spanned<String>>,
     /// `parquet` or `delta`.
     pub format: Option<Spanned<String>>,
+    /// Rows of a file at most.
+    pub file_rows: Option<Spanned<u64>>,
     /// Superseded sets to keep.
     pub keep_runs: Option<Spanned<u64>>,
     /// Accept a store without conditional writes, with one writer at a time.
@@ -286,11 +288,12 @@ fn models(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ModelsSpec> {
 }
 
 fn publish(entry: &Entry, problems: &mut Vec<Problem>) -> Option<PublishSpec> {
-    let known = ["url", "format", "keep_runs", "single_writer", "storage"];
+    let known = ["url", "format", "file_rows", "keep_runs", "single_writer", "storage"];
     let mut fields = Fields::open(&entry.node, "`publish`", &known, problems)?;
     Some(PublishSpec {
         url: fields.required_text("url", problems),
         format: fields.text("format", problems),
+        file_rows: fields.count("file_rows", problems),
         keep_runs: fields.count("keep_runs", problems),
         single_writer: fields.boolean("single_writer", problems),
         storage: fields.pairs("storage", problems),

@@ -48,7 +48,13 @@ pub enum Step {
         /// The run this one repeats; None if it is no retry.
         #[serde(default)]
         retry_of: Option<RunId>,
+        /// Path → fingerprint of each text of the project that decides what is
+        /// made; a retry needs the very same.
+        #[serde(default)]
+        texts: BTreeMap<String, String>,
     },
+    /// A source as its store lists it while nothing of it has been read.
+    SourceListed(SourceListed),
     /// A source was read to its end; every row was accepted or set aside.
     SourceRead(SourceRead),
     /// The files of a table are written whole, and nobody can see them yet.
@@ -92,6 +98,17 @@ pub enum Step {
     /// A step of a later version.
     #[serde(other)]
     Unknown,
+}
+
+/// A source as a run found it: all that the run, or a retry of it, may read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceListed {
+    /// Name of the source, such as `orders`.
+    pub source: String,
+    /// Without secrets.
+    pub url: String,
+    /// Path, size and version of each file, by path.
+    pub files: Vec<SourceFile>,
 }
 
 /// What became of the rows of a source: accepted + rejected = read.
@@ -192,6 +209,9 @@ pub struct RunSummary {
     pub rows_rejected: u64,
     /// What went wrong; None if it noted no failure.
     pub error: Option<String>,
+    /// The run it repeats; None if it is no retry.
+    #[serde(default)]
+    pub retry_of: Option<RunId>,
 }
 
 /// The journal of the run that is under way.
@@ -264,6 +284,7 @@ impl RunSummary {
             rows_accepted: 0,
             rows_rejected: 0,
             error: None,
+            retry_of: None,
         };
         for record in records {
             summary.add(record);
@@ -273,11 +294,12 @@ impl RunSummary {
 
     fn add(&mut self, record: &Record) {
         match &record.step {
-            Step::Started { pipeline, as_of, params, version, .. } => {
+            Step::Started { pipeline, as_of, params, version, retry_of, .. } => {
                 self.pipeline = Some(pipeline.clone());
                 self.as_of = Some(*as_of);
                 self.params.clone_from(params);
                 self.version = Some(version.clone());
+                self.retry_of.clone_from(retry_of);
             }
             Step::SourceRead(source) => {
                 self.rows_read += source.read;
@@ -302,7 +324,8 @@ impl RunSummary {
                 }
                 self.ended_at = Some(record.at);
             }
-            Step::TableStaged(_)
+            Step::SourceListed(_)
+            | Step::TableStaged(_)
             | Step::TableReused { .. }
             | Step::Audited { .. }
             | Step::Unknown => {}

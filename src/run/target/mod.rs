@@ -50,7 +50,9 @@ use crate::storage::{Depth, Expect, Location, Settled};
 pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
 pub use gc::{GcPlan, Removal, Why};
-pub use journal::{Journal, RUNS, Record, RunSummary, SourceFile, SourceRead, Status, Step};
+pub use journal::{
+    Journal, RUNS, Record, RunSummary, SourceFile, SourceListed, SourceRead, Status, Step,
+};
 pub use lease::{LEASE, Lease, LeaseState, Life, LockState, LockTimes};
 pub use manifest::{
     CURRENT, Column, DataFile, Entry, FORMAT, Manifest, Publication, RunInfo, SourceInfo,
@@ -130,6 +132,18 @@ impl Target {
         day: Day,
     ) -> Result<BTreeSet<String>, Error> {
         staging::incomplete(&self.location, manifest.on(day)).await
+    }
+
+    /// Whether every file of `table` is there with the size that was written.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn is_whole(&self, table: &StagedTable) -> Result<bool, Error> {
+        match staging::verify(&self.location, std::slice::from_ref(table)).await {
+            Ok(()) => Ok(true),
+            Err(Error::NotStaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The journal of a run that needs no lock: it publishes nothing.
@@ -295,6 +309,22 @@ impl Claim {
     /// Opens a file of the set for writing; parts of a table count from 0.
     pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
         Upload::open(&self.location, staged_path(&self.run_id, table, day, part))
+    }
+
+    /// Makes a table that an earlier run staged part of this run's set. Its
+    /// files are copied within the store, so that each set stands by itself
+    /// and the other may be removed.
+    ///
+    /// # Errors
+    /// When the store refuses or fails, or a file is gone.
+    pub async fn adopt(&self, table: &StagedTable) -> Result<StagedTable, Error> {
+        let mut files = Vec::with_capacity(table.files.len());
+        for (file, part) in table.files.iter().zip(0u32..) {
+            let path = staged_path(&self.run_id, &table.table, table.day, part);
+            self.location.copy(&file.path, &path).await?;
+            files.push(DataFile { path, ..file.clone() });
+        }
+        Ok(StagedTable { files, ..table.clone() })
     }
 
     /// Publishes a set, all of it or nothing, then refreshes the Hive folders

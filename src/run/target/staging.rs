@@ -105,7 +105,7 @@ impl Upload {
     /// When the store refuses or fails; the file then does not exist.
     pub async fn finish(mut self, rows: u64) -> Result<DataFile, Error> {
         if self.state == State::Open {
-            self.shutdown().await.map_err(|error| self.explain(error))?;
+            self.shutdown().await.map_err(|error| explained(error, &self.location, &self.path))?;
         }
         let sha256 = hex(&self.hasher.finalize());
         Ok(DataFile { path: self.path, rows, bytes: self.bytes, sha256 })
@@ -118,14 +118,24 @@ impl Upload {
         }
     }
 
-    /// What an I/O error of this upload means; Parquet writers pass them on.
-    pub fn explain(&self, error: io::Error) -> Error {
-        let error = match error.downcast::<object_store::Error>() {
-            Ok(error) => error,
-            Err(error) => object_store::Error::Generic { store: "upload", source: Box::new(error) },
-        };
-        Error::Storage(self.location.explain(Action::Write, &self.path, &error))
+    /// The error of a writer below, explained: whoever writes through this
+    /// passes it on as it is, and need not know where it goes.
+    fn explain(&self, error: io::Error) -> io::Error {
+        io::Error::other(explained(error, &self.location, &self.path))
     }
+}
+
+/// What an I/O error of an upload means.
+fn explained(error: io::Error, location: &Location, path: &str) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(explained) => return explained,
+        Err(error) => error,
+    };
+    let error = match error.downcast::<object_store::Error>() {
+        Ok(error) => error,
+        Err(error) => object_store::Error::Generic { store: "upload", source: Box::new(error) },
+    };
+    Error::Storage(location.explain(Action::Write, path, &error))
 }
 
 impl fmt::Debug for Upload {
@@ -143,18 +153,20 @@ impl AsyncWrite for Upload {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = std::task::ready!(Pin::new(&mut self.writer).poll_write(cx, data))?;
+        let written = std::task::ready!(Pin::new(&mut self.writer).poll_write(cx, data));
+        let written = written.map_err(|error| self.explain(error))?;
         self.hasher.update(&data[..written]);
         self.bytes += written as u64;
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(cx)
+        Pin::new(&mut self.writer).poll_flush(cx).map_err(|error| self.explain(error))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(Pin::new(&mut self.writer).poll_shutdown(cx))?;
+        let closed = std::task::ready!(Pin::new(&mut self.writer).poll_shutdown(cx));
+        closed.map_err(|error| self.explain(error))?;
         self.state = State::Closed;
         Poll::Ready(Ok(()))
     }

@@ -90,7 +90,9 @@ fn problems_are_json_for_a_program() {
 fn help_names_every_command_and_exit_code() {
     let outcome = Project::new().tenure(&["--help"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
-    for word in ["run", "check", "plan", "show", "runs", "init", "generate", "130  interrupted"] {
+    for word in
+        ["run", "retry", "check", "plan", "show", "runs", "init", "generate", "130  interrupted"]
+    {
         assert!(outcome.stdout.contains(word), "{word}");
     }
 }

@@ -18,6 +18,8 @@ mod order;
 mod parameters;
 /// The pipeline file.
 mod pipelines;
+/// Runs that cannot be gone on with.
+mod retries;
 /// Rule files that leave gaps or overlap.
 mod rules;
 /// Files that rows should come from.

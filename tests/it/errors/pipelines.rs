@@ -424,7 +424,7 @@ fn limits_have_units_and_bounds() {
     let engine = "engine:\n  memory: 8 gigs\n  threads: 0\n";
     project.pipeline("facts.customers", engine);
     change(&project, PIPELINE, "url: orders", "url: orders\n    reject_max: 5");
-    change(&project, PIPELINE, "url: out", "url: out\n  keep_runs: many");
+    change(&project, PIPELINE, "url: out", "url: out\n  file_rows: 0\n  keep_runs: many");
     assert_snapshot!(check(&project), @"
     error: `reject_max` must be a number from 0 to 1, not `5`
      --> pipelines/p.yaml:5:17

@@ -2,6 +2,7 @@
 //! and the version, and on nothing else; and no run may harm another.
 
 mod delta;
+mod files;
 mod inputs;
 mod locks;
 mod models;
@@ -9,6 +10,7 @@ mod pieces;
 mod plans;
 mod quarantine;
 mod repeats;
+mod retries;
 mod reuse;
 mod selections;
 

@@ -3,95 +3,180 @@
 //!
 //! `KILLS=200 make test` kills more often than the tests of every day do.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-use super::{Place, SECOND};
+use super::outside::{Named, Outside};
+use super::proxy::{Fault, Proxy, Strike, When};
+use super::trial::{Said, Trial};
+use super::{Place, SECOND, Working, ready, server};
 
 /// Kills unless the environment says how many.
 const KILLS: usize = 12;
 
-/// Bytes and checksum of each file.
-type Files = BTreeMap<PathBuf, (u64, String)>;
+/// Looks for the step at which a run is killed, five milliseconds apart.
+const LOOKS_MAX: usize = 12_000;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
-/// What the manifest names: the files of every table and day, and their runs.
-fn named(target: &Path) -> Option<(Files, Vec<String>)> {
-    let text = std::fs::read(target.join("_tenure/current.json")).ok()?;
-    let manifest: Value = serde_json::from_slice(&text).expect("a manifest is always whole");
-    let mut files = BTreeMap::new();
-    let mut runs = Vec::new();
-    for days in manifest["tables"].as_object().expect("tables").values() {
-        for entry in days.as_object().expect("days").values() {
-            runs.push(entry["run_id"].as_str().expect("a run").to_string());
-            for file in entry["files"].as_array().expect("files") {
-                let path = target.join(file["path"].as_str().expect("a path"));
-                let bytes = file["bytes"].as_u64().expect("bytes");
-                let sum = file["sha256"].as_str().expect("a checksum").to_string();
-                files.insert(path, (bytes, sum));
-            }
-        }
-    }
-    Some((files, runs))
-}
-
-/// Whether every file that is named is there and is what it should be; none
-/// where the manifest has changed meanwhile, and files may be gone.
-fn is_whole(target: &Path) -> Option<bool> {
-    let before = named(target)?;
-    let mut whole = true;
-    for (path, (bytes, sum)) in &before.0 {
-        let content = std::fs::read(path).unwrap_or_default();
-        let found: String = Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
-        whole &= content.len() as u64 == *bytes && found == *sum;
-    }
-    // A full run makes every table: a set of several runs is a mixture.
-    whole &= before.1.iter().all(|run| *run == before.1[0]);
-    (whole || named(target)? == before).then_some(whole)
+fn kills() -> usize {
+    std::env::var("KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
 }
 
 #[test]
-fn kills_at_any_time_leave_a_whole_set() {
-    let kills = std::env::var("KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    let place = Place::new(None);
-    let begun = Instant::now();
-    place.publishes(SECOND, &["--full-refresh"]);
-    let length = begun.elapsed();
-    let target = place.project.path("out");
-    let expected = place.published(SECOND);
-    let stop = AtomicBool::new(false);
-    let looks = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                assert_ne!(is_whole(&target), Some(false), "a reader met half a set");
-                looks.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+fn kills_at_any_time_leave_a_whole_set_on_disk() {
+    kill_at_any_time(&Place::new(None), kills());
+}
+
+#[test]
+fn kills_at_any_time_leave_a_whole_set_in_seaweedfs() {
+    let Some(server) = server::seaweedfs() else { return };
+    kill_at_any_time(&ready(server), kills());
+}
+
+/// Spread over a run, from its first moment to behind its end.
+fn kill_at_any_time(place: &Place, kills: usize) {
+    watched(place, |length| {
         for kill in 0..kills {
-            // Spread over a run, from its first moment to behind its end.
             let share = (kill * 7919 % 1000) as f64 / 900.0;
             let mut run = place.start(SECOND);
             sleep(length.mul_f64(share));
-            run.signal_if_alive("KILL");
-            run.wait();
-            assert_ne!(is_whole(&target), Some(false), "kill {kill} at {share} of a run");
+            die(place, &mut run, &format!("kill {kill} at {share} of a run"));
         }
-        stop.store(true, Ordering::Relaxed);
+        kills
     });
+}
+
+/// As soon as a run has noted a step, and as soon as it has published: the
+/// moments at which something has just been finished.
+#[test]
+fn kills_at_every_step_leave_a_whole_set() {
+    let place = Place::new(None);
+    watched(&place, |_| {
+        let outside = place.outside();
+        let mut steps = 0;
+        loop {
+            let before = outside.list("_tenure/runs").len();
+            let mut run = place.start(SECOND);
+            let reached =
+                wait_for(&mut run, || outside.list("_tenure/runs").len() > before + steps);
+            die(&place, &mut run, &format!("killed at step {steps}"));
+            if !reached {
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps > 8, "only {steps} steps");
+        steps
+    });
+}
+
+/// Kills runs while a reader looks on; then the next run publishes as ever and
+/// nothing is left of the dead.
+fn watched(place: &Place, kill: impl FnOnce(Duration) -> usize) {
+    place.publishes(SECOND, &["--full-refresh"]);
+    let begun = Instant::now();
+    place.publishes(SECOND, &["--full-refresh"]);
+    let length = begun.elapsed();
+    let expected = place.published(SECOND);
+    let stop = AtomicBool::new(false);
+    let looks = AtomicUsize::new(0);
+    let kills = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let outside = place.outside();
+            while !stop.load(Ordering::Relaxed) {
+                look(&outside, "a reader");
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        // Also where a kill goes wrong the reader has to stop.
+        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kill(length)));
+        stop.store(true, Ordering::Relaxed);
+        killed
+    });
+    let kills = kills.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     place.publishes(SECOND, &["--full-refresh"]);
     assert!(place.published(SECOND) == expected, "the next run publishes as ever");
     let removed = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
     assert_eq!(removed.code, 0, "{}", removed.stderr);
-    let (files, _) = named(&target).expect("a manifest");
-    let sets = glob::glob(&target.join("_tenure/sets/**/*.parquet").to_string_lossy());
-    let left: Vec<PathBuf> = sets.expect("a pattern").map(|path| path.expect("a path")).collect();
-    assert_eq!(left.len(), files.len(), "what dead runs staged is gone");
+    let outside = place.outside();
+    let named = outside.whole("").expect("whole");
+    let left = outside.list("_tenure/sets");
+    assert_eq!(left, Vec::from_iter(named.paths), "what dead runs staged is gone");
     println!("{kills} kills, {} looks", looks.load(Ordering::Relaxed));
     assert!(looks.load(Ordering::Relaxed) > 0);
+}
+
+/// Kills a run, if it has not ended, and frees what it held.
+fn die(place: &Place, run: &mut Working, context: &str) {
+    run.signal_if_alive("KILL");
+    run.wait();
+    look(&place.outside(), context);
+    if place.server.is_some() {
+        // On a disk the lock has ended with the process.
+        let freed = place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+        assert_eq!(freed.code, 0, "{context}: {}", freed.stderr);
+    }
+}
+
+/// What the manifest names is there, is what it should be, and is of one run:
+/// a full run makes every table. Where the manifest has changed meanwhile,
+/// files may be gone.
+fn look(outside: &Outside, who: &str) {
+    let before = outside.named("");
+    let complaint = match outside.whole("") {
+        Ok(Named { runs, .. }) if runs.len() > 1 => format!("tables of several runs: {runs:?}"),
+        Ok(_) => return,
+        Err(complaint) => complaint,
+    };
+    assert!(outside.named("") != before, "{who} met half a set: {complaint}");
+}
+
+/// Waits for something to have happened; false where the run ended before.
+fn wait_for(run: &mut Working, has_happened: impl Fn() -> bool) -> bool {
+    for _ in 0..LOOKS_MAX {
+        if has_happened() {
+            return true;
+        }
+        if run.has_ended() {
+            return has_happened();
+        }
+        sleep(LOOK_PAUSE);
+    }
+    panic!("the run neither gets there nor ends");
+}
+
+/// Killed while it waits for an answer: a request that the store has just done
+/// is the last thing the run has done.
+#[test]
+fn kills_at_any_request_leave_a_whole_set() {
+    let Some(server) = server::seaweedfs() else { return };
+    let trial = Trial::new(server);
+    let requests = trial.requests.len();
+    let points = kills().min(requests);
+    let mut killed = 0;
+    for at in (0..points).map(|point| point * requests / points) {
+        let folder = format!("killed-{at}");
+        trial.begin(&folder);
+        let proxy = Proxy::start(trial.server.port, Strike::At(at, Fault::Silence(When::After)));
+        let mut run = Working(trial.renewing(&folder, proxy.port));
+        if !wait_for(&mut run, || proxy.struck().is_some()) {
+            continue;
+        }
+        run.signal_if_alive("KILL");
+        run.wait();
+        let struck = proxy.struck().unwrap_or_default();
+        let context = format!("killed at request {at}, {struck}");
+        let freed = trial.other(&folder, &["unlock", "pipelines/p.yaml", "--force"]);
+        assert_eq!(freed.code, 0, "{context}: {}", freed.text);
+        // Dead runs have no exit code: what is published may be old or new.
+        let found = trial.outside.whole(&folder).expect(&context);
+        let code = i32::from(found.sums != trial.new.sums);
+        let said = Said { code, text: String::new() };
+        let judged = trial.judge(&folder, &said).and_then(|()| trial.recovers(&folder));
+        judged.unwrap_or_else(|complaint| panic!("{context}: {complaint}"));
+        killed += 1;
+    }
+    println!("{killed} kills at one of {requests} requests each");
+    assert!(killed + 1 >= points, "only {killed}");
 }

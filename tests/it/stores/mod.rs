@@ -1,15 +1,29 @@
 //! One suite over every kind of place that can be published to: a disk, and
 //! object stores over HTTP that run on this machine.
 
+mod answer;
+mod crowd;
 mod delta;
+mod faults;
 mod kills;
+mod outside;
+mod proxy;
+mod readers;
+mod refusals;
 mod server;
+mod trial;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::project::{Outcome, Project};
+use bytes::Bytes;
+use tenure::storage::{self, Location};
+
+use crate::project::{Outcome, Project, killed_at, run_id};
+use outside::Outside;
 use server::Server;
 
 /// The first and the second day that are published.
@@ -22,6 +36,11 @@ const TABLES: &str = "facts.orders, facts.customers, metrics.cohort_retention, \
 
 /// Looks at a run until it has got somewhere, fifty milliseconds apart.
 const LOOKS_MAX: usize = 2400;
+
+/// Whether everything is tried, which takes an hour, and not a sample.
+fn is_thorough() -> bool {
+    std::env::var("FAULTS").is_ok_and(|faults| faults == "all")
+}
 
 /// A project that publishes somewhere.
 struct Place {
@@ -59,6 +78,15 @@ impl Place {
         }
     }
 
+    /// The target as anybody sees it who reads it without the program.
+    fn outside(&self) -> Outside {
+        let base = self.project.path("");
+        match &self.server {
+            Some(server) => Outside::new(&server.url, &base, &server.environment),
+            None => Outside::new("out", &base, &[]),
+        }
+    }
+
     fn run(&self, as_of: &str, more: &[&str]) -> Outcome {
         self.tenure(&[&["run", "pipelines/p.yaml", "--as-of", as_of], more].concat())
     }
@@ -78,6 +106,49 @@ impl Place {
             outcome.stdout
         });
         shown.collect()
+    }
+
+    /// Where it publishes, as others are told it.
+    fn url(&self) -> String {
+        match &self.server {
+            Some(server) => server.url.clone(),
+            None => self.project.path("out").display().to_string(),
+        }
+    }
+
+    fn location(&self) -> Location {
+        let environment = self.server.iter().flat_map(|server| server.environment.clone());
+        let environment: BTreeMap<String, String> =
+            environment.map(|(name, value)| (name.to_string(), value)).collect();
+        let open = storage::open(&self.url(), Path::new("/"), &environment, &BTreeMap::new());
+        open.expect("a place")
+    }
+
+    /// An object that must be there.
+    fn bytes(&self, relative: &str) -> Bytes {
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        let found = runtime.block_on(self.location().get(relative));
+        found.expect("an answer").expect("an object")
+    }
+
+    /// The files of a day that every other engine reads, as they are stored:
+    /// their names and bytes.
+    fn stored(&self, as_of: &str) -> Vec<(String, Bytes)> {
+        let location = self.location();
+        let day = format!("/as_of={as_of}/");
+        let runtime = tokio::runtime::Runtime::new().expect("threads");
+        runtime.block_on(async {
+            let listed = location.list("").await.expect("a listing");
+            let mut names: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
+            names.retain(|name| name.contains(&day) && !name.starts_with("_tenure"));
+            names.sort();
+            let mut files = Vec::new();
+            for name in names {
+                let bytes = location.get(&name).await.expect("an answer").expect("a file");
+                files.push((name, bytes));
+            }
+            files
+        })
     }
 
     /// A run under way that makes everything.
@@ -115,9 +186,13 @@ impl Working {
     }
 
     fn signal_if_alive(&mut self, name: &str) {
-        if self.0.try_wait().expect("a status").is_none() {
+        if !self.has_ended() {
             self.signal(name);
         }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a status").is_some()
     }
 
     fn wait(&mut self) -> Option<i32> {
@@ -132,7 +207,7 @@ impl Drop for Working {
     }
 }
 
-/// Publish, add a day, replace one, crash, two at once, a paused holder, unlock,
+/// Publish, add a day, replace one, crash, retry, two at once, a paused holder, unlock,
 /// collect, read back.
 fn conforms(place: &Place) {
     let local = Place::new(None);
@@ -163,6 +238,8 @@ fn conforms(place: &Place) {
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     }
 
+    goes_on(place, &second);
+
     // One at a time.
     let mut first = place.working(SECOND);
     first.signal("STOP");
@@ -192,11 +269,38 @@ fn conforms(place: &Place) {
     assert!(removed.stdout.contains(", removed"), "{}{}", removed.stdout, removed.stderr);
     let nothing = place.tenure(&["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
     assert_eq!(nothing.stdout, "nothing to remove\n");
+    crowd::one_works(place);
     assert!(place.published(SECOND) == second && place.published(FIRST) == expected);
     assert_eq!(
         place.tenure(&["unlock", "pipelines/p.yaml"]).stdout.split(' ').next(),
         Some("nobody")
     );
+}
+
+/// Killed with some tables staged, a run is gone on with, and what is stored is
+/// the same to the byte as what a run stores that nobody disturbs.
+fn goes_on(place: &Place, second: &[String]) {
+    place.publishes(SECOND, &["--full-refresh"]);
+    let expected = place.stored(SECOND);
+    assert!(expected.len() > 5, "{} files", expected.len());
+    let all = ["run", "pipelines/p.yaml", "--as-of", SECOND, "--full-refresh"];
+    let killed = run_id(&killed_at(place.command(&all), "table", 2));
+    if place.server.is_some() {
+        let early = place.tenure(&["retry", "pipelines/p.yaml"]);
+        assert_eq!(early.code, 4, "its lock has not run out: {}", early.stderr);
+    }
+    place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    let retried = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    let reused = retried.stderr.matches(&format!("staged by run {killed}")).count();
+    assert!(reused >= 2, "{}", retried.stderr);
+    assert!(place.published(SECOND) == second, "what is read back is the same");
+    let stored = place.stored(SECOND);
+    assert!(stored == expected, "what is stored is the same to the byte");
+    let again = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(again.code, 2, "nothing is left to do: {}", again.stdout);
+    let listed = place.tenure(&["runs", "pipelines/p.yaml"]);
+    assert!(listed.stdout.contains(&format!("retry of {killed}")), "{}", listed.stdout);
 }
 
 /// A server that listens may not be ready to take anything yet.

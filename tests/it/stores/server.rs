@@ -24,10 +24,25 @@ pub struct Server {
     process: Child,
     /// What it keeps goes with it.
     _folder: TempDir,
+    /// The port it listens on.
+    pub port: u16,
+    /// The URL of its bucket.
+    pub bucket: String,
     /// Where a run publishes to.
     pub url: String,
     /// The environment of who uses it.
     pub environment: Vec<(&'static str, String)>,
+    /// The variable that says how long its client waits for an answer.
+    pub patience: &'static str,
+}
+
+impl Server {
+    /// The environment of who uses it through another port.
+    pub fn through(&self, port: u16) -> Vec<(&'static str, String)> {
+        let (own, other) = (format!(":{}", self.port), format!(":{port}"));
+        let environment = self.environment.iter();
+        environment.map(|(name, value)| (*name, value.replace(&own, &other))).collect()
+    }
 }
 
 impl Drop for Server {
@@ -67,13 +82,16 @@ fn start(
     command: &mut Command,
     port: u16,
     folder: TempDir,
-    url: String,
+    scheme: &str,
     environment: Vec<(&'static str, String)>,
 ) -> Server {
     command.current_dir(folder.path()).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let process = command.spawn().expect("the server starts");
-    let server = Server { process, _folder: folder, url, environment };
+    let bucket = format!("{scheme}://{BUCKET}");
+    let url = format!("{bucket}/shop");
+    let patience = if scheme == "az" { "AZURE_TIMEOUT" } else { "AWS_TIMEOUT" };
+    let server = Server { process, _folder: folder, port, bucket, url, environment, patience };
     for _ in 0..LOOKS_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return server;
@@ -111,8 +129,7 @@ pub fn seaweedfs() -> Option<Server> {
     command.args(["-s3".to_string(), format!("-s3.port={s3_port}")]);
     command.args(["-s3.config=s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
     command.args(["-master.volumeSizeLimitMB=256", "-volume.max=0", "-s3.autoCreateBucket=true"]);
-    let url = format!("s3://{BUCKET}/shop");
-    Some(start(&mut command, s3_port, folder, url, s3(s3_port)))
+    Some(start(&mut command, s3_port, folder, "s3", s3(s3_port)))
 }
 
 /// moto: a second opinion on the protocol of S3.
@@ -121,9 +138,8 @@ pub fn moto() -> Option<Server> {
     let port = port();
     let mut command = Command::new(moto);
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-    let url = format!("s3://{BUCKET}/shop");
     let folder = tempfile::tempdir().expect("a folder");
-    let server = start(&mut command, port, folder, url, s3(port));
+    let server = start(&mut command, port, folder, "s3", s3(port));
     // It asks for no signature.
     put(port, &format!("/{BUCKET}"));
     Some(server)
@@ -143,9 +159,8 @@ pub fn s3rver() -> Option<Server> {
             _ => {}
         }
     }
-    let url = format!("s3://{BUCKET}/shop");
     let folder = tempfile::tempdir().expect("a folder");
-    Some(start(&mut command, port, folder, url, environment))
+    Some(start(&mut command, port, folder, "s3", environment))
 }
 
 /// Azurite: Azure's own emulator.
@@ -162,8 +177,7 @@ pub fn azurite() -> Option<Server> {
         ("AZURITE_BLOB_STORAGE_URL", endpoint.clone()),
     ];
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("az://{BUCKET}/shop");
-    let server = start(&mut command, port, folder, url, environment);
+    let server = start(&mut command, port, folder, "az", environment);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores/container.py");
     let made = Command::new(python).arg(script).args([&endpoint, BUCKET, AZURITE_KEY]).status();
     assert!(made.expect("python starts").success(), "the container is made");

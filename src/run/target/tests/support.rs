@@ -139,6 +139,7 @@ async fn work(claim: &mut Claim, day: Day, parts: &[&str]) -> Result<Published, 
         version: "0.1.0".into(),
         arguments: Vec::new(),
         retry_of: None,
+        texts: BTreeMap::new(),
     };
     claim.journal().record(started).await?;
     let tables =

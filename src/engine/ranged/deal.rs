@@ -1,0 +1,221 @@
+//! Dealing: every stretch of a kept table, cut into the ranges of its ids, and
+//! written again in that form, so that a range can be read by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter, is_not_null, take, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::physical_plan::ExecutionPlan;
+use tempfile::TempDir;
+
+use crate::engine::kept::KeptScan;
+use crate::engine::part::{Part, PartWriter, Room};
+use crate::engine::spread::Ranges;
+
+/// How many rows are handled at a time.
+#[derive(Debug, Clone)]
+pub struct Sizes {
+    /// Rows aimed at in a range.
+    pub range_rows: usize,
+    /// Rows dealt together.
+    pub stretch_rows: usize,
+    /// Ranges.
+    pub ranges: usize,
+    /// Bytes of a row in memory, roughly.
+    pub row_bytes: usize,
+}
+
+/// Rows of a range: its columns stay in the cache, one at a time.
+const RANGE_ROWS_MAX: usize = 96 << 10;
+
+/// Rows of a stretch, unless its pieces would be tiny.
+const STRETCH_ROWS_MAX: usize = 64 << 10;
+
+/// Rows of a range in a stretch at least: each piece has a head of its own.
+const PIECE_ROWS_MIN: usize = 256;
+
+/// Ranges at most.
+const RANGES_MAX: usize = 1024;
+
+/// Rows that take up no more than the head of a piece.
+const ROWS_MIN: usize = 4 << 10;
+
+impl Sizes {
+    /// Rows below which a general sort does as well.
+    pub const LEAST_ROWS: usize = RANGE_ROWS_MAX;
+
+    /// Those for a table, in so much memory.
+    pub fn of(kept: &KeptScan, memory: MemoryLimit) -> Self {
+        let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
+        let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
+        let packed = kept.parts().iter().any(|part| part.room() == Room::Scarce);
+        let row_bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / rows.max(1);
+        let row_bytes = row_bytes.max(8) * if packed { 3 } else { 1 };
+        let share = match memory {
+            MemoryLimit::Finite(bytes) => bytes / 64 / row_bytes,
+            _ => usize::MAX,
+        };
+        let range_rows = share.clamp(ROWS_MIN, RANGE_ROWS_MAX);
+        let ranges = (rows / range_rows).clamp(1, RANGES_MAX);
+        let range_rows = rows / ranges;
+        let stretch_rows = share.clamp(ROWS_MIN, STRETCH_ROWS_MAX).max(ranges * PIECE_ROWS_MIN);
+        Self { range_rows, stretch_rows, ranges, row_bytes }
+    }
+
+    /// Bytes held by a thread: a stretch or a range as read, together, and in
+    /// its new order.
+    pub fn bytes(&self) -> usize {
+        3 * self.row_bytes * self.stretch_rows.max(self.range_rows)
+    }
+}
+
+/// A table in ranges. Its files go with it.
+#[derive(Debug)]
+pub struct Dealt {
+    schema: SchemaRef,
+    /// Of each partition, stretch after stretch, and in it range after range.
+    parts: Vec<Arc<Part>>,
+    ranges: usize,
+    _folder: TempDir,
+}
+
+impl Dealt {
+    /// Deals a kept table by one of its columns, into a folder below `folder`.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn new(kept: &KeptScan, id: usize, sizes: &Sizes, folder: &Path) -> Result<Self> {
+        let schema = kept.schema();
+        let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
+        let folder = TempDir::new_in(folder)?;
+        let deal = |partition: usize| {
+            let path = folder.path().join(format!("{partition:05}.arrow"));
+            let room = kept.parts()[partition].room();
+            let mut writer = PartWriter::new(path, &schema, room)?;
+            deal_part(kept, partition, id, sizes.stretch_rows, &ranges, &mut writer)?;
+            Ok::<_, DataFusionError>(Arc::new(writer.finish()?))
+        };
+        let parts = std::thread::scope(|scope| {
+            let deal = &deal;
+            let threads: Vec<_> = (0..kept.parts().len())
+                .map(|partition| scope.spawn(move || deal(partition)))
+                .collect();
+            let stopped = |_| DataFusionError::Internal("a thread that deals rows stopped".into());
+            threads
+                .into_iter()
+                .map(|thread| thread.join().map_err(stopped)?)
+                .collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Self { schema, parts, ranges: ranges.count(), _folder: folder })
+    }
+
+    /// How many ranges there are.
+    pub fn ranges(&self) -> usize {
+        self.ranges
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The pieces of a range.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn range(&self, range: usize) -> Result<Vec<RecordBatch>> {
+        let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let mut pieces = Vec::new();
+        for part in &self.parts {
+            let opened = part.open(&self.schema, &columns)?;
+            for piece in (range..part.batches()).step_by(self.ranges) {
+                pieces.push(opened.read(piece)?);
+            }
+        }
+        Ok(pieces)
+    }
+}
+
+/// Ids from all over the table, without nulls.
+fn sample(kept: &KeptScan, id: usize, sizes: &Sizes) -> Result<Vec<ArrayRef>> {
+    let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
+    let step = Ranges::step(rows, sizes.ranges);
+    let mut sampled = Vec::new();
+    for (partition, part) in kept.parts().iter().enumerate() {
+        let opened = kept.open(partition, &[id])?;
+        let mut next = step / 2;
+        for batch in 0..part.batches() {
+            let batch = opened.read(batch)?;
+            let places = UInt32Array::from_iter_values(
+                (next..batch.num_rows()).step_by(step).filter_map(|row| u32::try_from(row).ok()),
+            );
+            next += places.len() * step;
+            next -= batch.num_rows();
+            let ids = take(batch.column(0), &places, None)?;
+            sampled.push(filter(&ids, &is_not_null(&ids)?)?);
+        }
+    }
+    Ok(sampled)
+}
+
+/// Deals a partition, stretch by stretch.
+fn deal_part(
+    kept: &KeptScan,
+    partition: usize,
+    id: usize,
+    stretch_rows: usize,
+    ranges: &Ranges,
+    writer: &mut PartWriter,
+) -> Result<()> {
+    let schema = kept.schema();
+    let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    let opened = kept.open(partition, &columns)?;
+    let (mut stretch, mut rows) = (Vec::new(), 0);
+    for batch in 0..kept.parts()[partition].batches() {
+        let batch = opened.read(batch)?;
+        rows += batch.num_rows();
+        stretch.push(batch);
+        if rows >= stretch_rows {
+            deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer)?;
+            (stretch, rows) = (Vec::new(), 0);
+        }
+    }
+    match rows {
+        0 => Ok(()),
+        _ => deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer),
+    }
+}
+
+/// Writes a stretch as one piece for each range.
+fn deal_stretch(
+    stretch: &RecordBatch,
+    id: usize,
+    ranges: &Ranges,
+    writer: &mut PartWriter,
+) -> Result<()> {
+    let of_rows = ranges.of_each(stretch.column(id))?;
+    let mut starts = vec![0_u32; ranges.count() + 1];
+    for range in &of_rows {
+        starts[*range as usize + 1] += 1;
+    }
+    for range in 1..starts.len() {
+        starts[range] += starts[range - 1];
+    }
+    let mut next = starts.clone();
+    let mut places = vec![0_u32; of_rows.len()];
+    for (row, range) in (0..).zip(&of_rows) {
+        let place = &mut next[*range as usize];
+        places[*place as usize] = row;
+        *place += 1;
+    }
+    let dealt = take_record_batch(stretch, &UInt32Array::from(places))?;
+    for pair in starts.windows(2) {
+        let (start, end) = (pair[0] as usize, pair[1] as usize);
+        writer.write(&dealt.slice(start, end - start))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! A kept table in the order of an id, without a merge of the whole: its rows
+//! are dealt to *ranges* of the id, and each range, small enough for a cache,
+//! is sorted by itself.
+//!
+//! A general sort gathers every row of a merge from somewhere else in memory.
+//! Where ids were given in the order of time and rows lie by customer, that is
+//! a cache miss for each column of each row. Dealing costs one more copy, and
+//! both copies stay in the cache.
+
+mod deal;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Formatter;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use arrow::datatypes::DataType;
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, Statistics};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    PlanProperties, ReplaceChildrenOptions,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use self::deal::{Dealt, Sizes};
+use super::kept::KeptScan;
+use super::session::BATCH_ROWS;
+
+/// The optimizer rule that puts [`RangedSort`] in the place of a sort.
+#[derive(Debug, Default)]
+pub struct Ranged;
+
+impl PhysicalOptimizerRule for Ranged {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = plan.transform_up(|node| match RangedSort::replacing(&node) {
+            Some(sort) => Ok(Transformed::yes(Arc::new(sort) as _)),
+            None => Ok(Transformed::no(node)),
+        });
+        Ok(replaced?.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "ranged"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// A total sort of a kept table.
+///
+/// All that the planner asks is answered by the operator it stands for.
+#[derive(Debug)]
+pub struct RangedSort {
+    original: Arc<dyn ExecutionPlan>,
+    /// The sort in it, whose input is the kept table.
+    sort: Arc<dyn ExecutionPlan>,
+    keys: LexOrdering,
+    /// Which column the first key is.
+    first: usize,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl RangedSort {
+    /// Stands for a sort of all of a kept table with enough rows to be worth it,
+    /// by an id first.
+    pub fn replacing(original: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        let sort = match original.downcast_ref::<SortPreservingMergeExec>() {
+            Some(merge) if merge.fetch().is_none() => merge.input(),
+            Some(_) => return None,
+            None if original.output_partitioning().partition_count() == 1 => original,
+            None => return None,
+        };
+        let found = sort.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none())?;
+        let kept = found.input().downcast_ref::<KeptScan>()?;
+        let all = kept.parts().len();
+        if all > 1 && !found.preserve_partitioning() {
+            return None;
+        }
+        let keys = found.expr().clone();
+        let first = keys.first();
+        let options = first.options;
+        let column = first.expr.downcast_ref::<Column>()?.index();
+        let schema = found.schema();
+        let is_id = matches!(
+            schema.field(column).data_type(),
+            DataType::Int64 | DataType::Utf8 | DataType::Utf8View
+        );
+        let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
+        let fits = is_id && !options.descending && !options.nulls_first && rows > Sizes::LEAST_ROWS;
+        fits.then(|| Self {
+            original: Arc::clone(original),
+            sort: Arc::clone(sort),
+            keys,
+            first: column,
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+
+    fn kept(&self) -> Result<&KeptScan> {
+        let kept = self.sort.children().first().and_then(|scan| scan.downcast_ref::<KeptScan>());
+        kept.ok_or_else(|| DataFusionError::Internal("a ranged sort of no kept table".into()))
+    }
+}
+
+/// Rows sorted by keys; equal ones in any order.
+fn sorted(rows: &RecordBatch, keys: &LexOrdering) -> Result<RecordBatch> {
+    let columns = keys.iter().map(|key| key.expr.evaluate(rows)?.into_array(rows.num_rows()));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let places = match columns.as_slice() {
+        [one] => sort_to_indices(one, Some(keys.first().options), None)?,
+        several => {
+            let fields = several.iter().zip(keys.iter()).map(|(column, key)| {
+                SortField::new_with_options(column.data_type().clone(), key.options)
+            });
+            let rows = RowConverter::new(fields.collect())?.convert_columns(several)?;
+            let mut places: Vec<u32> =
+                (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
+            places.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+            UInt32Array::from(places)
+        }
+    };
+    Ok(take_record_batch(rows, &places)?)
+}
+
+impl DisplayAs for RangedSort {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
+        write!(f, "RangedSort: [{}]", self.keys)
+    }
+}
+
+impl ExecutionPlan for RangedSort {
+    fn name(&self) -> &'static str {
+        "RangedSort"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.original.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.sort.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.sort.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let sort = Arc::clone(&self.sort).replace_children(children, options)?;
+        let original = match Arc::ptr_eq(&self.original, &self.sort) {
+            true => sort,
+            false => Arc::clone(&self.original).replace_children(vec![sort], options)?,
+        };
+        Ok(match Self::replacing(&original) {
+            Some(ranged) => Arc::new(ranged),
+            None => original,
+        })
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let kept = self.kept()?;
+        let pool = context.memory_pool();
+        let sizes = Sizes::of(kept, pool.memory_limit());
+        let consumer = MemoryConsumer::new("putting rows in the order of their key");
+        let reservation = consumer.register(pool);
+        let at_once = kept.parts().len();
+        reservation.try_grow(sizes.bytes() * at_once)?;
+        let folder = kept.parts().first().and_then(|part| part.path().parent());
+        let folder = folder.unwrap_or(Path::new(".")).to_path_buf();
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
+        let (keys, first, schema) = (self.keys.clone(), self.first, self.schema());
+        let scan = Arc::clone(self.sort.children()[0]);
+        let (dealing, sorting) = (time.clone(), time);
+        let dealt = SpawnedTask::spawn_blocking(move || {
+            let _timer = dealing.timer();
+            let kept = scan.downcast_ref::<KeptScan>().ok_or_else(|| {
+                DataFusionError::Internal("a ranged sort of no kept table".into())
+            })?;
+            Dealt::new(kept, first, &sizes, &folder)
+        });
+        let ranges = async move {
+            let dealt =
+                dealt.join().await.map_err(|error| DataFusionError::External(error.into()))?;
+            let dealt = Arc::new(dealt?);
+            let tasks = (0..dealt.ranges()).map(move |range| {
+                let (dealt, keys, time) = (Arc::clone(&dealt), keys.clone(), sorting.clone());
+                SpawnedTask::spawn_blocking(move || {
+                    let _timer = time.timer();
+                    let pieces = dealt.range(range)?;
+                    sorted(&concat_batches(dealt.schema(), &pieces)?, &keys)
+                })
+            });
+            let joined = futures::stream::iter(tasks).map(async |task: SpawnedTask<_>| {
+                task.join().await.map_err(|error| DataFusionError::External(error.into()))?
+            });
+            Ok::<_, DataFusionError>(joined.buffered(at_once))
+        };
+        let batches = futures::stream::once(ranges).try_flatten().map_ok(move |range| {
+            // Held as long as the rows are.
+            let _ = &reservation;
+            rows.add(range.num_rows());
+            let starts = (0..range.num_rows()).step_by(BATCH_ROWS);
+            let batches: Vec<Result<RecordBatch>> = starts
+                .map(|start| Ok(range.slice(start, BATCH_ROWS.min(range.num_rows() - start))))
+                .collect();
+            futures::stream::iter(batches)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.try_flatten())))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.sort.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.sort.statistics_from_inputs(inputs, args)
+    }
+}
