@@ -118,6 +118,9 @@ impl Ranges {
     pub fn of(chunks: &[Chunk], customer: usize, partitions: usize) -> Result<Self> {
         let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
         let wanted = (rows / SLOT_ROWS / partitions.max(1)).clamp(1, RANGES_MAX);
+        if wanted == 1 {
+            return Self::even(&[], wanted);
+        }
         let step = Self::step(rows, wanted);
         let mut sampled = Vec::new();
         let mut next = step / 2;

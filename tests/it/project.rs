@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{cast, concat_batches};
 use arrow::csv::ReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
@@ -209,10 +209,9 @@ pub fn typed(text: &str) -> RecordBatch {
         names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let reader = ReaderBuilder::new(Arc::clone(&schema)).with_header(true);
-    let mut reader = reader.build(std::io::Cursor::new(text)).expect("csv");
-    let batch = reader
-        .next()
-        .map_or_else(|| RecordBatch::new_empty(Arc::clone(&schema)), |batch| batch.expect("csv"));
+    let reader = reader.build(std::io::Cursor::new(text)).expect("csv");
+    let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("csv")).collect();
+    let batch = concat_batches(&schema, &batches).expect("one batch");
     let columns: Vec<ArrayRef> = names
         .iter()
         .zip(batch.columns())

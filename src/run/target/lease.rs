@@ -223,13 +223,20 @@ pub(super) async fn working(
     Ok(works.then_some(lease.run_id))
 }
 
+/// Who has the OS lock, as an error. It is taken before the lease is written,
+/// so for a moment the lease may still be what the run before has given back.
 pub(super) async fn busy(location: &Location, ours: Lease) -> Error {
-    match read_lease(location).await {
-        Ok(Some((holder, _))) => locked(location, holder),
-        // The other one has the OS lock and has not written its lease yet.
-        Ok(None) => locked(location, ours),
-        Err(error) => error,
+    for _ in 0..OS_LOCK_TRIES_MAX {
+        match read_lease(location).await {
+            Ok(Some((holder, _))) if holder.state == LeaseState::Held => {
+                return locked(location, holder);
+            }
+            Ok(_) => tokio::time::sleep(OS_LOCK_PAUSE).await,
+            Err(error) => return error,
+        }
     }
+    // A command that only looks has it, and writes no lease.
+    locked(location, ours)
 }
 
 pub(super) fn locked(location: &Location, holder: Lease) -> Error {

@@ -21,6 +21,7 @@ use crate::storage::{Expect, Location, Settled, hex};
 
 use super::clock::{Day, RunId, instant};
 use super::error::Error;
+use super::view::Layout;
 
 /// Where the manifest is, relative to the target.
 pub const CURRENT: &str = "_tenure/current.json";
@@ -66,17 +67,6 @@ pub struct Manifest {
     /// Fields of later versions, kept as they are.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
-}
-
-/// How a table is laid out for other engines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// Hive folders with plain Parquet.
-    #[default]
-    Hive,
-    /// A Delta table.
-    Delta,
 }
 
 /// Marks the manifest as rewritten by whoever holds the lock since.

@@ -55,11 +55,11 @@ pub use journal::{
 };
 pub use lease::{LEASE, Lease, LeaseState, Life, LockState, LockTimes};
 pub use manifest::{
-    CURRENT, Column, DataFile, Entry, FORMAT, Layout, Manifest, Publication, RunInfo, SourceInfo,
+    CURRENT, Column, DataFile, Entry, FORMAT, Manifest, Publication, RunInfo, SourceInfo,
 };
 pub use publish::{OtherTables, Request};
 pub use staging::{SETS, StagedTable, Upload, staged_path};
-pub use view::{check_folders, folder};
+pub use view::{Layout, check_folders, folder};
 
 use lock::Lock;
 use manifest::Purpose;

@@ -15,10 +15,10 @@ use crate::storage::{Expect, Location, Settled};
 use super::clock::RunId;
 use super::error::Error;
 use super::manifest::{
-    self, Entry, Layout, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
+    self, Entry, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
 };
 use super::staging::{self, StagedTable};
-use super::view;
+use super::view::{self, Layout};
 
 /// What a run publishes.
 #[derive(Clone, Debug)]

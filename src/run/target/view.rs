@@ -23,8 +23,19 @@ use crate::storage::{Depth, Location};
 use super::clock::RunId;
 use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
-use super::manifest::{self, Entry, Layout, Manifest};
+use super::manifest::{self, Entry, Manifest};
 use super::staging::part_name;
+
+/// How a table is laid out for other engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Hive folders with plain Parquet.
+    #[default]
+    Hive,
+    /// A Delta table.
+    Delta,
+}
 
 /// Says which publication the folders show.
 pub const MARKER: &str = "_tenure/view.json";

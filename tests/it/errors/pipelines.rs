@@ -433,26 +433,34 @@ fn limits_have_units_and_bounds() {
       |                 ^
 
     error: `keep_runs` must be a whole number, 0 or more, not `many`
+      --> pipelines/p.yaml:10:14
+       |
+    10 |   keep_runs: many
+       |              ^^^^
+
+    error: a file has at least one row
      --> pipelines/p.yaml:9:14
       |
-    9 |   keep_runs: many
-      |              ^^^^
+    9 |   file_rows: 0
+      |              ^
+      |
+      = help: leave `file_rows` out for 8388608
 
     error: `8 gigs` is not an amount of memory
-      --> pipelines/p.yaml:11:11
+      --> pipelines/p.yaml:12:11
        |
-    11 |   memory: 8 gigs
+    12 |   memory: 8 gigs
        |           ^^^^^^
        |
        = help: write it like 512MiB or 8GiB
 
     error: `threads` must be `auto` or 1 to 1024, not `0`
-      --> pipelines/p.yaml:12:12
+      --> pipelines/p.yaml:13:12
        |
-    12 |   threads: 0
+    13 |   threads: 0
        |            ^
 
-    error: 4 problems in 1 file; nothing was run
+    error: 5 problems in 1 file; nothing was run
     exit 2
     ");
 }

@@ -134,8 +134,8 @@ fn a_run_is_one_commit_with_its_id() {
     let meta_data = of_kind(&project, "customers", 0, "metaData").remove(0);
     let schema: Value =
         serde_json::from_str(meta_data["schemaString"].as_str().expect("text")).expect("json");
-    assert_snapshot!(schema["fields"][0], @"");
-    assert_snapshot!(schema["fields"][10], @"");
+    assert_snapshot!(schema["fields"][0], @r#"{"metadata":{"comment":"who"},"name":"customer_id","nullable":false,"type":"long"}"#);
+    assert_snapshot!(schema["fields"][10], @r#"{"metadata":{"comment":"all refunds, positive"},"name":"refunds","nullable":true,"type":"decimal(18,2)"}"#);
     let of_days = paths(&project, "out/customers/as_of=*/part-00000.parquet");
     assert!(of_days.is_empty(), "no plain Parquet beside it");
 }
@@ -241,7 +241,12 @@ fn a_column_is_added_in_the_commit_that_has_it_first() {
     change(&project, file, "-- remark       text  ", "-- remark       bigint");
     change(&project, file, "'none' as remark", "1 as remark");
     let manifest_before = manifest(&project)["publication"].clone();
-    assert_snapshot!(error(&fails(&project, BEFORE)), @"");
+    assert_snapshot!(error(&fails(&project, BEFORE)), @"
+    error: `facts.unattributed_refunds` cannot be one Delta table
+     |
+     = cause: column `remark` is bigint as of 2024-02-29 and text as of 2024-03-31
+     = help: publish to a new target, and the days you need there once more with --from and --to
+    ");
     assert_eq!(manifest(&project)["publication"], manifest_before, "nothing is published");
 }
 
@@ -264,7 +269,12 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_nothing_to_do(&project.run(DAY));
 
     project.pipeline(TABLES, "");
-    assert_snapshot!(error(&fails(&project, DAY)), @"");
+    assert_snapshot!(error(&fails(&project, DAY)), @"
+    error: `facts.customers` is a Delta table here, and the pipeline says `format: parquet`
+    --> [TMP]/out/customers
+     = cause: plain Parquet in its place would end its history
+     = help: publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go
+    ");
     for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
         fs::remove_dir_all(project.path(&format!("out/{folder}/_delta_log"))).expect("removed");
     }
@@ -281,7 +291,12 @@ fn tables_of_others_and_beyond_us_are_left_alone() {
     fs::create_dir_all(log.parent().expect("a folder")).expect("a folder");
     let meta_data = json!({ "metaData": { "id": "1", "schemaString": "{}" } });
     fs::write(&log, format!("{meta_data}\n")).expect("written");
-    assert_snapshot!(error(&fails(&project, DAY)), @"");
+    assert_snapshot!(error(&fails(&project, DAY)), @"
+    error: `facts.customers` would be published over a Delta table of somebody else
+    --> [TMP]/out/customers
+     = cause: tenure has never committed to its log
+     = help: move it away, or publish to another target
+    ");
     fs::remove_dir_all(project.path("out/customers")).expect("removed");
 
     project.run(DAY);
@@ -291,7 +306,12 @@ fn tables_of_others_and_beyond_us_are_left_alone() {
     } });
     foreign(&project, "customers", &[protocol]);
     project.orders("orders/more.parquet", MORE);
-    assert_snapshot!(error(&fails(&project, DAY)), @"");
+    assert_snapshot!(error(&fails(&project, DAY)), @"
+    error: this Delta table needs more than tenure knows
+    --> [TMP]/out/customers
+     = cause: it uses deletionVectors
+     = help: take that back in the tool that did it, or publish to another target
+    ");
 }
 
 #[test]
@@ -299,7 +319,12 @@ fn a_manifest_that_is_older_than_its_tables_is_refused() {
     let project = published();
     project.run(BEFORE);
     fs::remove_dir_all(project.path("out/_tenure")).expect("removed");
-    assert_snapshot!(error(&fails(&project, DAY)), @"");
+    assert_snapshot!(error(&fails(&project, DAY)), @"
+    error: the Delta table of `facts.customers` is of another target than its manifest
+    --> [TMP]/out/customers
+     = cause: it has seen epoch 2, and this is 1
+     = help: was `_tenure/` deleted or restored? Publish to another target, or delete the folder of this table
+    ");
 }
 
 #[test]

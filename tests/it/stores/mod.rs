@@ -82,7 +82,7 @@ impl Place {
     fn outside(&self) -> Outside {
         let base = self.project.path("");
         match &self.server {
-            Some(server) => Outside::new(&server.url, &base, &server.environment),
+            Some(server) => Outside::new(&server.url, &base, &server.within),
             None => Outside::new("out", &base, &[]),
         }
     }

@@ -29,8 +29,8 @@ pub struct Named {
     pub sums: Sums,
     /// Their paths.
     pub paths: BTreeSet<String>,
-    /// The runs they are from.
-    pub runs: BTreeSet<String>,
+    /// The runs that made the tables of each day.
+    pub runs: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Outside {
@@ -143,7 +143,8 @@ fn named(manifest: &Value) -> Named {
     let mut named = Named::default();
     for (name, entry) in entries(manifest) {
         let text = |file: &Value, key: &str| file[key].as_str().expect("a text").to_string();
-        named.runs.insert(entry["run_id"].as_str().expect("a run").into());
+        let day = name.rsplit('/').next().unwrap_or_default().to_string();
+        named.runs.entry(day).or_default().insert(text(entry, "run_id"));
         named.paths.extend(files(entry).iter().map(|file| text(file, "path")));
         let sums = files(entry).iter().map(|file| text(file, "sha256")).collect();
         named.sums.insert(name, sums);

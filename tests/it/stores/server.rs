@@ -34,6 +34,8 @@ pub struct Server {
     pub url: String,
     /// The environment of who uses it.
     pub environment: Vec<(&'static str, String)>,
+    /// The same for who uses it within the process of the tests.
+    pub within: Vec<(&'static str, String)>,
     /// The variable that says how long its client waits for an answer.
     pub patience: &'static str,
 }
@@ -110,7 +112,9 @@ fn start(
     let bucket = format!("{scheme}://{BUCKET}");
     let url = format!("{bucket}/shop");
     let patience = if scheme == "az" { "AZURE_TIMEOUT" } else { "AWS_TIMEOUT" };
-    let server = Server { process, _folder: folder, port, bucket, url, environment, patience };
+    let within = environment.clone();
+    let server =
+        Server { process, _folder: folder, port, bucket, url, environment, within, patience };
     for _ in 0..LOOKS_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return server;
@@ -196,7 +200,15 @@ pub fn azurite() -> Option<Server> {
         ("AZURITE_BLOB_STORAGE_URL", endpoint.clone()),
     ];
     let folder = tempfile::tempdir().expect("a folder");
-    let server = start(&mut command, port, folder, "az", environment);
+    let mut server = start(&mut command, port, folder, "az", environment);
+    // Where the emulator is, its client looks up in the environment of the
+    // process, which all tests share; so here it is an account like others.
+    server.within = vec![
+        ("AZURE_STORAGE_ACCOUNT_NAME", AZURITE_ACCOUNT.into()),
+        ("AZURE_STORAGE_ACCOUNT_KEY", AZURITE_KEY.into()),
+        ("AZURE_STORAGE_ENDPOINT", format!("{endpoint}/{AZURITE_ACCOUNT}")),
+        ("AZURE_ALLOW_HTTP", "true".into()),
+    ];
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores/container.py");
     let made = Command::new(python).arg(script).args([&endpoint, BUCKET, AZURITE_KEY]).status();
     assert!(made.expect("python starts").success(), "the container is made");

@@ -39,7 +39,7 @@ impl Trial {
         let project = Project::new();
         project.orders("orders/1.parquet", ORDERS).orders("orders/2.parquet", MORE_ORDERS);
         project.file("pipelines/p.yaml", PIPELINE);
-        let outside = Outside::new(&server.bucket, &project.path(""), &server.environment);
+        let outside = Outside::new(&server.bucket, &project.path(""), &server.within);
         outside.wait_until_ready();
         for name in ["orders/1.parquet", "orders/2.parquet"] {
             outside.put(name, std::fs::read(project.path(name)).expect("a file"));
@@ -103,8 +103,8 @@ impl Trial {
         let found = self.outside.whole(folder)?;
         let published = found.sums == self.new.sums;
         let lease = self.outside.record(folder, "lease.json").unwrap_or_default();
-        let is_secret = |name: &str| name.contains("SECRET");
-        let mut secrets = self.server.environment.iter().filter(|(name, _)| is_secret(name));
+        let is_secret = |name: &str| name.contains("SECRET") || name.ends_with("ACCOUNT_KEY");
+        let mut secrets = self.server.within.iter().filter(|(name, _)| is_secret(name));
         require(published || found.sums == self.old.sums, "half a set is published")?;
         require(published == (said.code == 0), "the exit code is not the truth")?;
         require(said.code == 0 || said.code == 1, "an exit code for something else")?;

@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
+use futures::{StreamExt, TryStreamExt};
 
 use crate::storage::Location;
 
@@ -23,7 +24,7 @@ use super::super::manifest::Manifest;
 use super::super::view::folder;
 use super::action::Add;
 use super::log::{self, Kind, Listed, State};
-use super::{run_of, wanted};
+use super::{REQUESTS_IN_FLIGHT_MAX, run_of, wanted};
 
 const FILES_PROPERTY: &str = "delta.deletedFileRetentionDuration";
 const LOG_PROPERTY: &str = "delta.logRetentionDuration";
@@ -45,11 +46,12 @@ pub(in super::super) async fn expired(
     keep_runs: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<Expired>, Error> {
-    let mut expired = Vec::new();
-    for table in manifest.delta.keys() {
-        expired.extend(of_table(location, manifest, table, keep_runs, now).await?);
-    }
-    Ok(expired)
+    let looks = manifest.delta.keys();
+    let looks = looks.map(|table| of_table(location, manifest, table, keep_runs, now));
+    let looks: Vec<_> = looks.collect();
+    let expired: Vec<Vec<Expired>> =
+        futures::stream::iter(looks).buffered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
+    Ok(expired.into_iter().flatten().collect())
 }
 
 async fn of_table(

@@ -27,34 +27,35 @@
 //! epoch there, or its version taken, and stops: it cannot put an older set over
 //! a newer one.
 //!
-//! Reading order: `action` and `log` (the protocol), `schema`, `stats`,
-//! `checkpoint`, `expiry` (what nobody needs any more).
+//! Reading order: `action` and `log` (the protocol), `plan`, here, `commit`,
+//! `schema`, `stats`, `checkpoint`, `expiry` (what nobody needs any more).
 
 mod action;
 mod checkpoint;
+mod commit;
 mod expiry;
 mod log;
+mod plan;
 mod schema;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::storage::Location;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
-use serde_json::{Value, json};
-
-use crate::storage::Location;
 
 use super::clock::{Day, RunId};
 use super::error::Error;
 use super::lock::Lock;
-use super::manifest::{self, DataFile, Entry, Layout, Manifest};
+use super::manifest::{DataFile, Entry, Manifest};
 use super::view::folder;
-use action::{Action, Add, CommitInfo, MetaData, Txn};
+use action::Add;
 use log::State;
 use schema::DAY_COLUMN;
 
 pub(super) use expiry::{Expired, expired};
+pub(super) use plan::{admit, plan};
 
 /// Whose transactions are ours.
 const APP_ID: &str = "tenure";
@@ -76,133 +77,6 @@ pub(super) struct Showing<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) lock: &'a Lock,
     pub(super) now: DateTime<Utc>,
-}
-
-/// Says early, before anything is computed, if a table cannot be laid out as it
-/// is to be: only those that are new or turned over need a look.
-///
-/// # Errors
-/// [`Error::Delta`] for a table that must not be written; the store's error.
-pub(super) async fn admit(
-    location: &Location,
-    base: &Manifest,
-    layouts: &BTreeMap<String, Layout>,
-) -> Result<(), Error> {
-    let is_new = |table: &String, layout: Layout| {
-        base.layout(table) != layout || !base.tables.contains_key(table)
-    };
-    let looks = layouts.iter().filter(|(table, layout)| is_new(table, **layout)).map(
-        |(table, layout)| async move {
-            match layout {
-                Layout::Hive => refuse_history(location, table).await,
-                Layout::Delta => look(location, base, table).await.map(drop),
-            }
-        },
-    );
-    let looks: Vec<_> = looks.collect();
-    futures::stream::iter(looks)
-        .buffer_unordered(REQUESTS_IN_FLIGHT_MAX)
-        .try_collect::<Vec<()>>()
-        .await?;
-    Ok(())
-}
-
-/// Finds the version each Delta table of `next` that changes will have, and
-/// enters it.
-///
-/// # Errors
-/// As [`admit`], and for columns that do not fit from day to day.
-pub(super) async fn plan(
-    location: &Location,
-    base: &Manifest,
-    next: &mut Manifest,
-) -> Result<Planned, Error> {
-    let changed = |table: &&String| {
-        base.layout(table) != next.layout(table)
-            || base.tables.get(*table) != next.tables.get(*table)
-    };
-    let mut looks = Vec::new();
-    for table in next.delta.keys().filter(changed) {
-        schema::schema(next, table)?;
-        looks.push(look(location, base, table));
-    }
-    let planned: BTreeMap<String, Option<State>> =
-        futures::stream::iter(looks).buffer_unordered(REQUESTS_IN_FLIGHT_MAX).try_collect().await?;
-    for (table, state) in &planned {
-        let version = state.as_ref().map_or(0, |state| state.version + 1);
-        next.delta.insert(table.clone(), version);
-    }
-    Ok(Planned(planned))
-}
-
-/// A table as it is, if tenure may write it.
-async fn look(
-    location: &Location,
-    manifest: &Manifest,
-    table: &str,
-) -> Result<(String, Option<State>), Error> {
-    let state = log::read(location, &folder(table)).await?;
-    if let Some(state) = &state {
-        check(location, table, state)?;
-        refuse_unknown(location, manifest, table, state)?;
-    }
-    Ok((table.to_owned(), state))
-}
-
-fn check(location: &Location, table: &str, state: &State) -> Result<(), Error> {
-    let place = location.shown(&folder(table));
-    if !state.txns.contains_key(APP_ID) {
-        return Err(Error::Delta {
-            what: format!("`{table}` would be published over a Delta table of somebody else"),
-            place,
-            cause: "tenure has never committed to its log".into(),
-            help: "move it away, or publish to another target".into(),
-        });
-    }
-    match schema::refusal(&state.protocol, &state.meta_data) {
-        Some(unfit) => Err(Error::Delta {
-            what: unfit.what,
-            place,
-            cause: unfit.cause,
-            help: unfit.help.into(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Epochs only grow. A table that has seen a later one than its manifest was
-/// made with another, and would take every commit for one of a run that lost
-/// its lock.
-fn refuse_unknown(
-    location: &Location,
-    manifest: &Manifest,
-    table: &str,
-    state: &State,
-) -> Result<(), Error> {
-    match state.txns.get(APP_ID) {
-        Some(txn) if txn.version > epoch(manifest) => Err(Error::Delta {
-            what: format!("the Delta table of `{table}` is of another target than its manifest"),
-            place: location.shown(&folder(table)),
-            cause: format!("it has seen epoch {}, and this is {}", txn.version, manifest.epoch),
-            help: "was `_tenure/` deleted or restored? Publish to another target, or delete the folder of this table".into(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Hive folders in the place of a Delta table would end its history, and who
-/// reads the files beside its log would find rows twice.
-async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
-    let folder = folder(table);
-    if log::list(location, &folder).await?.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Delta {
-        what: format!("`{table}` is a Delta table here, and the pipeline says `format: parquet`"),
-        place: location.shown(&folder),
-        cause: "plain Parquet in its place would end its history".into(),
-        help: "publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go".into(),
-    })
 }
 
 /// Days of a table that may not show what they should.
@@ -242,7 +116,7 @@ pub(super) async fn show(
             None => log::read(showing.location, &folder(table)).await?,
         };
         if let Some(state) = &state {
-            check(showing.location, table, state)?;
+            plan::check(showing.location, table, state)?;
             fence(showing, state)?;
         } else if all.is_empty() {
             return Ok(None);
@@ -255,8 +129,8 @@ pub(super) async fn show(
             .map(|(path, want)| (path.clone(), *want))
             .collect();
         add(showing, table, state.as_ref(), &wanted, &mut made).await?;
-        let gone = gone(state.as_ref(), &wanted, stale);
-        let Some(actions) = actions(showing, table, state.as_ref(), &gone, &made)? else {
+        let gone = commit::gone(state.as_ref(), &wanted, stale);
+        let Some(actions) = commit::actions(showing, table, state.as_ref(), &gone, &made)? else {
             return Ok(state.map(|state| shown_by(showing.manifest, table, &state)));
         };
         showing.lock.verify().await?;
@@ -335,99 +209,6 @@ async fn add(
         .await?;
     made.extend(added.into_iter().map(|add| (add.path.clone(), add)));
     Ok(())
-}
-
-/// The files that are no longer wanted in days that are stale.
-fn gone<'a>(state: Option<&'a State>, wanted: &Wanted<'_>, stale: &Stale) -> Vec<&'a Add> {
-    let files = state.into_iter().flat_map(|state| state.files.values());
-    files.filter(|add| stale.is(day_of(add)) && !wanted.contains_key(&add.path)).collect()
-}
-
-/// The commit that leads from `state` to what is wanted, without what is gone;
-/// None if it is so.
-fn actions(
-    showing: &Showing<'_>,
-    table: &str,
-    state: Option<&State>,
-    gone: &[&Add],
-    made: &BTreeMap<String, Add>,
-) -> Result<Option<Vec<Action>>, Error> {
-    let files = state.map(|state| &state.files);
-    let there = |path: &str| files.is_some_and(|files| files.contains_key(path));
-    let added: Vec<&Add> = made.values().filter(|add| !there(&add.path)).collect();
-    let before = state.map(|state| &state.meta_data);
-    // A table that names no day any more keeps the schema it had.
-    let schema = match showing.manifest.tables.contains_key(table) {
-        true => Some(schema::schema(showing.manifest, table)?),
-        false => None,
-    };
-    let schema = schema.filter(|schema| {
-        let found = before.and_then(|before| serde_json::from_str(&before.schema_string).ok());
-        found.as_ref() != Some(schema)
-    });
-    if added.is_empty() && gone.is_empty() && schema.is_none() {
-        return Ok(None);
-    }
-    let days: BTreeSet<&str> =
-        added.iter().copied().chain(gone.iter().copied()).filter_map(day_of).collect();
-    let now = showing.now.timestamp_millis();
-    let mut actions = vec![Action::info(&info(showing, state, &days))];
-    if let Some(schema) = schema {
-        let protocol = schema::protocol(&schema);
-        let protocol = match state {
-            Some(state) => schema::upgrade(&state.protocol, protocol),
-            None => Some(protocol),
-        };
-        actions.extend(protocol.map(Action::protocol));
-        let begun = || MetaData {
-            id: uuid::Uuid::new_v4().to_string(),
-            name: Some(table.to_owned()),
-            partition_columns: vec![DAY_COLUMN.to_owned()],
-            created_time: Some(now),
-            ..MetaData::default()
-        };
-        let meta_data = before.cloned().unwrap_or_else(begun);
-        let schema_string = schema.to_string();
-        actions.push(Action::meta_data(MetaData { schema_string, ..meta_data }));
-    }
-    actions.push(Action::txn(Txn {
-        app_id: APP_ID.into(),
-        version: epoch(showing.manifest),
-        last_updated: Some(now),
-    }));
-    actions.extend(gone.iter().map(|add| Action::remove(add.removed(now))));
-    actions.extend(added.into_iter().cloned().map(Action::add));
-    Ok(Some(actions))
-}
-
-fn day_of(add: &Add) -> Option<&str> {
-    add.partition_values.get(DAY_COLUMN)?.as_deref()
-}
-
-fn info(showing: &Showing<'_>, state: Option<&State>, days: &BTreeSet<&str>) -> CommitInfo {
-    let publication = showing.manifest.publication.as_ref();
-    let run_id = publication.map(|publication| publication.run_id.to_string());
-    let days: Vec<String> = days.iter().map(|day| format!("'{day}'")).collect();
-    // Values are text here, also where they are JSON: readers expect it so.
-    let mut parameters = json!({
-        "mode": "Overwrite",
-        "partitionBy": format!("[\"{DAY_COLUMN}\"]"),
-    });
-    if !days.is_empty() {
-        parameters["predicate"] = Value::from(format!("{DAY_COLUMN} in ({})", days.join(", ")));
-    }
-    CommitInfo {
-        timestamp: showing.now.timestamp_millis(),
-        operation: "WRITE".into(),
-        operation_parameters: parameters,
-        read_version: state.map(|state| state.version),
-        is_blind_append: false,
-        engine_info: concat!("tenure/", env!("CARGO_PKG_VERSION")).into(),
-        user_metadata: run_id.as_ref().map(|run_id| format!("run {run_id}")),
-        run_id,
-        commit_id: publication.map(|publication| publication.commit_id.clone()),
-        txn_id: Some(manifest::fresh_id()),
-    }
 }
 
 fn epoch(manifest: &Manifest) -> i64 {
