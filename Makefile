@@ -65,8 +65,8 @@ build: compiler ## Build the program
 test: compiler servers ## Run the tests
 	@$(CARGO) test --release --locked
 
-# Object stores for the tests, on this machine only, and what reads from them. Without a network or npm the
-# tests that need them say that they were skipped.
+# Object stores for the tests, on this machine only, and what reads from them.
+# Without a network or npm the tests that need them say that they were skipped.
 .PHONY: servers
 servers: ## Install the object stores that tests start
 	@test -f $(SERVERS)/installed || { mkdir -p $(SERVERS) && \

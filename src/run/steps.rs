@@ -1,0 +1,243 @@
+//! The steps of a run, in their order: list, read, build, audit, publish. Each
+//! is noted in the journal when it is done.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+
+use super::build::Builder;
+use super::pieces::Renewal;
+use super::reuse::Look;
+use super::target::{
+    Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, View,
+};
+use super::{Event, Job, TableReport, audit, explain, ingest, note, record, source, working};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, PlannedTable};
+use crate::problem::Problem;
+
+/// Lists the sources and notes what there is: a retry must find the same.
+///
+/// # Errors
+/// A source that is not there, or is not what the repeated run found.
+pub async fn list(job: &Job<'_>, claim: &Claim) -> Result<Vec<SourceListed>> {
+    let listed = source::list_all(job).await?;
+    if let Some(earlier) = job.earlier {
+        earlier.is_from(&listed)?;
+    }
+    let notes = listed.iter().map(|source| note(claim, Step::SourceListed(source.clone())));
+    try_join_all(notes).await?;
+    Ok(listed)
+}
+
+/// The sources of a run, once read.
+pub struct Entered {
+    /// What was read of each.
+    pub read: Vec<SourceRead>,
+    /// What becomes of their pieces once the run is published.
+    pub renewals: Vec<Renewal>,
+}
+
+/// Reads the sources that something depends on, and stages what is set aside.
+///
+/// # Errors
+/// A source cannot be read, sets too much aside, or changes meanwhile.
+pub async fn read(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &Builder<'_>,
+    look: &mut Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Entered> {
+    let plan = job.plan;
+    let mut read: Vec<SourceRead> = Vec::new();
+    let mut renewals = Vec::new();
+    // Asked anew each time: a source that has changed since it was listed can
+    // make others necessary.
+    while let Some(source) = plan.sources_in_order().into_iter().find(|source| {
+        let name = source.kind.name;
+        look.work.compute.contains(&format!("sources.{name}"))
+            && !read.iter().any(|read| read.source == name)
+    }) {
+        let name = source.kind.name;
+        working(job, name);
+        let ingested = ingest::ingest(job, builder.context, builder.scratch, source).await?;
+        note(claim, Step::SourceRead(ingested.read.clone())).await?;
+        if job.earlier.is_some() && look.snapshots.get(name) != Some(&ingested.read.fingerprint) {
+            let message = format!("source `{name}` has changed while it was read");
+            return Err(Problem::named(&source.url, message).help("run again").into());
+        }
+        look.read(name, &ingested.read.fingerprint);
+        builder.keep_source(source, &ingested).await?;
+        let quarantine = format!("quarantine.{name}");
+        if look.work.publish.contains(&quarantine) && !look.work.take_over.contains(&quarantine) {
+            let done = fingerprinted(look, builder.quarantine(claim, source).await?);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
+        }
+        job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
+        read.push(ingested.read);
+        renewals.extend(ingested.renewal);
+    }
+    Ok(Entered { read, renewals })
+}
+
+/// Makes known what stands and is read on, and what is not there at all.
+///
+/// # Errors
+/// A published file is not there.
+pub async fn reuse_published(
+    claim: &Claim,
+    builder: &Builder<'_>,
+    look: &Look<'_>,
+    plan: &Plan,
+) -> Result<()> {
+    builder.absent_sources(claim.manifest()).await?;
+    builder.last_backtest(claim.manifest()).await?;
+    for name in &look.work.read_back {
+        builder.reuse(claim.manifest(), name).await?;
+    }
+    let day = Day::from(plan.as_of);
+    let reused = look.work.reuse.iter().filter_map(|table| {
+        let from = claim.manifest().entry(table, day)?.run_id.clone();
+        Some(note(claim, Step::TableReused { table: table.clone(), day, from }))
+    });
+    try_join_all(reused).await.map(drop)
+}
+
+/// Builds the tables and steps there is a reason to build, and stages what is
+/// to be published.
+///
+/// # Errors
+/// A query, an audit of keys or the store fails.
+pub async fn build_tables(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &Builder<'_>,
+    look: &Look<'_>,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Vec<TableReport>> {
+    let mut tables = Vec::new();
+    let compute = |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
+    let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
+    let checks = job.plan.checks.iter();
+    let checks: Vec<_> =
+        checks.filter(|check| look.work.checks.contains(&check.name.to_string())).collect();
+    for (place, table) in work.iter().enumerate() {
+        let name = table.model.name.to_string();
+        working(job, &name);
+        let built = builder.build(claim, table, &look.work).await?;
+        let waiting = work[place + 1..].iter().map(|table| &table.model);
+        builder.forget(waiting.chain(checks.iter().copied())).await?;
+        if let Some(done) = built.staged {
+            let done = fingerprinted(look, done);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
+        }
+        if let Some(report) = built.report {
+            job.observer.event(&Event::Table(report.clone()));
+            tables.push(report);
+        }
+    }
+    Ok(tables)
+}
+
+/// A table with what it was made from.
+fn fingerprinted(look: &Look<'_>, staged: StagedTable) -> StagedTable {
+    let fingerprint = look.now.file(&staged.table).map(str::to_string);
+    StagedTable { fingerprint, ..staged }
+}
+
+/// Runs the checks there is a reason to run; all that fail are reported
+/// together.
+///
+/// # Errors
+/// Those that fail.
+pub async fn audit(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &Builder<'_>,
+    look: &Look<'_>,
+) -> Result<()> {
+    let plan = job.plan;
+    let mut problems = Vec::new();
+    let mut failures = Vec::new();
+    for check in &plan.checks {
+        let name = check.name.to_string();
+        if !look.work.checks.contains(&name) {
+            continue;
+        }
+        working(job, &name);
+        match audit::check(builder.context, check, &plan.params, &plan.values).await? {
+            None => job.observer.event(&Event::Check { name }),
+            Some(problem) => {
+                failures.push(name);
+                problems.push(problem);
+            }
+        }
+    }
+    let checks = look.work.checks.len() as u64;
+    note(claim, Step::Audited { checks, failures }).await?;
+    if problems.is_empty() { Ok(()) } else { Err(Error::Audit(problems)) }
+}
+
+/// Publishes what was staged, and removes old sets.
+///
+/// # Errors
+/// The store refuses, or the lock was lost: nothing was published.
+pub async fn publish(
+    job: &Job<'_>,
+    claim: &mut Claim,
+    sources: &[SourceRead],
+    look: &Look<'_>,
+    tables: Vec<StagedTable>,
+) -> Result<()> {
+    let warn = |text: String| job.observer.event(&Event::Warning(text));
+    let request = Request {
+        info: record::info(job.plan, claim.manifest(), sources),
+        tables,
+        others: others(job, claim, look),
+        checks: passed(job.plan, look),
+        layouts: look.layouts(job.plan),
+        recipes: serde_json::to_value(look.graph.recipes()).ok(),
+    };
+    let published = claim.publish(&request).await.map_err(explain)?;
+    if let View::Behind(error) = &published.view {
+        warn(format!(
+            "published, but the folders of the tables are behind until the next run: {error}"
+        ));
+    }
+    // Old sets cost space, not truth: what cannot be removed now is next time.
+    let collected = async {
+        let garbage = claim
+            .garbage(usize::try_from(job.plan.publish.keep_runs).unwrap_or(usize::MAX))
+            .await?;
+        claim.collect(&garbage).await
+    };
+    if let Err(error) = collected.await {
+        warn(format!("old sets could not be removed: {error}"));
+    }
+    Ok(())
+}
+
+/// What becomes of the day's tables that this run did not make. A reader must
+/// not meet two states of the orders in one set.
+fn others(job: &Job<'_>, claim: &Claim, look: &Look<'_>) -> OtherTables {
+    let dropped = look.contradictory(job.plan, claim.manifest());
+    if dropped.is_empty() {
+        return OtherTables::Carry;
+    }
+    let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
+    job.observer.event(&Event::Warning(format!(
+        "not published as of {} any more, for they contradict what this run made: {names}; \
+         a run without --select makes all tables of the pipeline",
+        job.plan.as_of
+    )));
+    OtherTables::Drop(dropped)
+}
+
+/// The checks that hold when a run publishes, and what they looked at.
+fn passed(plan: &Plan, look: &Look<'_>) -> BTreeMap<String, String> {
+    let names = plan.checks.iter().map(|check| check.name.to_string());
+    names.filter_map(|name| Some((name.clone(), look.now.rows(&name)?.to_string()))).collect()
+}
