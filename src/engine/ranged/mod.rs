@@ -29,6 +29,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -76,8 +77,10 @@ impl PhysicalOptimizerRule for Ranged {
 #[derive(Debug)]
 pub struct RangedSort {
     original: Arc<dyn ExecutionPlan>,
-    /// The sort in it, whose input is the kept table.
+    /// The sort in it.
     sort: Arc<dyn ExecutionPlan>,
+    /// What reads the kept table that is its input.
+    scan: Arc<dyn ExecutionPlan>,
     keys: LexOrdering,
     /// Which column the first key is.
     first: usize,
@@ -95,7 +98,10 @@ impl RangedSort {
             None => return None,
         };
         let found = sort.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none())?;
-        let kept = found.input().downcast_ref::<KeptScan>()?;
+        let input = found.input();
+        // It may stand behind something that only lets others have a turn.
+        let scan = input.downcast_ref::<CooperativeExec>().map_or(input, CooperativeExec::input);
+        let kept = scan.downcast_ref::<KeptScan>()?;
         let all = kept.parts().len();
         if all > 1 && !found.preserve_partitioning() {
             return None;
@@ -114,16 +120,18 @@ impl RangedSort {
         fits.then(|| Self {
             original: Arc::clone(original),
             sort: Arc::clone(sort),
+            scan: Arc::clone(scan),
             keys,
             first: column,
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
+}
 
-    fn kept(&self) -> Result<&KeptScan> {
-        let kept = self.sort.children().first().and_then(|scan| scan.downcast_ref::<KeptScan>());
-        kept.ok_or_else(|| DataFusionError::Internal("a ranged sort of no kept table".into()))
-    }
+/// The scan of a kept table, which it is known to be.
+fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
+    scan.downcast_ref::<KeptScan>()
+        .ok_or_else(|| DataFusionError::Internal("a ranged sort of no kept table".into()))
 }
 
 /// Rows sorted by keys; equal ones in any order.
@@ -205,7 +213,7 @@ impl ExecutionPlan for RangedSort {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let kept = self.kept()?;
+        let kept = kept(&self.scan)?;
         let pool = context.memory_pool();
         let sizes = Sizes::of(kept, pool.memory_limit());
         let consumer = MemoryConsumer::new("putting rows in the order of their key");
@@ -217,14 +225,11 @@ impl ExecutionPlan for RangedSort {
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
         let (keys, first, schema) = (self.keys.clone(), self.first, self.schema());
-        let scan = Arc::clone(self.sort.children()[0]);
+        let scan = Arc::clone(&self.scan);
         let (dealing, sorting) = (time.clone(), time);
         let dealt = SpawnedTask::spawn_blocking(move || {
             let _timer = dealing.timer();
-            let kept = scan.downcast_ref::<KeptScan>().ok_or_else(|| {
-                DataFusionError::Internal("a ranged sort of no kept table".into())
-            })?;
-            Dealt::new(kept, first, &sizes, &folder)
+            Dealt::new(self::kept(&scan)?, first, &sizes, &folder)
         });
         let ranges = async move {
             let dealt =
