@@ -80,6 +80,8 @@ pub struct Dealt {
     /// Of each partition, stretch after stretch, and in it range after range.
     parts: Vec<Arc<Part>>,
     ranges: usize,
+    /// Rows of the largest range.
+    largest: usize,
     _folder: TempDir,
 }
 
@@ -96,10 +98,11 @@ impl Dealt {
             let path = folder.path().join(format!("{partition:05}.arrow"));
             let room = kept.parts()[partition].room();
             let mut writer = PartWriter::new(path, &schema, room)?;
-            deal_part(kept, partition, id, sizes.stretch_rows, &ranges, &mut writer)?;
-            Ok::<_, DataFusionError>(Arc::new(writer.finish()?))
+            let mut rows = vec![0; ranges.count()];
+            deal_part(kept, partition, id, sizes.stretch_rows, &ranges, &mut writer, &mut rows)?;
+            Ok::<_, DataFusionError>((Arc::new(writer.finish()?), rows))
         };
-        let parts = std::thread::scope(|scope| {
+        let dealt = std::thread::scope(|scope| {
             let deal = &deal;
             let threads: Vec<_> = (0..kept.parts().len())
                 .map(|partition| scope.spawn(move || deal(partition)))
@@ -110,12 +113,20 @@ impl Dealt {
                 .map(|thread| thread.join().map_err(stopped)?)
                 .collect::<Result<Vec<_>>>()
         })?;
-        Ok(Self { schema, parts, ranges: ranges.count(), _folder: folder })
+        let (parts, rows): (Vec<_>, Vec<Vec<usize>>) = dealt.into_iter().unzip();
+        let of_range = |range: usize| rows.iter().map(|rows| rows[range]).sum();
+        let largest = (0..ranges.count()).map(of_range).max().unwrap_or(0);
+        Ok(Self { schema, parts, ranges: ranges.count(), largest, _folder: folder })
     }
 
     /// How many ranges there are.
     pub fn ranges(&self) -> usize {
         self.ranges
+    }
+
+    /// Rows of the largest range.
+    pub fn largest(&self) -> usize {
+        self.largest
     }
 
     /// The columns.
@@ -170,6 +181,7 @@ fn deal_part(
     stretch_rows: usize,
     ranges: &Ranges,
     writer: &mut PartWriter,
+    counts: &mut [usize],
 ) -> Result<()> {
     let schema = kept.schema();
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
@@ -180,13 +192,13 @@ fn deal_part(
         rows += batch.num_rows();
         stretch.push(batch);
         if rows >= stretch_rows {
-            deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer)?;
+            deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer, counts)?;
             (stretch, rows) = (Vec::new(), 0);
         }
     }
     match rows {
         0 => Ok(()),
-        _ => deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer),
+        _ => deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer, counts),
     }
 }
 
@@ -196,6 +208,7 @@ fn deal_stretch(
     id: usize,
     ranges: &Ranges,
     writer: &mut PartWriter,
+    counts: &mut [usize],
 ) -> Result<()> {
     let of_rows = ranges.of_each(stretch.column(id))?;
     let mut starts = vec![0_u32; ranges.count() + 1];
@@ -213,8 +226,9 @@ fn deal_stretch(
         *place += 1;
     }
     let dealt = take_record_batch(stretch, &UInt32Array::from(places))?;
-    for pair in starts.windows(2) {
+    for (pair, count) in starts.windows(2).zip(counts) {
         let (start, end) = (pair[0] as usize, pair[1] as usize);
+        *count += end - start;
         writer.write(&dealt.slice(start, end - start))?;
     }
     Ok(())

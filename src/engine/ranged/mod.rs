@@ -45,6 +45,10 @@ use self::deal::{Dealt, Sizes};
 use super::kept::KeptScan;
 use super::session::BATCH_ROWS;
 
+/// How much larger than planned a range may be. Ids of which many begin alike,
+/// or one that stands in a large part of the rows, cannot be cut evenly.
+const UNEVEN_MAX: usize = 4;
+
 /// The optimizer rule that puts [`RangedSort`] in the place of a sort.
 #[derive(Debug, Default)]
 pub struct Ranged;
@@ -219,13 +223,17 @@ impl ExecutionPlan for RangedSort {
         let consumer = MemoryConsumer::new("putting rows in the order of their key");
         let reservation = consumer.register(pool);
         let at_once = kept.parts().len();
-        reservation.try_grow(sizes.bytes() * at_once)?;
+        if reservation.try_grow(sizes.bytes() * at_once).is_err() {
+            // A general sort can do with less: it spills.
+            return self.original.execute(partition, context);
+        }
         let folder = kept.parts().first().and_then(|part| part.path().parent());
         let folder = folder.unwrap_or(Path::new(".")).to_path_buf();
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
         let (keys, first, schema) = (self.keys.clone(), self.first, self.schema());
-        let scan = Arc::clone(&self.scan);
+        let (scan, original) = (Arc::clone(&self.scan), Arc::clone(&self.original));
+        let range_rows = sizes.range_rows;
         let (dealing, sorting) = (time.clone(), time);
         let dealt = SpawnedTask::spawn_blocking(move || {
             let _timer = dealing.timer();
@@ -235,6 +243,9 @@ impl ExecutionPlan for RangedSort {
             let dealt =
                 dealt.join().await.map_err(|error| DataFusionError::External(error.into()))?;
             let dealt = Arc::new(dealt?);
+            if dealt.largest() > UNEVEN_MAX * range_rows {
+                return Ok(original.execute(partition, context)?.boxed());
+            }
             let tasks = (0..dealt.ranges()).map(move |range| {
                 let (dealt, keys, time) = (Arc::clone(&dealt), keys.clone(), sorting.clone());
                 SpawnedTask::spawn_blocking(move || {
@@ -246,7 +257,7 @@ impl ExecutionPlan for RangedSort {
             let joined = futures::stream::iter(tasks).map(async |task: SpawnedTask<_>| {
                 task.join().await.map_err(|error| DataFusionError::External(error.into()))?
             });
-            Ok::<_, DataFusionError>(joined.buffered(at_once))
+            Ok::<_, DataFusionError>(joined.buffered(at_once).boxed())
         };
         let batches = futures::stream::once(ranges).try_flatten().map_ok(move |range| {
             // Held as long as the rows are.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringViewArray,
+    ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringViewArray,
 };
 use arrow::compute::{SortColumn, SortOptions, cast, concat_batches, lexsort_to_indices};
 use arrow::datatypes::DataType;
@@ -125,4 +125,30 @@ async fn other_sorts_stay_as_they_are() {
         let (plan, _) = by_key(&context, &keys).await;
         assert!(!plan.contains("RangedSort"), "{plan}");
     }
+}
+
+#[tokio::test]
+async fn ids_that_cannot_be_cut_evenly_are_sorted_all_the_same() {
+    // Two prefixes: what tells ids apart comes after what ranges look at.
+    let kept = |n: i64| {
+        let shop = if n % 2 == 0 { "retail-shop" } else { "online-shop" };
+        format!("{shop}-{:06}", n * 7_919 % 250_007)
+    };
+    let scratch = Scratch::new(None).expect("a folder");
+    let engine = EnginePlan { memory_bytes: 1 << 30, threads: Some(2), scratch: None };
+    let context = session::open(&engine, scratch.spill()).expect("a session");
+    let ids: ArrayRef = Arc::new((0..ROWS).map(|n| Some(kept(n))).collect::<StringViewArray>());
+    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("a column");
+    let plan = context.read_batch(batch).expect("rows").create_physical_plan().await;
+    let name = TableReference::bare("kept");
+    scratch.keep(&context, name, plan.expect("a plan")).await.expect("kept");
+    let (plan, rows) = by_key(&context, &["id"]).await;
+    assert!(plan.starts_with("RangedSort"), "{plan}");
+    let mut expected: Vec<String> = (0..ROWS).map(kept).collect();
+    expected.sort();
+    let found: Vec<String> = rows
+        .iter()
+        .flat_map(|batch| batch["id"].as_string_view().iter().flatten().map(str::to_string))
+        .collect();
+    assert_eq!(found, expected);
 }
