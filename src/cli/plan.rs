@@ -9,7 +9,7 @@ use super::console::{Console, counted};
 use super::request::RequestArguments;
 use super::{progress, project};
 use crate::error::Result;
-use crate::plan::{FileFormat, Model, Plan, Role, Rows, SourcePlan};
+use crate::plan::{FileFormat, Model, Plan, Role, Rows, SourcePlan, TableFormat};
 use crate::run::target::Clock;
 use crate::run::{self, Job, Preview};
 
@@ -79,7 +79,11 @@ pub fn describe(plan: &Plan, preview: &Preview) -> String {
     section(&mut text, "No longer published, for they would contradict this run", dropped);
     let kept =
         counted(usize::try_from(plan.publish.keep_runs).unwrap_or(usize::MAX), "superseded run");
-    section(&mut text, "Publish", [[plan.publish.url.clone(), format!("parquet, {kept} kept")]]);
+    let format = match plan.publish.format {
+        TableFormat::Parquet => "parquet",
+        TableFormat::Delta => "delta",
+    };
+    section(&mut text, "Publish", [[plan.publish.url.clone(), format!("{format}, {kept} kept")]]);
     text
 }
 

@@ -135,11 +135,15 @@ async fn ids_that_cannot_be_cut_evenly_are_sorted_all_the_same() {
         format!("{shop}-{:06}", n * 7_919 % 250_007)
     };
     let scratch = Scratch::new(None).expect("a folder");
-    let engine = EnginePlan { memory_bytes: 1 << 30, threads: Some(2), scratch: None };
+    // So little that many ranges are planned, and two come out.
+    let engine = EnginePlan { memory_bytes: 64 << 20, threads: Some(2), scratch: None };
     let context = session::open(&engine, scratch.spill()).expect("a session");
-    let ids: ArrayRef = Arc::new((0..ROWS).map(|n| Some(kept(n))).collect::<StringViewArray>());
-    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("a column");
-    let plan = context.read_batch(batch).expect("rows").create_physical_plan().await;
+    let batch = |start: i64| {
+        let ids = (start..start + 5_000).map(|n| Some(kept(n))).collect::<StringViewArray>();
+        RecordBatch::try_from_iter([("id", Arc::new(ids) as ArrayRef)]).expect("a column")
+    };
+    let batches = (0..ROWS).step_by(5_000).map(batch);
+    let plan = context.read_batches(batches).expect("rows").create_physical_plan().await;
     let name = TableReference::bare("kept");
     scratch.keep(&context, name, plan.expect("a plan")).await.expect("kept");
     let (plan, rows) = by_key(&context, &["id"]).await;

@@ -134,7 +134,27 @@ pub(super) async fn refresh(
         wanted.iter().map(|(folder, want)| (folder.clone(), want.shown())).collect();
     // Commits first: what they replace is removed only when they stand.
     let versions = commit(showing, planned, &marker, &shown).await?;
-    for (folder, want) in &wanted {
+    let done = bring_up(showing, &wanted, &marker).await;
+    if let Err(error) = lock.verify().await {
+        // We may have been asleep between a check and a copy, and have put an
+        // older file over a newer one.
+        location.delete(MARKER).await?;
+        return Err(error);
+    }
+    done?;
+    let marker = Marker { commit_id: publication.commit_id.clone(), shown };
+    Ok(Some(Refreshed { marker, versions }))
+}
+
+/// Shows the sets in the folders that the marker says are behind, and empties
+/// those of days that are no longer published.
+async fn bring_up(
+    showing: &Showing<'_>,
+    wanted: &BTreeMap<String, Want<'_>>,
+    marker: &Marker,
+) -> Result<(), Error> {
+    let Showing { location, lock, .. } = *showing;
+    for (folder, want) in wanted {
         if marker.shown.get(folder) == Some(&want.shown()) {
             continue;
         }
@@ -154,14 +174,7 @@ pub(super) async fn refresh(
         remove_parts(location, folder, 0).await?;
         location.sweep(folder, Depth::All).await;
     }
-    if let Err(error) = lock.verify().await {
-        // We may have been asleep between a check and a copy, and have put an
-        // older file over a newer one.
-        location.delete(MARKER).await?;
-        return Err(error);
-    }
-    let marker = Marker { commit_id: publication.commit_id.clone(), shown };
-    Ok(Some(Refreshed { marker, versions }))
+    Ok(())
 }
 
 /// Says that the folders are current.

@@ -80,12 +80,8 @@ async fn of_table(
     });
     let files = files.map(|(path, bytes)| Expired { run_id: run_of(&path), path, bytes });
     let limit = kept.from.min(state.version);
-    let below = listed
-        .iter()
-        .filter(|file| matches!(file.kind, Kind::Checkpoint(_)) && file.version <= limit)
-        .map(|file| file.version)
-        .max()
-        .unwrap_or(0);
+    // One that is not whole opens nothing.
+    let below = log::last_checkpoint(&listed, limit).unwrap_or(0);
     let logs = old.into_iter().filter(|file| file.version < below);
     let logs =
         logs.map(|file| Expired { path: file.path.clone(), bytes: file.meta.size, run_id: None });
@@ -118,7 +114,7 @@ async fn unneeded(
 /// Files of the log that are older than it is kept.
 fn old_log<'a>(listed: &'a [Listed], state: &State, now: DateTime<Utc>) -> Vec<&'a Listed> {
     let old = now - period(state.property(LOG_PROPERTY), Duration::days(30));
-    let checkpoint = log::last_checkpoint(listed).unwrap_or(0);
+    let checkpoint = log::last_checkpoint(listed, u64::MAX).unwrap_or(0);
     let before = listed.iter().filter(|file| file.version < checkpoint);
     before.filter(|file| file.meta.last_modified <= old).collect()
 }

@@ -87,10 +87,10 @@ fn named(name: &str) -> Option<(u64, Kind)> {
     }
 }
 
-/// The newest version whose checkpoint is there whole.
-pub(super) fn last_checkpoint(listed: &[Listed]) -> Option<u64> {
+/// The newest version whose checkpoint is there whole, up to a version.
+pub(super) fn last_checkpoint(listed: &[Listed], limit: u64) -> Option<u64> {
     let mut found: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-    for file in listed {
+    for file in listed.iter().filter(|file| file.version <= limit) {
         if let Kind::Checkpoint(parts) = file.kind {
             found.entry(file.version).or_insert((parts, 0)).1 += 1;
         }
@@ -107,7 +107,7 @@ pub(super) async fn read(location: &Location, folder: &str) -> Result<Option<Sta
     if listed.is_empty() {
         return Ok(None);
     }
-    let checkpoint = last_checkpoint(&listed);
+    let checkpoint = last_checkpoint(&listed, u64::MAX);
     let mut state = State { checkpoint, ..State::default() };
     if let Some(version) = checkpoint {
         state.version = version;
