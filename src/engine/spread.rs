@@ -106,8 +106,16 @@ pub struct Dealt {
 pub struct Ranges {
     /// What all customers that were looked at begin with, if they are text.
     prefix: Vec<u8>,
-    /// The rank at which each range but the first begins.
-    begins: Vec<u64>,
+    /// Where each range but the first begins.
+    begins: Vec<Begin>,
+}
+
+/// Where a range begins: a rank, and of ids that rank alike the id itself.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Begin {
+    rank: u64,
+    /// Empty where ids are numbers: their rank tells all.
+    id: Vec<u8>,
 }
 
 impl Ranges {
@@ -158,11 +166,19 @@ impl Ranges {
         let mut all = Vec::new();
         for ids in &sampled {
             self::ranks(ids, &prefix, &mut ranks)?;
-            all.extend_from_slice(&ranks);
+            let begin =
+                |(row, rank): (usize, &u64)| Begin { rank: *rank, id: bytes(ids, row).into() };
+            all.extend(ranks.iter().enumerate().map(begin));
         }
         all.sort_unstable();
-        let mut begins: Vec<u64> =
-            (1..wanted).filter_map(|n| all.get(n * all.len() / wanted).copied()).collect();
+        let mut places: Vec<usize> = (1..wanted).map(|n| n * all.len() / wanted).collect();
+        places.dedup();
+        let mut begins: Vec<Begin> = Vec::with_capacity(places.len());
+        for (place, begin) in all.into_iter().enumerate() {
+            if places.binary_search(&place).is_ok() {
+                begins.push(begin);
+            }
+        }
         begins.dedup();
         Ok(Self { prefix, begins })
     }
@@ -172,10 +188,17 @@ impl Ranges {
     /// # Errors
     /// A type that is no id.
     pub fn of_each(&self, column: &ArrayRef) -> Result<Vec<u32>> {
+        let ids = ids(column)?;
         let mut ranked = Vec::new();
-        ranks(&ids(column)?, &self.prefix, &mut ranked)?;
-        let range = |rank: &u64| self.begins.partition_point(|begin| begin <= rank);
-        let mut of_each: Vec<u32> = ranked.iter().map(|rank| narrow(range(rank) as u64)).collect();
+        ranks(&ids, &self.prefix, &mut ranked)?;
+        let range = |(row, rank): (usize, &u64)| {
+            let is_before = |begin: &Begin| {
+                let order = begin.rank.cmp(rank);
+                order.then_with(|| begin.id.as_slice().cmp(bytes(&ids, row))).is_le()
+            };
+            narrow(self.begins.partition_point(is_before) as u64)
+        };
+        let mut of_each: Vec<u32> = ranked.iter().enumerate().map(range).collect();
         if column.null_count() > 0 {
             let last = narrow(self.begins.len() as u64);
             for (_, range) in of_each.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row))
@@ -221,6 +244,11 @@ fn rank_of_text(id: &[u8], prefix: &[u8]) -> u64 {
         None if id < prefix => 0,
         None => u64::MAX,
     }
+}
+
+/// The bytes of an id that is text; none of a number.
+fn bytes(ids: &ArrayRef, row: usize) -> &[u8] {
+    ids.as_string_opt::<i32>().map_or(&[], |ids| ids.value(row).as_bytes())
 }
 
 fn common_prefix(sampled: &[ArrayRef]) -> Vec<u8> {

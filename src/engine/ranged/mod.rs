@@ -24,7 +24,7 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics};
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
@@ -45,8 +45,8 @@ use self::deal::{Dealt, Sizes};
 use super::kept::KeptScan;
 use super::session::BATCH_ROWS;
 
-/// How much larger than planned a range may be. Ids of which many begin alike,
-/// or one that stands in a large part of the rows, cannot be cut evenly.
+/// How much larger than planned a range may be: an id that stands in a large part
+/// of the rows cannot be cut.
 const UNEVEN_MAX: usize = 4;
 
 /// The optimizer rule that puts [`RangedSort`] in the place of a sort.
@@ -131,6 +131,9 @@ impl RangedSort {
         })
     }
 }
+
+/// Memory is accounted for as long as something mentions it.
+fn held(_reservation: &MemoryReservation) {}
 
 /// The scan of a kept table, which it is known to be.
 fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
@@ -244,6 +247,7 @@ impl ExecutionPlan for RangedSort {
                 dealt.join().await.map_err(|error| DataFusionError::External(error.into()))?;
             let dealt = Arc::new(dealt?);
             if dealt.largest() > UNEVEN_MAX * range_rows {
+                drop(reservation);
                 return Ok(original.execute(partition, context)?.boxed());
             }
             let tasks = (0..dealt.ranges()).map(move |range| {
@@ -257,11 +261,11 @@ impl ExecutionPlan for RangedSort {
             let joined = futures::stream::iter(tasks).map(async |task: SpawnedTask<_>| {
                 task.join().await.map_err(|error| DataFusionError::External(error.into()))?
             });
-            Ok::<_, DataFusionError>(joined.buffered(at_once).boxed())
+            Ok::<_, DataFusionError>(
+                joined.buffered(at_once).inspect(move |_| held(&reservation)).boxed(),
+            )
         };
         let batches = futures::stream::once(ranges).try_flatten().map_ok(move |range| {
-            // Held as long as the rows are.
-            let _ = &reservation;
             rows.add(range.num_rows());
             let starts = (0..range.num_rows()).step_by(BATCH_ROWS);
             let batches: Vec<Result<RecordBatch>> = starts

@@ -6,7 +6,7 @@ use arrow::array::{
     ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringViewArray,
 };
 use arrow::compute::{SortColumn, SortOptions, cast, concat_batches, lexsort_to_indices};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::TableReference;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{DataFrame, SessionContext, col};
@@ -128,14 +128,14 @@ async fn other_sorts_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn ids_that_cannot_be_cut_evenly_are_sorted_all_the_same() {
-    // Two prefixes: what tells ids apart comes after what ranges look at.
+async fn ids_that_begin_alike_are_cut_where_they_differ() {
+    // Two prefixes: what tells ids apart comes after what ranks are made of.
     let kept = |n: i64| {
         let shop = if n % 2 == 0 { "retail-shop" } else { "online-shop" };
         format!("{shop}-{:06}", n * 7_919 % 250_007)
     };
     let scratch = Scratch::new(None).expect("a folder");
-    // So little that many ranges are planned, and two come out.
+    // So little that a range of half the rows would not fit.
     let engine = EnginePlan { memory_bytes: 64 << 20, threads: Some(2), scratch: None };
     let context = session::open(&engine, scratch.spill()).expect("a session");
     let batch = |start: i64| {
@@ -153,6 +153,37 @@ async fn ids_that_cannot_be_cut_evenly_are_sorted_all_the_same() {
     let found: Vec<String> = rows
         .iter()
         .flat_map(|batch| batch["id"].as_string_view().iter().flatten().map(str::to_string))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn an_id_in_half_of_the_rows_is_left_to_a_general_sort() {
+    let scratch = Scratch::new(None).expect("a folder");
+    let engine = EnginePlan { memory_bytes: 64 << 20, threads: Some(2), scratch: None };
+    let context = session::open(&engine, scratch.spill()).expect("a session");
+    let id = |n: i64| if n % 2 == 0 { 77 } else { n * 7_919 % 250_007 };
+    let batch = |start: i64| {
+        let numbers = start..start + 5_000;
+        let ids = Arc::new(numbers.clone().map(id).map(Some).collect::<Int64Array>());
+        let numbers = Arc::new(numbers.map(Some).collect::<Int64Array>());
+        RecordBatch::try_from_iter([("id", ids as ArrayRef), ("number", numbers as ArrayRef)])
+            .expect("columns of one length")
+    };
+    let batches = (0..ROWS).step_by(5_000).map(batch);
+    let plan = context.read_batches(batches).expect("rows").create_physical_plan().await;
+    let name = TableReference::bare("kept");
+    scratch.keep(&context, name, plan.expect("a plan")).await.expect("kept");
+    let (plan, rows) = by_key(&context, &["id", "number"]).await;
+    assert!(plan.starts_with("RangedSort"), "{plan}");
+    let mut expected: Vec<(i64, i64)> = (0..ROWS).map(|n| (id(n), n)).collect();
+    expected.sort_unstable();
+    let found: Vec<(i64, i64)> = rows
+        .iter()
+        .flat_map(|batch| {
+            let column = |name: &str| batch[name].as_primitive::<Int64Type>().values().to_vec();
+            column("id").into_iter().zip(column("number"))
+        })
         .collect();
     assert_eq!(found, expected);
 }
