@@ -17,7 +17,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use tenure::run::target::{Clock, LockTimes, RunId, Target};
 use tenure::storage::{self, Location};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 /// What the encoder of a table hands on at once, roughly: a row group.
 const CHUNK_BYTES: usize = 8 << 20;
@@ -73,7 +73,7 @@ async fn staged(location: Location, mut file: File) -> Result<(f64, u64), Box<dy
         if length == 0 {
             break;
         }
-        upload.write_all(&chunk[..length]).await?;
+        upload.write(&chunk[..length]).await?;
     }
     let staged = upload.finish(0).await?;
     let seconds = begun.elapsed().as_secs_f64();

@@ -67,7 +67,8 @@ pub struct Asked<'a> {
     pub arguments: &'a Arguments,
     /// The same as words, for the record.
     pub given: Vec<String>,
-    /// The run that the first day repeats, if it does.
+    /// The run that is repeated, if one is: all its days are of the sources it
+    /// found.
     pub earlier: Option<&'a Earlier>,
 }
 
@@ -78,8 +79,7 @@ pub struct Asked<'a> {
 pub async fn each_day(asked: &Asked<'_>, days: &[Option<String>], console: &Console) -> Result<()> {
     let begun = Instant::now();
     for (published, day) in days.iter().enumerate() {
-        let earlier = asked.earlier.filter(|_| published == 0);
-        let done = one_day(asked, day.as_deref(), earlier, console).await;
+        let done = one_day(asked, day.as_deref(), console).await;
         if published > 0 && done.is_err() {
             let before = counted(published, "day");
             console.warning(&format!("stopped after {before} of {}", days.len()));
@@ -116,13 +116,8 @@ pub fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
     Err(Error::Invalid(vec![problem]))
 }
 
-async fn one_day(
-    asked: &Asked<'_>,
-    day: Option<&str>,
-    earlier: Option<&Earlier>,
-    console: &Console,
-) -> Result<()> {
-    let Asked { opened, arguments, .. } = asked;
+async fn one_day(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Result<()> {
+    let Asked { opened, arguments, earlier, .. } = *asked;
     let mut request = arguments.request.on(day);
     if !arguments.request.full_refresh {
         request.sound = opened.sound().await;

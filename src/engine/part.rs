@@ -51,11 +51,6 @@ impl Part {
         self.blocks.iter().map(|block| u64::try_from(block.bodyLength()).unwrap_or(0)).sum()
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// How its rows lie.
     pub fn room(&self) -> Room {
         self.room

@@ -15,10 +15,9 @@ use parquet::arrow::arrow_writer::{
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// Writes one Parquet file.
-pub struct Encoder<W> {
+/// Makes one Parquet file, and hands on its bytes as they become final.
+pub struct Encoder {
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
@@ -31,17 +30,15 @@ pub struct Encoder<W> {
     /// Those being encoded, the oldest first.
     working: VecDeque<SpawnedTask<Result<Vec<ArrowColumnChunk>>>>,
     at_once: usize,
-    sink: W,
 }
 
-impl<W: AsyncWrite + Unpin> Encoder<W> {
+impl Encoder {
     /// Begins a file with row groups of `group_rows` rows, of which `at_once`
     /// are encoded at the same time.
     ///
     /// # Errors
     /// A type that Parquet does not have.
     pub fn new(
-        sink: W,
         schema: SchemaRef,
         properties: WriterProperties,
         group_rows: usize,
@@ -59,16 +56,15 @@ impl<W: AsyncWrite + Unpin> Encoder<W> {
             groups: 0,
             working: VecDeque::new(),
             at_once: at_once.max(1),
-            sink,
         })
     }
 
-    /// Adds rows. Page bounds follow the batches, so these must be cut alike
-    /// each time.
+    /// Adds rows, and returns the bytes that come next in the file. Page bounds
+    /// follow the batches, so these must be cut alike each time.
     ///
     /// # Errors
-    /// The encoder or the sink fails.
-    pub async fn write(&mut self, mut batch: RecordBatch) -> Result<()> {
+    /// Rows that cannot be encoded.
+    pub async fn write(&mut self, mut batch: RecordBatch) -> Result<Vec<u8>> {
         while self.open_rows + batch.num_rows() >= self.group_rows {
             let fits = self.group_rows - self.open_rows;
             self.open.push(batch.slice(0, fits));
@@ -79,14 +75,14 @@ impl<W: AsyncWrite + Unpin> Encoder<W> {
             self.open_rows += batch.num_rows();
             self.open.push(batch);
         }
-        Ok(())
+        self.final_bytes()
     }
 
-    /// Writes what is left and the footer; returns the sink, not yet shut down.
+    /// Ends the file, and returns the bytes that are left, the footer last.
     ///
     /// # Errors
-    /// The encoder or the sink fails.
-    pub async fn finish(mut self) -> Result<W> {
+    /// Rows that cannot be encoded.
+    pub async fn finish(&mut self) -> Result<Vec<u8>> {
         if !self.open.is_empty() {
             self.begin_group().await?;
         }
@@ -94,8 +90,7 @@ impl<W: AsyncWrite + Unpin> Encoder<W> {
             self.end_group().await?;
         }
         self.file.finish()?;
-        self.drain().await?;
-        Ok(self.sink)
+        self.final_bytes()
     }
 
     async fn begin_group(&mut self) -> Result<()> {
@@ -121,14 +116,12 @@ impl<W: AsyncWrite + Unpin> Encoder<W> {
             chunk.append_to_row_group(&mut group)?;
         }
         group.close()?;
-        self.drain().await
+        Ok(())
     }
 
-    /// Hands on the bytes that are final.
-    async fn drain(&mut self) -> Result<()> {
+    fn final_bytes(&mut self) -> Result<Vec<u8>> {
         self.file.flush()?;
-        let bytes = std::mem::take(self.file.inner_mut());
-        self.sink.write_all(&bytes).await.map_err(|error| ParquetError::External(error.into()))
+        Ok(std::mem::take(self.file.inner_mut()))
     }
 }
 

@@ -32,19 +32,6 @@ pub fn explain(error: target::Error) -> Error {
     }
 }
 
-/// What a target has explained somewhere in a chain of errors.
-pub fn of_target(error: &(dyn StdError + 'static)) -> Option<Problem> {
-    chain(error).find_map(|cause| {
-        // What an I/O error carries is not among its sources.
-        let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = match carried {
-            Some(carried) => carried.downcast_ref::<target::Error>(),
-            None => cause.downcast_ref(),
-        };
-        found.map(|found| explained(&found.explained()))
-    })
-}
-
 /// An error and what lies behind it, outermost first.
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),

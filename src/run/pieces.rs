@@ -17,14 +17,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use bytes::BytesMut;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 
 use super::target::SourceFile;
-use crate::storage::{Error, Location, hex};
+use crate::storage::{Error, Location, Upload, hex};
 
 /// Where pieces are, relative to the target.
 pub const CACHE: &str = "_tenure/cache/orders";
@@ -35,6 +36,9 @@ const PIECES_MAX: usize = 16;
 
 /// Pieces that become one when there are more: the smallest.
 const PIECES_FOLDED: usize = PIECES_MAX / 2;
+
+/// Bytes of a piece read at a time.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Which pieces there are, and under which scheme they were made.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -185,18 +189,36 @@ impl Cache {
     }
 }
 
-async fn copy(location: &Location, from: &Path, to: &str) -> std::io::Result<()> {
+/// Why a piece could not be stored.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn copy(location: &Location, from: &Path, to: &str) -> Result<(), Failed> {
     let mut file = tokio::fs::File::open(from).await?;
-    let mut writer = location.writer(to);
-    tokio::io::copy(&mut file, &mut writer).await?;
-    writer.shutdown().await
+    let mut upload = location.upload(to);
+    let sent = send(&mut file, &mut upload).await;
+    match sent {
+        Ok(()) => Ok(upload.finish().await?),
+        Err(error) => {
+            upload.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn send(file: &mut tokio::fs::File, upload: &mut Upload) -> Result<(), Failed> {
+    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+    while file.read_buf(&mut chunk).await? > 0 {
+        upload.write(&chunk).await?;
+        chunk.clear();
+    }
+    Ok(())
 }
 
 /// Pieces on their way into the target. Dropped, they do not arrive.
 pub struct Renewal {
     cache: Cache,
     pieces: Vec<Piece>,
-    uploads: JoinSet<std::io::Result<()>>,
+    uploads: JoinSet<Result<(), Failed>>,
 }
 
 impl Renewal {
@@ -205,7 +227,7 @@ impl Renewal {
     ///
     /// # Errors
     /// They could not be stored. The index is as it was.
-    pub async fn finish(mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn finish(mut self) -> Result<(), Failed> {
         while let Some(upload) = self.uploads.join_next().await {
             upload??;
         }

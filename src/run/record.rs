@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::Job;
 use super::target::{Day, Manifest, RunInfo, SourceInfo, SourceRead, Step};
-use super::{Earlier, Job};
 use crate::plan::Plan;
 use crate::plan::params::ParamValue;
 
@@ -18,7 +18,7 @@ pub fn started(job: &Job<'_>) -> Step {
         params: params(job.plan),
         version: crate::VERSION.into(),
         arguments: job.arguments.clone(),
-        retry_of: job.earlier.and_then(Earlier::repeated),
+        retry_of: job.earlier.and_then(|earlier| earlier.repeated(Day::from(job.plan.as_of))),
         texts: job.plan.files.clone(),
     }
 }

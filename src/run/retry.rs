@@ -34,6 +34,8 @@ pub struct Earlier {
     pub arguments: Vec<String>,
     version: String,
     texts: BTreeMap<String, String>,
+    /// Whether a step of its journal is missing.
+    has_gap: bool,
     listed: BTreeMap<String, SourceListed>,
     read: BTreeMap<String, SourceRead>,
     staged: BTreeMap<String, Offer>,
@@ -102,6 +104,7 @@ impl Earlier {
             arguments,
             version,
             texts,
+            has_gap: records.iter().zip(0..).any(|(record, seq)| record.seq != seq),
             listed: BTreeMap::new(),
             read: BTreeMap::new(),
             staged: BTreeMap::new(),
@@ -147,9 +150,9 @@ impl Earlier {
         matches!(self.status, Status::Published | Status::Finished)
     }
 
-    /// The run that a job which goes on with this one repeats.
-    pub fn repeated(&self) -> Option<RunId> {
-        (!self.went_well()).then(|| self.run_id.clone())
+    /// The run that a job for `day` repeats: only for its own day is it this one.
+    pub fn repeated(&self, day: Day) -> Option<RunId> {
+        (!self.went_well() && self.as_of == day).then(|| self.run_id.clone())
     }
 
     /// That nothing is left to do.
@@ -216,14 +219,21 @@ impl Earlier {
     /// Which files have changed.
     pub fn is_from(&self, now: &[SourceListed]) -> Result<()> {
         for now in now {
-            // One that it had not looked at yet can be no other.
-            let Some(then) = self.listed.get(&now.source) else { continue };
+            let (source, run_id) = (&now.source, &self.run_id);
+            let Some(then) = self.listed.get(source) else {
+                if self.has_gap {
+                    let message = format!("what run {run_id} found of `{source}` is not known");
+                    let why = "its journal lacks a step";
+                    return Err(self.refused(Problem::new(message).note("cause", why)));
+                }
+                // One that it had not looked at yet can be no other.
+                continue;
+            };
             let mut told = differences(&then.files, &now.files);
             if then.url != now.url {
                 told.insert(0, ("moved", format!("it is read from {}", now.url)));
             }
             if !told.is_empty() {
-                let (source, run_id) = (&now.source, &self.run_id);
                 let message = format!("source `{source}` is not what run {run_id} found");
                 return Err(self.refused(noted(Problem::named(&then.url, message), told)));
             }

@@ -14,10 +14,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use tokio::io::AsyncWriteExt;
 
 use super::encode::Encoder;
-use super::failure;
 use super::grain::Grain;
 use super::target::{Claim, Column as PublishedColumn, DataFile, Day, Upload};
 use crate::engine::session::BATCH_ROWS;
@@ -97,24 +95,14 @@ pub async fn write(
     day: Day,
     cut: Cut,
 ) -> Result<Vec<DataFile>> {
-    let failed = |error: &(dyn std::error::Error + 'static)| cannot_write(shape, error);
     let mut files = Files { shape, claim, day, cut, open: None, done: Vec::new() };
-    let mut grain = Grain::new(shape).map_err(|error| failed(&error))?;
-    let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
-        let batch = conform(&batch, shape).map_err(|error| failed(&error))?;
-        grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
-        coalescer.push_batch(batch).map_err(|error| failed(&error))?;
-        while let Some(full) = coalescer.next_completed_batch() {
-            files.write(full).await?;
+    match files.fill(&mut stream).await {
+        Ok(()) => Ok(files.done),
+        Err(error) => {
+            files.abort().await;
+            Err(error)
         }
     }
-    coalescer.finish_buffered_batch().map_err(|error| failed(&error))?;
-    while let Some(last) = coalescer.next_completed_batch() {
-        files.write(last).await?;
-    }
-    files.finish().await
 }
 
 /// The files of a table, one after another.
@@ -123,21 +111,55 @@ struct Files<'a> {
     claim: &'a Claim,
     day: Day,
     cut: Cut,
-    /// The file that is being written, and its rows so far.
-    open: Option<(Encoder<Upload>, u64)>,
+    /// The file that is being written.
+    open: Option<Open>,
     done: Vec<DataFile>,
 }
 
+struct Open {
+    encoder: Encoder,
+    upload: Upload,
+    /// Rows so far.
+    rows: u64,
+}
+
 impl Files<'_> {
+    /// Writes all rows. There is a file even of none, for it tells the columns.
+    async fn fill(&mut self, stream: &mut SendableRecordBatchStream) -> Result<()> {
+        let shape = self.shape;
+        let failed = |error| cannot_write(shape, &error);
+        let mut grain = Grain::new(shape).map_err(failed)?;
+        let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
+            let batch = conform(&batch, shape).map_err(failed)?;
+            grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
+            coalescer.push_batch(batch).map_err(failed)?;
+            while let Some(full) = coalescer.next_completed_batch() {
+                self.write(full).await?;
+            }
+        }
+        coalescer.finish_buffered_batch().map_err(failed)?;
+        while let Some(last) = coalescer.next_completed_batch() {
+            self.write(last).await?;
+        }
+        if self.done.is_empty() {
+            self.open()?;
+        }
+        self.close().await
+    }
+
     async fn write(&mut self, mut batch: RecordBatch) -> Result<()> {
         while batch.num_rows() > 0 {
-            let (mut encoder, rows) = self.open()?;
-            let fits = usize::try_from(self.cut.file_rows - rows).unwrap_or(usize::MAX);
+            let (shape, rows_max) = (self.shape, self.cut.file_rows);
+            let open = self.open()?;
+            let fits = usize::try_from(rows_max - open.rows).unwrap_or(usize::MAX);
             let taken = fits.min(batch.num_rows());
-            let failed = |error| cannot_write(self.shape, &error);
-            encoder.write(batch.slice(0, taken)).await.map_err(failed)?;
+            let bytes = open.encoder.write(batch.slice(0, taken)).await;
+            let bytes = bytes.map_err(|error| cannot_write(shape, &error))?;
+            open.upload.write(&bytes).await.map_err(super::explain)?;
+            open.rows += taken as u64;
             batch = batch.slice(taken, batch.num_rows() - taken);
-            self.open = Some((encoder, rows + taken as u64));
             if taken == fits {
                 self.close().await?;
             }
@@ -146,35 +168,41 @@ impl Files<'_> {
     }
 
     /// The file that is being written, or the next.
-    fn open(&mut self) -> Result<(Encoder<Upload>, u64)> {
-        if let Some(open) = self.open.take() {
-            return Ok(open);
-        }
+    fn open(&mut self) -> Result<&mut Open> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.next()?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    fn next(&self) -> Result<Open> {
         let part = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
         let upload = self.claim.upload(&self.shape.name, self.day, part);
         let (schema, properties) = (Arc::clone(&self.shape.schema), properties(self.shape));
         let group_rows =
             ROW_GROUP_ROWS.min(usize::try_from(self.cut.file_rows).unwrap_or(usize::MAX));
-        let encoder = Encoder::new(upload, schema, properties, group_rows, self.cut.threads);
-        Ok((encoder.map_err(|error| cannot_write(self.shape, &error))?, 0))
+        let encoder = Encoder::new(schema, properties, group_rows, self.cut.threads);
+        let encoder = encoder.map_err(|error| cannot_write(self.shape, &error))?;
+        Ok(Open { encoder, upload, rows: 0 })
     }
 
     async fn close(&mut self) -> Result<()> {
-        let Some((encoder, rows)) = self.open.take() else { return Ok(()) };
-        let upload = encoder.finish().await;
-        let mut upload = upload.map_err(|error| cannot_write(self.shape, &error))?;
-        upload.shutdown().await.map_err(|error| cannot_write(self.shape, &error))?;
-        self.done.push(upload.finish(rows).await.map_err(super::explain)?);
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let rest = open.encoder.finish().await;
+        let rest = rest.map_err(|error| cannot_write(self.shape, &error))?;
+        open.upload.write(&rest).await.map_err(super::explain)?;
+        if let Some(Open { upload, rows, .. }) = self.open.take() {
+            self.done.push(upload.finish(rows).await.map_err(super::explain)?);
+        }
         Ok(())
     }
 
-    /// All files; there is one even of no rows, for it tells the columns.
-    async fn finish(mut self) -> Result<Vec<DataFile>> {
-        if self.done.is_empty() {
-            self.open = Some(self.open()?);
+    /// Gives up the file that is being written.
+    async fn abort(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.upload.abort().await;
         }
-        self.close().await?;
-        Ok(self.done)
     }
 }
 
@@ -229,8 +257,5 @@ fn conform(
 }
 
 fn cannot_write(shape: &TableShape, error: &(dyn std::error::Error + 'static)) -> Error {
-    match failure::of_target(error) {
-        Some(problem) => problem.into(),
-        None => Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into(),
-    }
+    Problem::new(format!("cannot write `{}`", shape.name)).causes(error).into()
 }

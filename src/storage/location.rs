@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, UpdateVersion};
 
@@ -20,11 +19,6 @@ use super::local::LocalDisk;
 use super::redact::Redactor;
 use super::settle::{self, Expect, Settled};
 
-/// Bytes of one part of an upload: S3 wants at least 5 MiB and at most 10,000
-/// parts, so 10 MiB allows files of 100 GB.
-const PART_BYTES: usize = 10 * 1024 * 1024;
-/// Parts in flight for one upload: bounds its memory at 40 MiB and a part.
-const PARTS_IN_FLIGHT_MAX: usize = 4;
 /// Deletes in flight at once.
 const DELETES_IN_FLIGHT_MAX: usize = 8;
 /// Tries of a write that may be repeated, each with the client's own retries inside.
@@ -264,12 +258,6 @@ impl Location {
             .try_collect::<Vec<()>>()
             .await?;
         Ok(())
-    }
-
-    /// Opens an upload of any size: one put if small, parts if large.
-    pub fn writer(&self, relative: &str) -> BufWriter {
-        BufWriter::with_capacity(Arc::clone(&self.store), self.path(relative), PART_BYTES)
-            .with_max_concurrency(PARTS_IN_FLIGHT_MAX)
     }
 
     pub(crate) fn explain(&self, action: Action, relative: &str, error: &StoreError) -> Error {

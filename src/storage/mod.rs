@@ -17,6 +17,7 @@ mod redact;
 mod resolve;
 mod settle;
 mod temporary;
+mod upload;
 
 pub use error::{Action, Error, Explained, Kind};
 pub use exclusive::{Exclusive, ExclusiveGuard};
@@ -25,3 +26,4 @@ pub use local::LocalDisk;
 pub use location::{Location, Versioned, Writers, hex};
 pub use resolve::{Environment, Options, open, process_environment};
 pub use settle::{Expect, Settled};
+pub use upload::Upload;

@@ -1,8 +1,8 @@
 //! A project in a temporary folder: files in, tables out.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -20,26 +20,55 @@ pub struct Project {
 
 /// Starts a command that says what it does as JSON, and kills it hard as soon
 /// as it has said `event` so many times. Tells what it said until then.
-pub fn killed_at(mut command: Command, event: &str, times: usize) -> Vec<Value> {
+pub fn killed_at(command: Command, event: &str, times: usize) -> Vec<Value> {
+    let mut halted = halted_at(command, event, times);
+    // SIGKILL: nothing of it gets a chance to clean up.
+    halted.process.kill().expect("it runs");
+    halted.process.wait().expect("a status");
+    halted.events
+}
+
+/// Starts a command as [`killed_at`] does, and stops it there for a while.
+pub fn halted_at(mut command: Command, event: &str, times: usize) -> Halted {
     command.args(["--log", "json"]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("the binary starts");
-    let said = BufReader::new(process.stderr.take().expect("a pipe"));
+    let mut said = BufReader::new(process.stderr.take().expect("a pipe"));
     let mut events = Vec::new();
     let mut left = times;
-    for line in said.lines() {
-        let value: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
-        let is_it = value["event"] == event;
+    let mut line = String::new();
+    while left > 0 && said.read_line(&mut line).expect("a line") > 0 {
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        left -= usize::from(value["event"] == event);
         events.push(value);
-        left -= usize::from(is_it);
-        if left == 0 {
-            break;
-        }
+        line.clear();
     }
-    // SIGKILL: nothing of it gets a chance to clean up.
-    process.kill().expect("it runs");
-    process.wait().expect("a status");
     assert_eq!(left, 0, "it ended before: {events:?}");
-    events
+    signal(&process, "STOP");
+    Halted { process, said, events }
+}
+
+/// A command that has been stopped while it worked.
+pub struct Halted {
+    process: Child,
+    said: BufReader<ChildStderr>,
+    /// What it has said so far.
+    pub events: Vec<Value>,
+}
+
+impl Halted {
+    /// Lets it go on to its end. Its exit code, and what it says from here on.
+    pub fn go_on(mut self) -> (Option<i32>, String) {
+        signal(&self.process, "CONT");
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).expect("text");
+        (self.process.wait().expect("a status").code(), rest)
+    }
+}
+
+fn signal(process: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", process.id());
+    let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+    assert!(status.success(), "{kill}");
 }
 
 /// The run that said these events.

@@ -1,19 +1,21 @@
 //! Dealing: every stretch of a kept table, cut into the ranges of its ids, and
 //! written again in that form, so that a range can be read by itself.
 
-use std::path::Path;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter, is_not_null, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
+use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_plan::ExecutionPlan;
 use tempfile::TempDir;
 
 use crate::engine::kept::KeptScan;
-use crate::engine::part::{Part, PartWriter, Room};
+use crate::engine::part::{Opened, Part, PartWriter, Room};
 use crate::engine::spread::Ranges;
 
 /// How many rows are handled at a time.
@@ -86,20 +88,32 @@ pub struct Dealt {
 }
 
 impl Dealt {
-    /// Deals a kept table by one of its columns, into a folder below `folder`.
+    /// Deals a kept table by one of its columns, into `folder`, until told to
+    /// stop.
     ///
     /// # Errors
-    /// The disk fails.
-    pub fn new(kept: &KeptScan, id: usize, sizes: &Sizes, folder: &Path) -> Result<Self> {
+    /// The disk fails, or it was told to stop.
+    pub fn new(
+        kept: &KeptScan,
+        id: usize,
+        sizes: &Sizes,
+        folder: TempDir,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
         let schema = kept.schema();
         let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
-        let folder = TempDir::new_in(folder)?;
         let deal = |partition: usize| {
             let path = folder.path().join(format!("{partition:05}.arrow"));
             let room = kept.parts()[partition].room();
             let mut writer = PartWriter::new(path, &schema, room)?;
             let mut rows = vec![0; ranges.count()];
-            deal_part(kept, partition, id, sizes.stretch_rows, &ranges, &mut writer, &mut rows)?;
+            let mut stretches = Stretches::of(kept, partition, sizes.stretch_rows)?;
+            while let Some(stretch) = stretches.next()? {
+                if stop.load(Ordering::Relaxed) {
+                    return exec_err!("nobody waits for these rows any more");
+                }
+                deal_stretch(&stretch, id, &ranges, &mut writer, &mut rows)?;
+            }
             Ok::<_, DataFusionError>((Arc::new(writer.finish()?), rows))
         };
         let dealt = std::thread::scope(|scope| {
@@ -173,32 +187,33 @@ fn sample(kept: &KeptScan, id: usize, sizes: &Sizes) -> Result<Vec<ArrayRef>> {
     Ok(sampled)
 }
 
-/// Deals a partition, stretch by stretch.
-fn deal_part(
-    kept: &KeptScan,
-    partition: usize,
-    id: usize,
+/// A partition, stretch by stretch.
+struct Stretches {
+    opened: Opened,
+    schema: SchemaRef,
+    batches: Range<usize>,
     stretch_rows: usize,
-    ranges: &Ranges,
-    writer: &mut PartWriter,
-    counts: &mut [usize],
-) -> Result<()> {
-    let schema = kept.schema();
-    let columns: Vec<usize> = (0..schema.fields().len()).collect();
-    let opened = kept.open(partition, &columns)?;
-    let (mut stretch, mut rows) = (Vec::new(), 0);
-    for batch in 0..kept.parts()[partition].batches() {
-        let batch = opened.read(batch)?;
-        rows += batch.num_rows();
-        stretch.push(batch);
-        if rows >= stretch_rows {
-            deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer, counts)?;
-            (stretch, rows) = (Vec::new(), 0);
-        }
+}
+
+impl Stretches {
+    fn of(kept: &KeptScan, partition: usize, stretch_rows: usize) -> Result<Self> {
+        let schema = kept.schema();
+        let columns: Vec<usize> = (0..schema.fields().len()).collect();
+        let opened = kept.open(partition, &columns)?;
+        let batches = 0..kept.parts()[partition].batches();
+        Ok(Self { opened, schema, batches, stretch_rows })
     }
-    match rows {
-        0 => Ok(()),
-        _ => deal_stretch(&concat_batches(&schema, &stretch)?, id, ranges, writer, counts),
+
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let (mut stretch, mut rows) = (Vec::new(), 0);
+        while rows < self.stretch_rows
+            && let Some(batch) = self.batches.next()
+        {
+            let batch = self.opened.read(batch)?;
+            rows += batch.num_rows();
+            stretch.push(batch);
+        }
+        Ok(if rows == 0 { None } else { Some(concat_batches(&self.schema, &stretch)?) })
     }
 }
 

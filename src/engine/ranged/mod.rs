@@ -12,8 +12,9 @@ mod deal;
 mod tests;
 
 use std::fmt::Formatter;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
@@ -40,6 +41,7 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt};
+use tempfile::TempDir;
 
 use self::deal::{Dealt, Sizes};
 use super::kept::KeptScan;
@@ -134,6 +136,22 @@ impl RangedSort {
 
 /// Memory is accounted for as long as something mentions it.
 fn held(_reservation: &MemoryReservation) {}
+
+/// Tells the threads that deal to stop, once it is dropped: nobody can take a
+/// thread that is at work away.
+struct Stopping(Arc<AtomicBool>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where the engine puts what does not fit into memory.
+fn scratch(context: &TaskContext) -> PathBuf {
+    let folders = context.runtime_env().disk_manager.temp_dir_paths();
+    folders.into_iter().next().unwrap_or_else(std::env::temp_dir)
+}
 
 /// The scan of a kept table, which it is known to be.
 fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
@@ -230,19 +248,21 @@ impl ExecutionPlan for RangedSort {
             // A general sort can do with less: it spills.
             return self.original.execute(partition, context);
         }
-        let folder = kept.parts().first().and_then(|part| part.path().parent());
-        let folder = folder.unwrap_or(Path::new(".")).to_path_buf();
+        let folder = TempDir::new_in(scratch(&context))?;
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
         let (keys, first, schema) = (self.keys.clone(), self.first, self.schema());
         let (scan, original) = (Arc::clone(&self.scan), Arc::clone(&self.original));
         let range_rows = sizes.range_rows;
         let (dealing, sorting) = (time.clone(), time);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Stopping(Arc::clone(&stop));
         let dealt = SpawnedTask::spawn_blocking(move || {
             let _timer = dealing.timer();
-            Dealt::new(self::kept(&scan)?, first, &sizes, &folder)
+            Dealt::new(self::kept(&scan)?, first, &sizes, folder, &stop)
         });
         let ranges = async move {
+            let _stopping = stopping;
             let dealt =
                 dealt.join().await.map_err(|error| DataFusionError::External(error.into()))?;
             let dealt = Arc::new(dealt?);

@@ -308,7 +308,7 @@ impl Claim {
 
     /// Opens a file of the set for writing; parts of a table count from 0.
     pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
-        Upload::open(&self.location, staged_path(&self.run_id, table, day, part))
+        Upload::open(&self.location, &staged_path(&self.run_id, table, day, part))
     }
 
     /// Makes a table that an earlier run staged part of this run's set. Its
@@ -399,9 +399,20 @@ impl Claim {
         }
     }
 
-    /// Makes the folders show what is published, and the manifest say which
-    /// versions of Delta tables do.
-    async fn show(&mut self, planned: delta::Planned) -> Result<(), Error> {
+    /// Makes the folders show what is published. If somebody touches the marker
+    /// meanwhile, all folders are looked at again.
+    async fn show(&mut self, mut planned: delta::Planned) -> Result<(), Error> {
+        for _ in 0..view::MARKER_TRIES_MAX {
+            if self.show_once(std::mem::take(&mut planned)).await? {
+                return Ok(());
+            }
+        }
+        Err(self.lock.lost_to(None))
+    }
+
+    /// Brings the folders up to date, and makes the manifest say which versions
+    /// of Delta tables show it. Whether the marker could be set.
+    async fn show_once(&mut self, planned: delta::Planned) -> Result<bool, Error> {
         let showing = delta::Showing {
             location: &self.location,
             manifest: &self.manifest,
@@ -409,7 +420,7 @@ impl Claim {
             now: self.clock.now(),
         };
         let Some(shown) = view::refresh(&showing, planned).await? else {
-            return Ok(());
+            return Ok(true);
         };
         let is_named = |(table, version)| self.manifest.delta.get(table) == Some(version);
         if !shown.versions.iter().all(is_named) {

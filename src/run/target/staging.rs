@@ -6,17 +6,12 @@
 //! It does not know Parquet: it counts and hashes whatever bytes pass.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::{fmt, io};
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::buffered::BufWriter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::storage::{Action, Location, hex};
+use crate::storage::{self, Location, hex};
 
 use super::clock::{Day, RunId};
 use super::error::Error;
@@ -67,108 +62,45 @@ pub(super) fn part_name(part: u32) -> String {
     format!("part-{part:05}.parquet")
 }
 
-/// An open upload: an `AsyncWrite` that counts and hashes what passes.
+/// An open upload that counts and hashes what passes.
 ///
-/// Memory is bounded by the parts in flight, whatever the file's size. Dropped
-/// without [`Upload::finish`] nothing becomes visible.
+/// Memory is bounded by the parts in flight, whatever the file's size. Nothing
+/// becomes visible without [`Upload::finish`].
+#[derive(Debug)]
 pub struct Upload {
-    writer: BufWriter,
-    location: Location,
-    path: String,
+    inner: storage::Upload,
     bytes: u64,
     hasher: Sha256,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    /// Closed by whoever wrote through it, as Parquet writers do.
-    Closed,
 }
 
 impl Upload {
-    pub(super) fn open(location: &Location, path: String) -> Self {
-        Self {
-            writer: location.writer(&path),
-            location: location.clone(),
-            path,
-            bytes: 0,
-            hasher: Sha256::new(),
-            state: State::Open,
-        }
+    pub(super) fn open(location: &Location, path: &str) -> Self {
+        Self { inner: location.upload(path), bytes: 0, hasher: Sha256::new() }
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// When the store refuses or fails; then the upload is to be given up.
+    pub async fn write(&mut self, data: &[u8]) -> Result<(), Error> {
+        self.hasher.update(data);
+        self.bytes += data.len() as u64;
+        Ok(self.inner.write(data).await?)
     }
 
     /// Completes the upload; `rows` is what the writer counted.
     ///
     /// # Errors
     /// When the store refuses or fails; the file then does not exist.
-    pub async fn finish(mut self, rows: u64) -> Result<DataFile, Error> {
-        if self.state == State::Open {
-            self.shutdown().await.map_err(|error| explained(error, &self.location, &self.path))?;
-        }
-        let sha256 = hex(&self.hasher.finalize());
-        Ok(DataFile { path: self.path, rows, bytes: self.bytes, sha256 })
+    pub async fn finish(self, rows: u64) -> Result<DataFile, Error> {
+        let path = self.inner.path().to_owned();
+        self.inner.finish().await?;
+        Ok(DataFile { path, rows, bytes: self.bytes, sha256: hex(&self.hasher.finalize()) })
     }
 
     /// Gives the upload up, so that no parts are left behind in the store.
-    pub async fn abort(mut self) {
-        if let Err(error) = self.writer.abort().await {
-            tracing::debug!(%error, path = self.path, "an upload could not be aborted");
-        }
-    }
-
-    /// The error of a writer below, explained: whoever writes through this
-    /// passes it on as it is, and need not know where it goes.
-    fn explain(&self, error: io::Error) -> io::Error {
-        io::Error::other(explained(error, &self.location, &self.path))
-    }
-}
-
-/// What an I/O error of an upload means.
-fn explained(error: io::Error, location: &Location, path: &str) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(explained) => return explained,
-        Err(error) => error,
-    };
-    let error = match error.downcast::<object_store::Error>() {
-        Ok(error) => error,
-        Err(error) => object_store::Error::Generic { store: "upload", source: Box::new(error) },
-    };
-    Error::Storage(location.explain(Action::Write, path, &error))
-}
-
-impl fmt::Debug for Upload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload")
-            .field("path", &self.path)
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
-    }
-}
-
-impl AsyncWrite for Upload {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = std::task::ready!(Pin::new(&mut self.writer).poll_write(cx, data));
-        let written = written.map_err(|error| self.explain(error))?;
-        self.hasher.update(&data[..written]);
-        self.bytes += written as u64;
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(cx).map_err(|error| self.explain(error))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closed = std::task::ready!(Pin::new(&mut self.writer).poll_shutdown(cx));
-        closed.map_err(|error| self.explain(error))?;
-        self.state = State::Closed;
-        Poll::Ready(Ok(()))
+    pub async fn abort(self) {
+        self.inner.abort().await;
     }
 }
 

@@ -10,20 +10,26 @@
 //! only the manifest shows sets; the marker says which publication the folders
 //! show, and whoever finds it behind repairs them.
 //!
+//! **Marker.** Before anything is changed it names every folder that is about to
+//! be, so that whoever repairs knows them all; when all is done it is replaced,
+//! if nobody has touched it since. A run that has lost its lock and may have put
+//! an older file over a newer one removes it, whoever has written it.
+//!
 //! Stores copy objects of at most 5 GB in one request; tables are written in
 //! smaller parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
+use object_store::UpdateVersion;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Depth, Location};
+use crate::storage::{Depth, Expect, Location, Settled};
 
 use super::clock::RunId;
 use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
-use super::manifest::{self, Entry, Manifest};
+use super::manifest::{self, Entry, Manifest, fresh_id};
 use super::staging::part_name;
 
 /// How a table is laid out for other engines.
@@ -40,18 +46,26 @@ pub enum Layout {
 /// Says which publication the folders show.
 pub const MARKER: &str = "_tenure/view.json";
 
+/// Times the marker may be touched by runs that have lost their lock.
+pub(super) const MARKER_TRIES_MAX: usize = 4;
 const COPIES_IN_FLIGHT_MAX: usize = 8;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Marker {
+    /// The publication that all folders show, or did before they were changed.
     commit_id: String,
+    /// Fresh for every write, so that a doubtful one can be told from others.
+    #[serde(default)]
+    write_id: String,
     /// `cohort_retention/as_of=2026-11-20` → what it shows.
     shown: BTreeMap<String, Shown>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Shown {
-    run_id: RunId,
+    /// Of whom it is; None while it is being changed, and may be anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_id: Option<RunId>,
     files: usize,
     #[serde(default, skip_serializing_if = "is_hive")]
     layout: Layout,
@@ -65,6 +79,8 @@ fn is_hive(layout: &Layout) -> bool {
 /// What the folders show now, to be marked.
 pub(super) struct Refreshed {
     marker: Marker,
+    /// The marker that is to be replaced.
+    before: UpdateVersion,
     /// Delta tables and the versions that show what is published, as far as
     /// they were looked at.
     pub(super) versions: BTreeMap<String, u64>,
@@ -107,7 +123,7 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
     let Some(publication) = &manifest.publication else {
         return Ok(true);
     };
-    Ok(read_marker(location).await?.is_some_and(|marker| marker.commit_id == publication.commit_id))
+    Ok(read_marker(location).await?.0.commit_id == publication.commit_id)
 }
 
 /// Makes the folders show what the manifest names. Does only what the marker
@@ -116,7 +132,8 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if another run took over: then the marker is removed,
-/// so that whoever comes next checks every folder.
+/// so that whoever comes next checks every folder. The same if the marker keeps
+/// changing under us.
 pub(super) async fn refresh(
     showing: &Showing<'_>,
     planned: Planned,
@@ -125,25 +142,48 @@ pub(super) async fn refresh(
     let Some(publication) = &manifest.publication else {
         return Ok(None);
     };
-    let marker = read_marker(location).await?.unwrap_or_default();
-    if marker.commit_id == publication.commit_id {
-        return Ok(None);
-    }
     let wanted = wanted(manifest);
     let shown: BTreeMap<String, Shown> =
         wanted.iter().map(|(folder, want)| (folder.clone(), want.shown())).collect();
+    let Some((marker, before)) = announce(showing, &publication.commit_id, &shown).await? else {
+        return Ok(None);
+    };
     // Commits first: what they replace is removed only when they stand.
-    let versions = commit(showing, planned, &marker, &shown).await?;
-    let done = bring_up(showing, &wanted, &marker).await;
+    let done = async {
+        let versions = commit(showing, planned, &marker, &shown).await?;
+        bring_up(showing, &wanted, &marker).await?;
+        Ok::<_, Error>(versions)
+    };
+    let done = done.await;
     if let Err(error) = lock.verify().await {
         // We may have been asleep between a check and a copy, and have put an
         // older file over a newer one.
         location.delete(MARKER).await?;
         return Err(error);
     }
-    done?;
-    let marker = Marker { commit_id: publication.commit_id.clone(), shown };
-    Ok(Some(Refreshed { marker, versions }))
+    let marker = Marker { commit_id: publication.commit_id.clone(), write_id: fresh_id(), shown };
+    Ok(Some(Refreshed { marker, before, versions: done? }))
+}
+
+/// Says in the marker which folders are about to change; returns what it said
+/// before, and its version. None if they show the publication already.
+async fn announce(
+    showing: &Showing<'_>,
+    commit_id: &str,
+    shown: &BTreeMap<String, Shown>,
+) -> Result<Option<(Marker, UpdateVersion)>, Error> {
+    for _ in 0..MARKER_TRIES_MAX {
+        let (marker, expect) = read_marker(showing.location).await?;
+        if marker.commit_id == commit_id {
+            return Ok(None);
+        }
+        showing.lock.verify().await?;
+        let changing = marker.changing(shown);
+        if let Some(version) = put_marker(showing.location, &changing, &expect).await? {
+            return Ok(Some((marker, version)));
+        }
+    }
+    Err(showing.lock.lost_to(None))
 }
 
 /// Shows the sets in the folders that the marker says are behind, and empties
@@ -177,13 +217,14 @@ async fn bring_up(
     Ok(())
 }
 
-/// Says that the folders are current.
+/// Says that the folders are current. False if somebody has touched the marker
+/// since: then they may not be, and everything is to be looked at.
 ///
 /// # Errors
 /// When the store refuses or fails: then the next run looks again.
-pub(super) async fn mark(location: &Location, refreshed: &Refreshed) -> Result<(), Error> {
-    let body = manifest::to_json(&refreshed.marker, location, MARKER)?;
-    Ok(location.put(MARKER, body).await?)
+pub(super) async fn mark(location: &Location, refreshed: &Refreshed) -> Result<bool, Error> {
+    let expect = Expect::Version(refreshed.before.clone());
+    Ok(put_marker(location, &refreshed.marker, &expect).await?.is_some())
 }
 
 /// Commits to each Delta table that does not show what it should, by the
@@ -232,11 +273,23 @@ struct Want<'a> {
 impl Want<'_> {
     fn shown(&self) -> Shown {
         let Self { entry, layout } = self;
-        Shown { run_id: entry.run_id.clone(), files: entry.files.len(), layout: *layout }
+        let run_id = Some(entry.run_id.clone());
+        Shown { run_id, files: entry.files.len(), layout: *layout }
     }
 }
 
 impl Marker {
+    /// What is to be known while the folders become what `shown` says.
+    fn changing(&self, shown: &BTreeMap<String, Shown>) -> Self {
+        let mut changing = self.clone();
+        changing.write_id = fresh_id();
+        for (folder, to) in shown.iter().filter(|(folder, to)| self.shown.get(*folder) != Some(to))
+        {
+            changing.shown.entry(folder.clone()).or_insert_with(|| to.clone()).run_id = None;
+        }
+        changing
+    }
+
     /// Whether nothing was shown in a folder, as far as that is known.
     fn is_new(&self, folder: &str) -> bool {
         !self.commit_id.is_empty() && !self.shown.contains_key(folder)
@@ -277,13 +330,17 @@ async fn remove_parts(location: &Location, folder: &str, from: usize) -> Result<
     let listed = location.list(folder).await?;
     let surplus: Vec<_> = listed
         .into_iter()
-        .filter_map(|(path, _)| {
-            let name = path.strip_prefix(folder)?.strip_prefix('/')?;
-            let number = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
-            (number.parse::<usize>().ok()? >= from).then_some(path)
-        })
+        .map(|(path, _)| path)
+        .filter(|path| path.rsplit_once('/').is_some_and(|(parent, _)| parent == folder))
+        .filter(|path| part_of(path).is_some_and(|part| part >= from))
         .collect();
     Ok(location.delete_all(&surplus).await?)
+}
+
+/// The number of a part of ours; None for files of others.
+pub(super) fn part_of(path: &str) -> Option<usize> {
+    let (_, name) = path.rsplit_once('/')?;
+    name.strip_prefix("part-")?.strip_suffix(".parquet")?.parse().ok()
 }
 
 /// Removes the files of a Delta table that is one no more.
@@ -293,10 +350,25 @@ async fn remove_versions(location: &Location, folder: &str) -> Result<(), Error>
     Ok(location.delete_all(&left).await?)
 }
 
-/// A marker that cannot be read counts as none: then every folder is checked.
-async fn read_marker(location: &Location) -> Result<Option<Marker>, Error> {
-    let Some(content) = location.get(MARKER).await? else {
-        return Ok(None);
+/// The marker, and what must hold to replace it. One that cannot be read counts
+/// as none: then every folder is checked.
+async fn read_marker(location: &Location) -> Result<(Marker, Expect), Error> {
+    let Some(found) = location.get_versioned(MARKER).await? else {
+        return Ok((Marker::default(), Expect::Absent));
     };
-    Ok(serde_json::from_slice(&content).ok())
+    let marker = serde_json::from_slice(&found.content).unwrap_or_default();
+    Ok((marker, Expect::Version(found.version)))
+}
+
+/// Writes the marker and returns its version; None if another stands there.
+async fn put_marker(
+    location: &Location,
+    marker: &Marker,
+    expect: &Expect,
+) -> Result<Option<UpdateVersion>, Error> {
+    let body = manifest::to_json(marker, location, MARKER)?;
+    Ok(match location.put_if(MARKER, &body, expect).await? {
+        Settled::Written(version) => Some(version),
+        Settled::Carried(_) | Settled::Conflict(_) => None,
+    })
 }

@@ -191,6 +191,30 @@ fn a_foreign_commit_is_built_upon_and_named_right() {
     assert_eq!(manifest(&project)["delta"]["facts.customers"], 3);
 }
 
+/// A version that somebody else has taken is not believed to be ours because
+/// the manifest planned it, even where a checkpoint hides what came before.
+#[test]
+fn a_version_taken_by_others_is_not_named_behind_a_checkpoint() {
+    let project = published();
+    set(&project, "customers", &[("delta.checkpointInterval", "3")]);
+    foreign_at(&project, "customers", 2);
+    project.orders("orders/more.parquet", MORE);
+    project.run(DAY);
+    let log = project.path("out/customers/_delta_log");
+    assert!(log.join(format!("{:020}.checkpoint.parquet", 3)).exists());
+    // As if 2 had been free when it was planned, and the run had died before the
+    // manifest could be corrected.
+    let path = project.path("out/_tenure/current.json");
+    let text = fs::read_to_string(&path).expect("a manifest");
+    let planned = text.replace("\"facts.customers\": 3", "\"facts.customers\": 2");
+    assert_ne!(planned, text);
+    fs::write(&path, planned).expect("written");
+    fs::remove_file(project.path("out/_tenure/view.json")).expect("removed");
+    gc(&project, "30");
+    assert_eq!(version(&project, "customers"), Some(3), "nothing is committed twice");
+    assert_eq!(manifest(&project)["delta"]["facts.customers"], 3);
+}
+
 fn foreign_at(project: &Project, folder: &str, version: u64) {
     let info = json!({ "commitInfo": { "operation": "SET TBLPROPERTIES" } });
     fs::write(log_file(project, folder, version), format!("{info}\n")).expect("written");
@@ -278,6 +302,15 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
         fs::remove_dir_all(project.path(&format!("out/{folder}/_delta_log"))).expect("removed");
     }
+    let rewritten = project.path("out/customers/as_of=2024-02-29/part-00000-4f0a.c000.parquet");
+    fs::write(&rewritten, "as OPTIMIZE does").expect("written");
+    assert_snapshot!(error(&fails(&project, DAY)), @"
+    error: `facts.customers` was a Delta table that others have written to as well
+    --> [TMP]/out/customers/as_of=2024-02-29/part-00000-4f0a.c000.parquet
+     = cause: files of theirs, which plain readers would count twice: 1
+     = help: remove them from `customers/`; what tenure has published is kept under `_tenure/`
+    ");
+    fs::remove_file(&rewritten).expect("removed");
     project.run(DAY);
     assert_eq!(project.published().len(), 8, "plain files alone");
     assert_eq!(paths(&project, "out/*/as_of=*/part-00000.parquet").len(), 8);

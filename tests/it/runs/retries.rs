@@ -1,10 +1,10 @@
 //! `tenure retry`: a run that was killed is gone on with as it was, and what
 //! it publishes is the same to the byte as if nothing had happened.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 
 use super::{GENERATED_AS_OF, assert_same, generated, journal, paths, pipeline_of_generated};
-use crate::project::{Outcome, Project, killed_at, run_id};
+use crate::project::{Outcome, Project, halted_at, killed_at, run_id};
 
 const RUN: [&str; 4] = ["run", "pipelines/p.yaml", "--as-of", GENERATED_AS_OF];
 const RETRY: [&str; 2] = ["retry", "pipelines/p.yaml"];
@@ -104,6 +104,25 @@ fn a_range_goes_on_with_the_days_that_are_left() {
     assert_same(&expected, &project.published(), "killed between two days");
     let again = project.tenure(&RETRY);
     assert_eq!(again.code, 2, "{}", again.stdout);
+}
+
+/// What the run that is repeated found holds for the days after its own, too.
+#[test]
+fn a_source_that_changes_while_a_range_goes_on_ends_it() {
+    let range = ["run", "pipelines/p.yaml", "--from", "2025-12-30", "--to", GENERATED_AS_OF];
+    let project = generated();
+    pipeline_of_generated(&project, "");
+    killed_at(project.command(&range), "table", 3);
+    let halted = halted_at(project.command(&RETRY), "table", 8);
+    let one = &paths(&project, "data/orders/*.parquet")[0];
+    fs::copy(one, one.with_file_name("late.parquet")).expect("copied");
+    let (code, said) = halted.go_on();
+    assert_eq!(code, Some(2), "{said}");
+    for part in ["is not what run", "late.parquet", "stopped after 1 day of 2"] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    let published = project.published();
+    assert!(published.iter().all(|(name, _)| name.contains("as_of=2025-12-30")));
 }
 
 /// A kill before anything is read leaves nothing to reuse, and hinders nothing.

@@ -149,6 +149,26 @@ pub(super) async fn read(location: &Location, folder: &str) -> Result<Option<Sta
     Ok(Some(state))
 }
 
+/// The newest commit of tenure up to a version; None if there is none any more.
+///
+/// # Errors
+/// When the store refuses or fails, or a commit cannot be read.
+pub(super) async fn last_of_ours(
+    location: &Location,
+    folder: &str,
+    limit: u64,
+) -> Result<Option<u64>, Error> {
+    let mut listed = list(location, folder).await?;
+    listed.retain(|file| file.kind == Kind::Commit && file.version <= limit);
+    listed.sort_by_key(|file| std::cmp::Reverse(file.version));
+    for file in &listed {
+        if is_ours(&commit(location, file).await?.1) {
+            return Ok(Some(file.version));
+        }
+    }
+    Ok(None)
+}
+
 /// The actions of a commit that was listed.
 ///
 /// # Errors

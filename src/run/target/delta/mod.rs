@@ -131,7 +131,10 @@ pub(super) async fn show(
         add(showing, table, state.as_ref(), &wanted, &mut made).await?;
         let gone = commit::gone(state.as_ref(), &wanted, stale);
         let Some(actions) = commit::actions(showing, table, state.as_ref(), &gone, &made)? else {
-            return Ok(state.map(|state| shown_by(showing.manifest, table, &state)));
+            return match state {
+                Some(state) => shown_by(showing, table, &state).await.map(Some),
+                None => Ok(None),
+            };
         };
         showing.lock.verify().await?;
         let version = state.as_ref().map_or(0, |state| state.version + 1);
@@ -224,10 +227,17 @@ fn fence(showing: &Showing<'_>, state: &State) -> Result<(), Error> {
 }
 
 /// The version that shows what is wanted where nothing is left to do: our last
-/// commit, if it is recent enough to be known, else what the manifest says.
-fn shown_by(manifest: &Manifest, table: &str, state: &State) -> u64 {
-    let named = manifest.delta.get(table).filter(|version| **version <= state.version);
-    state.ours.or(named.copied()).unwrap_or(state.version)
+/// commit. What the manifest says may have been taken by somebody else, and is
+/// believed only if no commit of ours is left.
+async fn shown_by(showing: &Showing<'_>, table: &str, state: &State) -> Result<u64, Error> {
+    let ours = match (state.ours, state.checkpoint) {
+        (None, Some(checkpoint)) => {
+            log::last_of_ours(showing.location, &folder(table), checkpoint).await?
+        }
+        (ours, _) => ours,
+    };
+    let named = showing.manifest.delta.get(table).filter(|version| **version <= state.version);
+    Ok(ours.or(named.copied()).unwrap_or(state.version))
 }
 
 /// Writes a checkpoint if it is time. What cannot be written now is written

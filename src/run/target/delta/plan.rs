@@ -9,9 +9,9 @@ use crate::storage::Location;
 
 use super::super::error::Error;
 use super::super::manifest::Manifest;
-use super::super::view::{Layout, folder};
+use super::super::view::{self, Layout, folder};
 use super::log::{self, State};
-use super::{APP_ID, Planned, REQUESTS_IN_FLIGHT_MAX, epoch, schema};
+use super::{APP_ID, Planned, REQUESTS_IN_FLIGHT_MAX, epoch, run_of, schema};
 
 /// Says early, before anything is computed, if a table cannot be laid out as it
 /// is to be: only those that are new or turned over need a look.
@@ -29,7 +29,13 @@ pub(in super::super) async fn admit(
     let looks = layouts.iter().filter(|(table, layout)| is_new(table, **layout)).map(
         |(table, layout)| async move {
             match layout {
-                Layout::Hive => refuse_history(location, table).await,
+                Layout::Hive => {
+                    refuse_history(location, table).await?;
+                    match base.layout(table) {
+                        Layout::Delta => refuse_foreign(location, table).await,
+                        Layout::Hive => Ok(()),
+                    }
+                }
                 Layout::Delta => look(location, base, table).await.map(drop),
             }
         },
@@ -135,5 +141,23 @@ async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
         place: location.shown(&folder),
         cause: "plain Parquet in its place would end its history".into(),
         help: "publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go".into(),
+    })
+}
+
+/// What others have written into a Delta table stays when its log is gone, and
+/// who reads its folders would find those rows beside ours.
+async fn refuse_foreign(location: &Location, table: &str) -> Result<(), Error> {
+    let folder = folder(table);
+    let files = location.list(&folder).await?.into_iter().map(|(path, _)| path);
+    let is_ours = |path: &String| run_of(path).is_some() || view::part_of(path).is_some();
+    let foreign: Vec<_> = files.filter(|p| p.ends_with(".parquet") && !is_ours(p)).collect();
+    let Some(first) = foreign.first() else { return Ok(()) };
+    Err(Error::Delta {
+        what: format!("`{table}` was a Delta table that others have written to as well"),
+        place: location.shown(first),
+        cause: format!("files of theirs, which plain readers would count twice: {}", foreign.len()),
+        help: format!(
+            "remove them from `{folder}/`; what tenure has published is kept under `_tenure/`"
+        ),
     })
 }

@@ -137,21 +137,34 @@ async fn a_staged_file_that_is_not_whole_is_not_published() {
 
 #[tokio::test]
 async fn a_large_file_goes_up_in_parts_and_its_checksum_is_right() {
-    use tokio::io::AsyncWriteExt;
     for place in both() {
         let location = &place.location;
         let claim = claim(location).await;
         let mut upload = claim.upload(TABLE, day("2026-11-20"), 0);
         let chunk = vec![7u8; 1 << 20];
         for _ in 0..25 {
-            upload.write_all(&chunk).await.expect("written");
+            upload.write(&chunk).await.expect("written");
         }
-        upload.shutdown().await.expect("closed, as a Parquet writer does");
         let file = upload.finish(1).await.expect("finished");
         assert_eq!(file.bytes, 25 << 20);
         assert_eq!(location.head(&file.path).await.expect("head").expect("there").size, file.bytes);
         claim.release().await;
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_leaves_nothing_behind() {
+    let place = disk();
+    let claim = claim(&place.location).await;
+    let mut upload = claim.upload(TABLE, day("2026-11-20"), 0);
+    upload.write(&vec![7u8; 25 << 20]).await.expect("written");
+    let set = place.location.folder().expect("on disk").join(SETS);
+    let set = set.join(claim.run_id().to_string()).join(TABLE).join("as_of=2026-11-20");
+    let files = || std::fs::read_dir(&set).map_or(0, Iterator::count);
+    assert_eq!(files(), 1, "parts that have arrived");
+    upload.abort().await;
+    assert_eq!(files(), 0);
+    claim.release().await;
 }
 
 #[tokio::test]

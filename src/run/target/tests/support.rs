@@ -8,7 +8,6 @@ use std::time::Duration;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
 
 use crate::run::target::*;
 use crate::storage::{Environment, Location, Options, hex, open};
@@ -79,7 +78,7 @@ pub(super) async fn stage(
     let mut files = Vec::new();
     for (part, content) in (0u32..).zip(parts) {
         let mut upload = claim.upload(table, day, part);
-        upload.write_all(content.as_bytes()).await.expect("buffered");
+        upload.write(content.as_bytes()).await.expect("buffered");
         files.push(upload.finish(1).await?);
     }
     let schema = vec![Column {
