@@ -11,6 +11,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{LogicalPlan, SortExpr};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning, execute_stream};
 use datafusion::prelude::SessionContext;
 
@@ -19,7 +20,7 @@ use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
 use super::stage::{self, Cut, TableShape};
-use super::target::{Claim, Day, StagedTable};
+use super::target::{Claim, Day, SourceRead, StagedTable};
 use super::{Job, TableReport, engine_problem, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
@@ -40,6 +41,13 @@ const ROW_BYTES: u64 = 250;
 /// As many times the engine's memory it keeps as it lies in memory; past that
 /// reading has to wait for the disk anyway, and packed rows are fewer bytes.
 const MEMORIES_MAX: u64 = 2;
+
+/// Batches computed ahead of their encoding.
+const BATCHES_AHEAD: usize = 2;
+
+/// Tables built at the same time: one computes while another is encoded. More
+/// would only need more memory.
+const AT_ONCE_MAX: usize = 2;
 
 /// Where a job's tables are built: a fresh folder, and an engine that spills
 /// into it.
@@ -79,6 +87,14 @@ pub struct Built {
 }
 
 impl Builder<'_> {
+    /// How many tables may be built at the same time: more than one only where
+    /// their rows find room in memory side by side.
+    pub fn at_once(&self, read: &[SourceRead]) -> usize {
+        let rows: u64 = read.iter().map(|source| source.accepted).sum();
+        let fits = rows.saturating_mul(ROW_BYTES) <= self.job.plan.engine.memory_bytes;
+        if fits { self.context.state().config().target_partitions().min(AT_ONCE_MAX) } else { 1 }
+    }
+
     /// Builds one table.
     ///
     /// # Errors
@@ -224,7 +240,8 @@ impl Builder<'_> {
         let sorted = frame.sort(ascending(&keys)).map_err(failed)?;
         let physical = sorted.create_physical_plan().await.map_err(failed)?;
         let stream = execute_stream(Arc::clone(&physical), self.context.task_ctx());
-        let stream = stream.map_err(failed)?;
+        // Rows are computed while those before them are encoded.
+        let stream = spawn_buffered(stream.map_err(failed)?, BATCHES_AHEAD);
         let day = Day::from(self.job.plan.as_of);
         let threads = self.context.state().config().target_partitions();
         let cut = Cut { file_rows: self.job.plan.publish.file_rows, threads };

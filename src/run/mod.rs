@@ -33,6 +33,7 @@ mod stage;
 mod steps;
 mod take_over;
 pub mod target;
+mod turns;
 
 use std::path::Path;
 use std::time::Instant;
@@ -202,8 +203,9 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let Entered { read: sources, renewals } =
         steps::read(job, claim, &builder, &mut look, &mut staged).await?;
     steps::reuse_published(claim, &builder, &look, plan).await?;
-    tables.extend(steps::build_tables(job, claim, &builder, &look, &mut staged).await?);
-    steps::audit(job, claim, &builder, &look).await?;
+    let at_once = builder.at_once(&sources);
+    tables.extend(turns::build_tables(job, claim, &builder, &look, at_once, &mut staged).await?);
+    steps::audit(job, claim, &builder, &look, at_once).await?;
     steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.

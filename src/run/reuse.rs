@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::retry::Offer;
 use super::source;
-use super::target::{Day, Entry, Layout, Manifest, SourceFile, SourceListed, Target};
+use super::target::{Day, Entry, Layout, Manifest, SourceFile, SourceListed, StagedTable, Target};
 use super::{Job, explain, record};
 use crate::error::Result;
 use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
@@ -80,6 +80,12 @@ impl<'a> Look<'a> {
             self.now = self.graph.fingerprints(&self.snapshots);
             self.work = Work::of(self.graph, &self.now, &self.standing, self.refresh);
         }
+    }
+
+    /// A table with what it was made from.
+    pub fn fingerprinted(&self, staged: StagedTable) -> StagedTable {
+        let fingerprint = self.now.file(&staged.table).map(str::to_string);
+        StagedTable { fingerprint, ..staged }
     }
 
     /// How the published tables of the plan are to be laid out.

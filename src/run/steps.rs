@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use futures::future::try_join_all;
 
 use super::build::Builder;
@@ -11,9 +12,9 @@ use super::reuse::Look;
 use super::target::{
     Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, View,
 };
-use super::{Event, Job, TableReport, audit, explain, ingest, note, record, source, working};
+use super::{Event, Job, audit, explain, ingest, note, record, source, working};
 use crate::error::{Error, Result};
-use crate::plan::{Plan, PlannedTable};
+use crate::plan::Plan;
 use crate::problem::Problem;
 
 /// Lists the sources and notes what there is: a retry must find the same.
@@ -71,7 +72,7 @@ pub async fn read(
         builder.keep_source(source, &ingested).await?;
         let quarantine = format!("quarantine.{name}");
         if look.work.publish.contains(&quarantine) && !look.work.take_over.contains(&quarantine) {
-            let done = fingerprinted(look, builder.quarantine(claim, source).await?);
+            let done = look.fingerprinted(builder.quarantine(claim, source).await?);
             note(claim, Step::TableStaged(done.clone())).await?;
             staged.push(done);
         }
@@ -105,49 +106,6 @@ pub async fn reuse_published(
     try_join_all(reused).await.map(drop)
 }
 
-/// Builds the tables and steps there is a reason to build, and stages what is
-/// to be published.
-///
-/// # Errors
-/// A query, an audit of keys or the store fails.
-pub async fn build_tables(
-    job: &Job<'_>,
-    claim: &Claim,
-    builder: &Builder<'_>,
-    look: &Look<'_>,
-    staged: &mut Vec<StagedTable>,
-) -> Result<Vec<TableReport>> {
-    let mut tables = Vec::new();
-    let compute = |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
-    let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
-    let checks = job.plan.checks.iter();
-    let checks: Vec<_> =
-        checks.filter(|check| look.work.checks.contains(&check.name.to_string())).collect();
-    for (place, table) in work.iter().enumerate() {
-        let name = table.model.name.to_string();
-        working(job, &name);
-        let built = builder.build(claim, table, &look.work).await?;
-        let waiting = work[place + 1..].iter().map(|table| &table.model);
-        builder.forget(waiting.chain(checks.iter().copied())).await?;
-        if let Some(done) = built.staged {
-            let done = fingerprinted(look, done);
-            note(claim, Step::TableStaged(done.clone())).await?;
-            staged.push(done);
-        }
-        if let Some(report) = built.report {
-            job.observer.event(&Event::Table(report.clone()));
-            tables.push(report);
-        }
-    }
-    Ok(tables)
-}
-
-/// A table with what it was made from.
-fn fingerprinted(look: &Look<'_>, staged: StagedTable) -> StagedTable {
-    let fingerprint = look.now.file(&staged.table).map(str::to_string);
-    StagedTable { fingerprint, ..staged }
-}
-
 /// Runs the checks there is a reason to run; all that fail are reported
 /// together.
 ///
@@ -158,17 +116,21 @@ pub async fn audit(
     claim: &Claim,
     builder: &Builder<'_>,
     look: &Look<'_>,
+    at_once: usize,
 ) -> Result<()> {
     let plan = job.plan;
     let mut problems = Vec::new();
     let mut failures = Vec::new();
-    for check in &plan.checks {
+    let due = plan.checks.iter().filter(|check| look.work.checks.contains(&check.name.to_string()));
+    let checks = due.map(|check| async move {
         let name = check.name.to_string();
-        if !look.work.checks.contains(&name) {
-            continue;
-        }
         working(job, &name);
-        match audit::check(builder.context, check, &plan.params, &plan.values).await? {
+        (name, audit::check(builder.context, check, &plan.params, &plan.values).await)
+    });
+    let checks: Vec<_> = checks.collect();
+    let mut checks = futures::stream::iter(checks).buffered(at_once);
+    while let Some((name, found)) = checks.next().await {
+        match found? {
             None => job.observer.event(&Event::Check { name }),
             Some(problem) => {
                 failures.push(name);

@@ -1,0 +1,115 @@
+//! Tables in turn, each as soon as what it reads is there, a few at a time:
+//! while the last rows of one are put in order and encoded, another computes.
+//!
+//! What a run makes does not depend on it, nor does the order in which it is
+//! told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::build::{Builder, Built};
+use super::reuse::Look;
+use super::target::{Claim, StagedTable, Step};
+use super::{Event, Job, TableReport, note, working};
+use crate::error::Result;
+use crate::plan::{Model, PlannedTable};
+
+/// Builds the tables and steps there is a reason to build, `at_once` of them at
+/// the same time, and stages what is to be published.
+///
+/// # Errors
+/// A query, an audit of keys or the store fails.
+pub async fn build_tables(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &Builder<'_>,
+    look: &Look<'_>,
+    at_once: usize,
+    staged: &mut Vec<StagedTable>,
+) -> Result<Vec<TableReport>> {
+    let mut turns = Turns::of(job, look);
+    let mut told = Told { job, waiting: BTreeMap::new(), next: 0, tables: Vec::new() };
+    let mut building = FuturesUnordered::new();
+    loop {
+        while building.len() < at_once
+            && let Some((place, table)) = turns.next()
+        {
+            working(job, &table.model.name.to_string());
+            building.push(async move { (place, builder.build(claim, table, &look.work).await) });
+        }
+        let Some((place, built)) = building.next().await else { return Ok(told.tables) };
+        let Built { staged: done, report } = built?;
+        turns.done(place);
+        builder.forget(turns.readers(look)).await?;
+        if let Some(done) = done {
+            let done = look.fingerprinted(done);
+            note(claim, Step::TableStaged(done.clone())).await?;
+            staged.push(done);
+        }
+        told.done(place, report);
+    }
+}
+
+/// Which table may be begun. A place is one in the order of the plan.
+struct Turns<'a> {
+    job: &'a Job<'a>,
+    work: Vec<&'a PlannedTable>,
+    waiting: BTreeSet<usize>,
+    building: BTreeSet<usize>,
+}
+
+impl<'a> Turns<'a> {
+    fn of(job: &'a Job<'a>, look: &Look<'_>) -> Self {
+        let compute =
+            |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
+        let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
+        Self { job, waiting: (0..work.len()).collect(), building: BTreeSet::new(), work }
+    }
+
+    /// The first table that reads none of those that are not done.
+    fn next(&mut self) -> Option<(usize, &'a PlannedTable)> {
+        let is_open = |place: &usize| {
+            let reads = &self.work[*place].model.tables;
+            let mut open = self.waiting.iter().chain(&self.building);
+            open.any(|other| reads.iter().any(|read| read.value == self.work[*other].model.name))
+        };
+        let place = self.waiting.iter().find(|place| !is_open(place)).copied()?;
+        self.waiting.remove(&place);
+        self.building.insert(place);
+        Some((place, self.work[place]))
+    }
+
+    fn done(&mut self, place: usize) {
+        self.building.remove(&place);
+    }
+
+    /// The models and checks that still read something.
+    fn readers<'m>(&'m self, look: &'m Look<'_>) -> impl Iterator<Item = &'m Model> {
+        let open = self.waiting.iter().chain(&self.building);
+        let checks = self.job.plan.checks.iter();
+        let checks = checks.filter(|check| look.work.checks.contains(&check.name.to_string()));
+        open.map(|place| &self.work[*place].model).chain(checks)
+    }
+}
+
+/// Tells of tables in the order of the plan, whichever is done first.
+struct Told<'a> {
+    job: &'a Job<'a>,
+    waiting: BTreeMap<usize, Option<TableReport>>,
+    next: usize,
+    tables: Vec<TableReport>,
+}
+
+impl Told<'_> {
+    fn done(&mut self, place: usize, report: Option<TableReport>) {
+        self.waiting.insert(place, report);
+        while let Some(report) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            if let Some(report) = report {
+                self.job.observer.event(&Event::Table(report.clone()));
+                self.tables.push(report);
+            }
+        }
+    }
+}
