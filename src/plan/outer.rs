@@ -266,6 +266,9 @@ fn options(
     options
 }
 
+/// What stands in a check for a variable that is not set.
+pub const UNSET: &str = "unset";
+
 /// Replaces `${VAR}` and `${VAR:-default}`; `$$` is a dollar.
 fn interpolate(
     text: &Spanned<String>,
@@ -300,7 +303,7 @@ fn interpolate(
                 return None;
             }
             (Some(value), _) => out.push_str(value),
-            (None, Purpose::Check) => out.push_str("unset"),
+            (None, Purpose::Check) => out.push_str(UNSET),
             (None, Purpose::Run) => {
                 let message = format!("the environment variable `{name}` is not set");
                 problems.push(

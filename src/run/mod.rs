@@ -39,7 +39,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
+use crate::plan::{self, Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use reuse::Look;
@@ -79,6 +79,7 @@ pub struct Job<'a> {
 /// Anything that goes wrong before the one write that publishes.
 pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
+    check_places(job.plan)?;
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let graph = Graph::of(job.plan, crate::VERSION);
     if let Some(earlier) = job.earlier {
@@ -100,6 +101,30 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         outcome: done.outcome,
         elapsed: begun.elapsed(),
     })
+}
+
+/// Says what is wrong with the places of a plan, as far as their text tells:
+/// makes no request and needs no credentials.
+///
+/// # Errors
+/// Every scheme, bucket or option nobody understands.
+pub fn check_places(plan: &Plan) -> Result<()> {
+    let sources = plan.sources.iter().filter(|source| is_told(&source.url));
+    let mut problems: Vec<Problem> =
+        sources.filter_map(|source| source::check(source).err()).collect();
+    let PublishPlan { url, storage: options, .. } = &plan.publish;
+    if is_told(url)
+        && let Err(error) = storage::check(url, options)
+    {
+        problems.push(explained(error.explained()));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
+/// Whether the text of a place tells which store it is in. Where it begins with
+/// a variable that a check does not have, it does not.
+fn is_told(url: &str) -> bool {
+    !url.split(':').next().unwrap_or(url).contains(plan::UNSET)
 }
 
 /// The place a pipeline publishes to. Makes no request.

@@ -200,7 +200,11 @@ fn fold<B, K: FromStr>(
     })
 }
 
-fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error> {
+/// Refuses options nobody knows, and secrets.
+///
+/// # Errors
+/// Misconfigured, naming the first of them.
+pub(crate) fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error> {
     for key in options.keys() {
         if is_secret(key) || key.to_ascii_lowercase().contains("access_key_id") {
             return Err(Error::misconfigured(

@@ -23,5 +23,5 @@ pub use exclusive::{Exclusive, ExclusiveGuard};
 pub use listing::Depth;
 pub use local::LocalDisk;
 pub use location::{Location, Versioned, Writers, hex};
-pub use resolve::{Environment, Options, open, process_environment};
+pub use resolve::{Environment, Options, check, open, process_environment};
 pub use settle::{Expect, Settled};
