@@ -154,7 +154,8 @@ pub fn check(plan: &SourcePlan) -> Result<(), Problem> {
     let url = plan.url.as_str();
     // A pattern is no part of a URL: its `?` begins no query.
     let end = url.find(['*', '?', '[']).filter(|_| url.contains("://"));
-    storage::check(&url[..end.unwrap_or(url.len())], &plan.storage).map_err(|error| cannot_read(plan, &error))
+    storage::check(&url[..end.unwrap_or(url.len())], &plan.storage)
+        .map_err(|error| cannot_read(plan, &error))
 }
 
 /// Finds the files of a source and opens none of them.

@@ -132,6 +132,14 @@ impl Error {
         self
     }
 
+    /// The same error as a mistake in what was set: nothing was tried.
+    #[must_use]
+    pub(crate) fn as_misconfigured(mut self, help: impl Into<String>) -> Self {
+        self.kind = Kind::Misconfigured;
+        self.explained.help = Some(help.into());
+        self
+    }
+
     /// The sort of failure, to branch on.
     pub fn kind(&self) -> Kind {
         self.kind
