@@ -369,7 +369,13 @@ fn nothing_there(
     let problem = Problem::named(plan.url.clone(), message);
     match listed.first() {
         None => problem
-            .note("note", format!("nothing is there ({})", location.url()))
+            .note(
+                "note",
+                match location.file_in_the_way() {
+                    Some(file) => format!("`{}` is a file, not a folder", file.display()),
+                    None => format!("nothing is there ({})", location.url()),
+                },
+            )
             .help("is the path right?"),
         Some((first, _)) => {
             let names = listed.iter().map(|(name, _)| name.as_str());

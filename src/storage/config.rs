@@ -133,7 +133,8 @@ pub(crate) fn build(
         let (prefix, credentials) = (cloud.variable_prefix(), cloud.credentials_help());
         Error::explain(Action::Read, url.to_owned(), &error, redactor)
             .saying("cannot set up the storage client")
-            .as_misconfigured(format!(
+            .as_misconfigured()
+            .advising(format!(
                 "check {prefix}… in the environment and the options under `storage:`; for \
                  credentials, {credentials}"
             ))

@@ -118,7 +118,7 @@ impl Error {
         let kind = meaning.map_or_else(|| kind_of(source), |meaning| meaning.kind);
         let (what, help) = match meaning {
             Some(meaning) => (format!("cannot {action}: {}", meaning.what), Some(meaning.help)),
-            None => (headline(kind, action), help(kind, action, &place)),
+            None => (headline(kind, action, &place), help(kind, action, &place)),
         };
         let causes = causes(source).iter().map(|cause| redactor.clean(cause)).collect();
         let explained = Explained { what, causes, help: help.map(str::to_owned), place };
@@ -132,12 +132,17 @@ impl Error {
         self
     }
 
-    /// The same error as a mistake in what was set: nothing was tried.
+    /// The same error with another next move.
     #[must_use]
-    pub(crate) fn as_misconfigured(mut self, help: impl Into<String>) -> Self {
-        self.kind = Kind::Misconfigured;
+    pub(crate) fn advising(mut self, help: impl Into<String>) -> Self {
         self.explained.help = Some(help.into());
         self
+    }
+
+    /// The same error as a mistake in what was set: nothing was tried.
+    #[must_use]
+    pub(crate) fn as_misconfigured(self) -> Self {
+        Self { kind: Kind::Misconfigured, ..self }
     }
 
     /// The sort of failure, to branch on.
@@ -180,11 +185,14 @@ fn kind_of(error: &object_store::Error) -> Kind {
     }
 }
 
-fn headline(kind: Kind, action: Action) -> String {
+fn headline(kind: Kind, action: Action, place: &str) -> String {
     match kind {
         Kind::Full => format!("cannot {action}: no space left"),
         Kind::Denied => format!("cannot {action}: permission denied"),
         Kind::Unauthenticated => format!("cannot {action}: the credentials are not accepted"),
+        Kind::Missing if action == Action::Write && is_local(place) => {
+            "cannot write: the folder is gone".to_owned()
+        }
         Kind::Missing if action == Action::Write => {
             "cannot write: the bucket or container does not exist".to_owned()
         }
@@ -193,9 +201,12 @@ fn headline(kind: Kind, action: Action) -> String {
     }
 }
 
+fn is_local(place: &str) -> bool {
+    !place.contains("://")
+}
+
 fn help(kind: Kind, action: Action, place: &str) -> Option<&'static str> {
-    let local = !place.contains("://");
-    Some(match (kind, local) {
+    Some(match (kind, is_local(place)) {
         (Kind::Full, true) => {
             "free space on this disk, or publish somewhere else; what was published before is whole"
         }

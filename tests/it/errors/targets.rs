@@ -12,10 +12,10 @@ fn a_file_in_the_place_of_the_target_is_named() {
     let project = small();
     project.file("out", "not a folder");
     assert_snapshot!(run(&project), @"
-    error: cannot write
+    error: cannot write: `[TMP]/out` is a file, not a folder
     --> [TMP]/out/_tenure/holder
      = cause: Generic LocalDisk error: Not a directory (os error 20)
-     = help: see the cause; what was published before is whole
+     = help: correct the path, or move this file away
     exit 1
     ");
 }
@@ -25,10 +25,23 @@ fn a_file_in_the_way_to_the_target_is_named() {
     let project = small_but(PIPELINE, "url: out", "url: blocked/warehouse");
     project.file("blocked", "not a folder");
     assert_snapshot!(run(&project), @"
-    error: cannot write
+    error: cannot write: `[TMP]/blocked` is a file, not a folder
     --> [TMP]/blocked/warehouse/_tenure/holder
      = cause: Generic LocalDisk error: Not a directory (os error 20)
-     = help: see the cause; what was published before is whole
+     = help: correct the path, or move this file away
+    exit 1
+    ");
+}
+
+/// Linux makes no folder in this one, whoever asks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    assert_snapshot!(run(&small_but(PIPELINE, "url: out", "url: /proc/nope/x")), @"
+    error: cannot write: the folder `/proc/nope` cannot be made
+    --> /proc/nope/x/_tenure/holder
+     = cause: Generic LocalDisk error: No such file or directory (os error 2)
+     = help: correct the path: the system takes no folder there
     exit 1
     ");
 }
