@@ -94,10 +94,14 @@ impl Error {
                 format!("another run is working on this target since {}", holder.since.format("%Y-%m-%d %H:%M:%S UTC")),
                 url,
                 format!("run {} on host {}, process {}", holder.run_id, holder.host, holder.pid),
-                format!(
-                    "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
-                    holder.ttl_seconds
-                ),
+                if holder.ends_with_its_process(url) {
+                    "wait for it, or end its process: the lock ends with it; `tenure unlock --force` lets it live and keeps it from publishing".to_owned()
+                } else {
+                    format!(
+                        "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
+                        holder.ttl_seconds
+                    )
+                },
             ),
             Self::LeaseLost { url, run_id, to } => explain(
                 format!("run {run_id} lost its lock and has not published"),
