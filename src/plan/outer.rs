@@ -176,12 +176,6 @@ pub fn publish(
     };
     let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
     let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
-    if let Some(rows) = publish.file_rows.as_ref().filter(|rows| rows.value == 0) {
-        problems.push(
-            Problem::at(&rows.at, "a file has at least one row")
-                .help(format!("leave `file_rows` out for {FILE_ROWS}")),
-        );
-    }
     Some(PublishPlan {
         url: interpolate(publish.url.as_ref()?, purpose, variables, problems)?,
         format,
