@@ -29,15 +29,19 @@ pub fn explain(error: target::Error) -> Error {
     match &error {
         target::Error::Locked { .. } => Error::Locked(problem),
         target::Error::Storage(error) => of_store(error, problem),
+        // Found out before anything runs; the pipeline accepts such a store or
+        // names another.
+        target::Error::NoConditionalWrites { .. } => Error::Invalid(vec![problem]),
         _ => problem.into(),
     }
 }
 
-/// What an error of a store, told as `problem`, means for the exit code:
-/// whether what was asked for can never be, or a store or disk has refused it.
+/// What an error of a store, told as `problem`, means for the exit code: whether
+/// the pipeline or the environment lacks something, so that trying again is of
+/// no use, or a store or disk has failed or refused.
 pub fn of_store(error: &storage::Error, problem: Problem) -> Error {
     match error.kind() {
-        Kind::Misconfigured => Error::Invalid(vec![problem]),
+        Kind::Misconfigured | Kind::NoCredentials => Error::Invalid(vec![problem]),
         _ => problem.into(),
     }
 }

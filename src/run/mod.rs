@@ -39,7 +39,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{self, Plan, PublishPlan, Role, Variables, Writers};
+use crate::plan::{self, Plan, PublishPlan, Role, TableFormat, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use reuse::Look;
@@ -219,7 +219,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         return Ok(nothing(&look));
     }
     let plan = job.plan;
-    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
+    claim.admit(&look.layouts(plan)).await.map_err(|error| not_admitted(plan, error))?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let Taken { mut staged, mut tables, read: known } =
@@ -244,6 +244,17 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
     })
+}
+
+/// To go back from Delta to plain files is for the pipeline to take back, and is
+/// refused as often as it is tried. All else is how the target is now.
+fn not_admitted(plan: &Plan, error: target::Error) -> Error {
+    let is_asked =
+        plan.publish.format == TableFormat::Parquet && matches!(error, target::Error::Delta { .. });
+    match explain(error) {
+        Error::Failed(problems) if is_asked => Error::Invalid(problems),
+        other => other,
+    }
 }
 
 fn started(job: &Job<'_>, target: &Target, run_id: &RunId, look: &Look<'_>) {

@@ -133,7 +133,7 @@ pub(crate) fn build(
         let (prefix, credentials) = (cloud.variable_prefix(), cloud.credentials_help());
         Error::explain(Action::Read, url.to_owned(), &error, redactor)
             .saying("cannot set up the storage client")
-            .as_misconfigured()
+            .of_settings()
             .advising(format!(
                 "check {prefix}… in the environment and the options under `storage:`; for \
                  credentials, {credentials}"
@@ -484,7 +484,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_has_a_scheme_and_is_allowed() {
-        let cases: [(&[(&str, &str)], Option<&str>); 9] = [
+        type Given = &'static [(&'static str, &'static str)];
+        let cases: [(Given, Option<&str>); 9] = [
             (&[("endpoint", "https://host:9000")], None),
             (&[("endpoint", "http://host"), ("allow_http", "TRUE")], None),
             (&[("endpoint_url", "http://host"), ("aws_allow_http", "1")], None),

@@ -19,6 +19,8 @@ pub enum Kind {
     Denied,
     /// There are no valid credentials.
     Unauthenticated,
+    /// There are no credentials at all: none were set, and the machine has none.
+    NoCredentials,
     /// The disk or quota is full.
     Full,
     /// The URL, an option or a variable is wrong; nothing was tried.
@@ -141,7 +143,7 @@ impl Error {
 
     /// The same error as a mistake in what was set: nothing was tried.
     #[must_use]
-    pub(crate) fn as_misconfigured(self) -> Self {
+    pub(crate) fn of_settings(self) -> Self {
         Self { kind: Kind::Misconfigured, ..self }
     }
 
@@ -190,6 +192,7 @@ fn headline(kind: Kind, action: Action, place: &str) -> String {
         Kind::Full => format!("cannot {action}: no space left"),
         Kind::Denied => format!("cannot {action}: permission denied"),
         Kind::Unauthenticated => format!("cannot {action}: the credentials are not accepted"),
+        Kind::NoCredentials => format!("cannot {action}: no credentials were found"),
         Kind::Missing if action == Action::Write && is_local(place) => {
             "cannot write: the folder is gone".to_owned()
         }
@@ -220,7 +223,7 @@ fn help(kind: Kind, action: Action, place: &str) -> Option<&'static str> {
             }
             _ => "the credentials in use need to list, get, put and delete on this prefix",
         },
-        (Kind::Unauthenticated, _) => {
+        (Kind::Unauthenticated | Kind::NoCredentials, _) => {
             "set or renew the credentials in the environment (AWS_…, AZURE_…, GOOGLE_…)"
         }
         (Kind::Missing, true) => "check the path: relative paths start at the project folder",

@@ -1,7 +1,8 @@
 //! What can go wrong with a target, and what each means for the caller.
 //!
-//! Variants are what a caller branches on: [`Error::Locked`] is exit code 4,
-//! all others 1. Everything a user reads comes from [`Error::explained`].
+//! Variants are what a caller branches on, for the exit code too; which one each
+//! has is decided in `run::failure`. Everything a user reads comes from
+//! [`Error::explained`].
 
 use std::fmt;
 

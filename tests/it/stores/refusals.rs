@@ -161,7 +161,7 @@ fn no_credentials_at_all_are_told() {
     --> s3://warehouse/shop/_tenure/probe/[ID]
      = cause: Generic S3 error: Error performing PUT http://[HOST]/latest/api/token in [TIME] - Server returned non-2xx status code: 404 Not Found: <?xml version="1.0" encoding="UTF-8"?> <Error><Code>NotFound</Code><Message>nothing here</Message></Error>
      = help: set them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_…, GOOGLE_…); this machine has no account of its own to use instead
-    exit 1
+    exit 2
     "#);
 }
 
