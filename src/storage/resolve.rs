@@ -102,7 +102,7 @@ fn scheme(url: &str) -> Result<Option<Scheme>, Error> {
     };
     Err(Error::misconfigured(
         format!("no storage has the scheme `{word}:{slashes}`"),
-        without_secrets(url),
+        as_written(url, &format!("{word}://{}", rest.trim_start_matches('/'))),
         help,
     ))
 }
@@ -142,8 +142,14 @@ fn without_slashes(scheme: Scheme, word: &str, rest: &str) -> Error {
         }
         _ => format!("write `{shown}`"),
     };
-    let place = if shown == meant { format!("{word}:{rest}") } else { shown };
+    let place = as_written(&format!("{word}:{rest}"), &meant);
     Error::misconfigured(format!("`{word}:` is not followed by two slashes"), place, help)
+}
+
+/// `url` as it stands, or what may be shown of the URL it is `meant` to be.
+fn as_written(url: &str, meant: &str) -> String {
+    let shown = without_secrets(meant);
+    if shown == meant { url.to_owned() } else { shown }
 }
 
 fn writers(single_writer: Option<&str>, url: &str) -> Result<Writers, Error> {
@@ -362,9 +368,14 @@ mod tests {
             assert!(error.contains("credentials do not belong into a URL"), "{error}");
             assert!(!error.contains("hushhush"), "{error}");
         }
-        for url in ["s3:/key:hushhush@bucket/x", "az:c/x?sig=hushhush"] {
+        for url in [
+            "s3:/key:hushhush@bucket/x",
+            "az:c/x?sig=hushhush",
+            "https:/key:hushhush@host/x",
+            "ftp://key:hushhush@host/x",
+        ] {
             let error = opened(url).expect_err(url).to_string();
-            assert!(error.contains("two slashes") && !error.contains("hushhush"), "{error}");
+            assert!(!error.contains("hushhush"), "{error}");
         }
     }
 
