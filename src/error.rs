@@ -7,7 +7,7 @@ use crate::problem::Problem;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The project or the arguments are invalid; nothing ran.
+    /// The project, the arguments or the environment are invalid; nothing ran.
     Invalid(Vec<Problem>),
     /// It failed while running; nothing was published.
     Failed(Vec<Problem>),

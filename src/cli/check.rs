@@ -13,6 +13,7 @@ use super::project::{self, Opened, Origin};
 use crate::error::{Error, Result};
 use crate::plan::{self, Purpose, Request};
 use crate::problem::Problem;
+use crate::run;
 
 /// A header can depend on one that is being written: layers of models, each
 /// pass mends one.
@@ -74,7 +75,8 @@ pub async fn check(arguments: &Arguments, console: &Console) -> Result<()> {
 async fn compile(path: PathBuf) -> Result<Opened> {
     let opened = project::open(&path)?;
     let request = Request { purpose: Purpose::Check, ..Request::default() };
-    opened.compile(&request).await?;
+    let plan = opened.compile(&request).await?;
+    run::check_places(&plan)?;
     Ok(opened)
 }
 

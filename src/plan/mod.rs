@@ -27,7 +27,7 @@ use chrono::NaiveDate;
 pub use compile::{Project, Purpose, Request, Variables, compile, name, publishing};
 pub use fix::fix;
 pub use model::{Model, TableName};
-pub use outer::parse_expression;
+pub use outer::{UNSET, parse_expression};
 
 use crate::problem::At;
 use params::{Params, Values};

@@ -176,12 +176,6 @@ pub fn publish(
     };
     let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
     let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
-    if let Some(rows) = publish.file_rows.as_ref().filter(|rows| rows.value == 0) {
-        problems.push(
-            Problem::at(&rows.at, "a file has at least one row")
-                .help(format!("leave `file_rows` out for {FILE_ROWS}")),
-        );
-    }
     Some(PublishPlan {
         url: interpolate(publish.url.as_ref()?, purpose, variables, problems)?,
         format,
@@ -266,6 +260,9 @@ fn options(
     options
 }
 
+/// What stands in a check for a variable that is not set.
+pub const UNSET: &str = "unset";
+
 /// Replaces `${VAR}` and `${VAR:-default}`; `$$` is a dollar.
 fn interpolate(
     text: &Spanned<String>,
@@ -300,7 +297,7 @@ fn interpolate(
                 return None;
             }
             (Some(value), _) => out.push_str(value),
-            (None, Purpose::Check) => out.push_str("unset"),
+            (None, Purpose::Check) => out.push_str(UNSET),
             (None, Purpose::Run) => {
                 let message = format!("the environment variable `{name}` is not set");
                 problems.push(

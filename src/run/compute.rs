@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 
 use super::build::{self, Builder};
 use super::target::Manifest;
-use super::{Event, Job, ingest, is_published, table_problem, working};
+use super::{Event, Job, check_places, ingest, is_published, table_problem, working};
 use crate::error::Result;
 use crate::plan::{Model, typecheck};
 
@@ -23,6 +23,7 @@ pub struct Computed {
 /// A source cannot be read, or a query fails.
 pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
     let plan = job.plan;
+    check_places(plan)?;
     let (scratch, context) = build::place(job)?;
     let builder = Builder { job, context: &context, scratch: &scratch };
     for source in plan.sources_in_order() {

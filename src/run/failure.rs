@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use super::target;
 use crate::error::Error;
 use crate::problem::Problem;
-use crate::storage::Explained;
+use crate::storage::{self, Explained, Kind};
 
 /// A store's explanation as a problem.
 pub fn explained(explained: &Explained) -> Problem {
@@ -26,8 +26,22 @@ pub fn explained(explained: &Explained) -> Problem {
 #[expect(clippy::needless_pass_by_value, reason = "for use in map_err")]
 pub fn explain(error: target::Error) -> Error {
     let problem = explained(&error.explained());
-    match error {
+    match &error {
         target::Error::Locked { .. } => Error::Locked(problem),
+        target::Error::Storage(error) => of_store(error, problem),
+        // Found out before anything runs; the pipeline accepts such a store or
+        // names another.
+        target::Error::NoConditionalWrites { .. } => Error::Invalid(vec![problem]),
+        _ => problem.into(),
+    }
+}
+
+/// What an error of a store, told as `problem`, means for the exit code: whether
+/// the pipeline or the environment lacks something, so that trying again is of
+/// no use, or a store or disk has failed or refused.
+pub fn of_store(error: &storage::Error, problem: Problem) -> Error {
+    match error.kind() {
+        Kind::Misconfigured | Kind::NoCredentials => Error::Invalid(vec![problem]),
         _ => problem.into(),
     }
 }

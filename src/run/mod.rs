@@ -40,7 +40,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
+use crate::plan::{self, Plan, PublishPlan, Role, TableFormat, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use reuse::Look;
@@ -80,6 +80,7 @@ pub struct Job<'a> {
 /// Anything that goes wrong before the one write that publishes.
 pub async fn execute(job: &Job<'_>) -> Result<Report> {
     let begun = Instant::now();
+    check_places(job.plan)?;
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let graph = Graph::of(job.plan, crate::VERSION);
     if let Some(earlier) = job.earlier {
@@ -101,6 +102,30 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         outcome: done.outcome,
         elapsed: begun.elapsed(),
     })
+}
+
+/// Says what is wrong with the places of a plan, as far as their text tells:
+/// makes no request and needs no credentials.
+///
+/// # Errors
+/// Every scheme, bucket or option nobody understands.
+pub fn check_places(plan: &Plan) -> Result<()> {
+    let sources = plan.sources.iter().filter(|source| is_told(&source.url));
+    let mut problems: Vec<Problem> =
+        sources.filter_map(|source| source::check(source).err()).collect();
+    let PublishPlan { url, storage: options, .. } = &plan.publish;
+    if is_told(url)
+        && let Err(error) = storage::check(url, options)
+    {
+        problems.push(explained(error.explained()));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
+/// Whether the text of a place tells which store it is in. Where it begins with
+/// a variable that a check does not have, it does not.
+fn is_told(url: &str) -> bool {
+    !url.split(':').next().unwrap_or(url).contains(plan::UNSET)
 }
 
 /// The place a pipeline publishes to. Makes no request.
@@ -195,7 +220,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         return Ok(nothing(&look));
     }
     let plan = job.plan;
-    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
+    claim.admit(&look.layouts(plan)).await.map_err(|error| not_admitted(plan, error))?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let Taken { mut staged, mut tables, read: known } =
@@ -221,6 +246,17 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
     })
+}
+
+/// To go back from Delta to plain files is for the pipeline to take back, and is
+/// refused as often as it is tried. All else is how the target is now.
+fn not_admitted(plan: &Plan, error: target::Error) -> Error {
+    let is_asked =
+        plan.publish.format == TableFormat::Parquet && matches!(error, target::Error::Delta { .. });
+    match explain(error) {
+        Error::Failed(problems) if is_asked => Error::Invalid(problems),
+        other => other,
+    }
 }
 
 fn started(job: &Job<'_>, target: &Target, run_id: &RunId, look: &Look<'_>) {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::reuse::{self, Look};
 use super::source;
 use super::target::{Day, Entry, Manifest, RunId, SourceFile, Step, Target};
-use super::{Event, Job, open_target};
-use crate::error::{Error, Result};
+use super::{Event, Job, check_places, open_target};
+use crate::error::Result;
 use crate::plan::fingerprint::{Graph, Recipes, Snapshots};
 use crate::plan::reuse::Work;
 use crate::plan::why::{Made, Reasons};
@@ -33,6 +33,7 @@ pub struct Preview {
 /// # Errors
 /// A target nobody understands.
 pub async fn preview(job: &Job<'_>) -> Result<Preview> {
+    check_places(job.plan)?;
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let manifest = manifest(job, &target).await;
     let day = Day::from(job.plan.as_of);
@@ -85,8 +86,8 @@ async fn listed(job: &Job<'_>) -> BTreeMap<String, Vec<SourceFile>> {
         let name = source.kind.name;
         match source::list(source, job.base, job.variables).await {
             Ok(listed) => drop(files.insert(name.to_string(), listed.files())),
-            Err(problem) => {
-                let text = super::headline(&Error::from(problem));
+            Err(error) => {
+                let text = super::headline(&error);
                 job.observer.event(&Event::Warning(format!("a run would fail: {text}")));
             }
         }

@@ -19,9 +19,11 @@ use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 use super::Job;
+use super::failure::of_store;
 use super::schema::{self, FileSchema};
 use super::target::{SourceFile, SourceListed};
 use crate::engine::files::{FilesTable, TableFile};
+use crate::error::Result;
 use crate::plan::{FileFormat, SourcePlan, Variables};
 use crate::problem::{Problem, suggest};
 use crate::storage::{self, Location, hex};
@@ -80,11 +82,7 @@ impl Listed {
 /// # Errors
 /// Nothing there, no access, a file that is not of the format, or files that
 /// contradict each other; each naming the file.
-pub async fn open(
-    plan: &SourcePlan,
-    base: &Path,
-    variables: &Variables,
-) -> Result<Opened, Problem> {
+pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened> {
     let listed = list(plan, base, variables).await?;
     let files = listed.files();
     let Listed { location, found } = listed;
@@ -126,7 +124,7 @@ pub async fn open(
 ///
 /// # Errors
 /// As [`list`].
-pub async fn list_all(job: &Job<'_>) -> Result<Vec<SourceListed>, Problem> {
+pub async fn list_all(job: &Job<'_>) -> Result<Vec<SourceListed>> {
     let listed = job.plan.sources.iter().map(async |source| {
         Ok(list(source, job.base, job.variables).await?.record(source.kind.name))
     });
@@ -148,23 +146,30 @@ struct Found {
     partitions: Vec<(String, Option<String>)>,
 }
 
+/// Says what is wrong with where a source is, as far as its text tells.
+///
+/// # Errors
+/// A scheme, a bucket or an option nobody understands.
+pub fn check(plan: &SourcePlan) -> Result<(), Problem> {
+    let url = plan.url.as_str();
+    // A pattern is no part of a URL: its `?` begins no query.
+    let end = url.find(['*', '?', '[']).filter(|_| url.contains("://"));
+    storage::check(&url[..end.unwrap_or(url.len())], &plan.storage)
+        .map_err(|error| cannot_read(plan, &error))
+}
+
 /// Finds the files of a source and opens none of them.
 ///
 /// # Errors
 /// Nothing there, or no access.
-pub async fn list(
-    plan: &SourcePlan,
-    base: &Path,
-    variables: &Variables,
-) -> Result<Listed, Problem> {
+pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Listed> {
     let (root, rest) = split(&plan.url);
-    let open = storage::open(root, base, variables, &plan.storage);
-    let location = open.map_err(|error| cannot_read(plan, &error))?;
+    let store_problem = |error: storage::Error| of_store(&error, cannot_read(plan, &error));
+    let location = storage::open(root, base, variables, &plan.storage).map_err(store_problem)?;
     let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
         Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
             .causes(&error)
     })?;
-    let store_problem = |error: storage::Error| cannot_read(plan, &error);
     if pattern.is_none()
         && !rest.is_empty()
         && let Some(meta) = location.head(rest).await.map_err(store_problem)?
@@ -192,7 +197,7 @@ pub async fn list(
     // fixed one makes errors and records the same each time.
     files.sort_by(|a, b| a.relative.cmp(&b.relative));
     if files.is_empty() {
-        return Err(nothing_there(plan, &location, &listed));
+        return Err(nothing_there(plan, &location, &listed).into());
     }
     Ok(Listed { location, found: files })
 }
@@ -364,7 +369,13 @@ fn nothing_there(
     let problem = Problem::named(plan.url.clone(), message);
     match listed.first() {
         None => problem
-            .note("note", format!("nothing is there ({})", location.url()))
+            .note(
+                "note",
+                match location.file_in_the_way() {
+                    Some(file) => format!("`{}` is a file, not a folder", file.display()),
+                    None => format!("nothing is there ({})", location.url()),
+                },
+            )
             .help("is the path right?"),
         Some((first, _)) => {
             let names = listed.iter().map(|(name, _)| name.as_str());

@@ -27,7 +27,7 @@ const MEANINGS: [Meaning; 5] = [
             "/metadata/identity/",
             "metadata.google",
         ],
-        kind: Kind::Unauthenticated,
+        kind: Kind::NoCredentials,
         what: "no credentials were found",
         help: "set them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_…, GOOGLE_…); this machine has no account of its own to use instead",
     },

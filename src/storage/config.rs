@@ -12,10 +12,11 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{ObjectStore, RetryConfig};
+use url::Url;
 
 use super::error::{Action, Error};
 use super::redact::Redactor;
-use super::resolve::{Environment, Options};
+use super::resolve::{Environment, Options, without_secrets};
 
 /// Requests are tried this often before a run fails …
 const RETRIES_MAX: usize = 5;
@@ -104,7 +105,9 @@ pub(crate) fn build(
 ) -> Result<Arc<dyn ObjectStore>, Error> {
     check_options(cloud, url, options)?;
     check_profile(cloud, url, environment)?;
+    check_keys(cloud, url, environment)?;
     let settings = settings(cloud, environment, options);
+    check_endpoint(cloud, url, &settings)?;
     let store: Result<Arc<dyn ObjectStore>, _> = match cloud {
         Cloud::S3 => fold(AmazonS3Builder::new(), settings, AmazonS3Builder::with_config)
             .with_url(url)
@@ -127,8 +130,14 @@ pub(crate) fn build(
         }
     };
     store.map_err(|error| {
+        let (prefix, credentials) = (cloud.variable_prefix(), cloud.credentials_help());
         Error::explain(Action::Read, url.to_owned(), &error, redactor)
             .saying("cannot set up the storage client")
+            .of_settings()
+            .advising(format!(
+                "check {prefix}… in the environment and the options under `storage:`; for \
+                 credentials, {credentials}"
+            ))
     })
 }
 
@@ -200,7 +209,11 @@ fn fold<B, K: FromStr>(
     })
 }
 
-fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error> {
+/// Refuses options nobody knows, and secrets.
+///
+/// # Errors
+/// Misconfigured, naming the first of them.
+pub(crate) fn check_options(cloud: Cloud, url: &str, options: &Options) -> Result<(), Error> {
     for key in options.keys() {
         if is_secret(key) || key.to_ascii_lowercase().contains("access_key_id") {
             return Err(Error::misconfigured(
@@ -244,6 +257,74 @@ fn check_profile(cloud: Cloud, url: &str, environment: &Environment) -> Result<(
     ))
 }
 
+/// Half of a pair of keys is a mistake: the client refuses it in its own words.
+fn check_keys(cloud: Cloud, url: &str, environment: &Environment) -> Result<(), Error> {
+    let given = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let (there, missing) = match (given(id), given(secret)) {
+        (true, false) if cloud == Cloud::S3 => (id, secret),
+        (false, true) if cloud == Cloud::S3 => (secret, id),
+        _ => return Ok(()),
+    };
+    Err(Error::misconfigured(
+        format!("{there} is set, and {missing} is not"),
+        url,
+        format!("set {missing} too, or unset {there} to use a web identity or the machine's role"),
+    ))
+}
+
+/// The names of an endpoint in settings: what is named first comes first.
+fn endpoint_names(cloud: Cloud) -> &'static [&'static [&'static str]] {
+    match cloud {
+        Cloud::S3 => &[
+            &["aws_endpoint_url_s3"],
+            &["aws_endpoint_url", "aws_endpoint", "endpoint_url", "endpoint"],
+        ],
+        Cloud::Gcs => &[&["google_base_url", "base_url"]],
+        Cloud::Azure => &[&["azure_storage_endpoint", "azure_endpoint", "endpoint"]],
+    }
+}
+
+/// Refuses an endpoint that the client would refuse at its first request, or
+/// could not make a request of.
+fn check_endpoint(cloud: Cloud, url: &str, settings: &[(String, String)]) -> Result<(), Error> {
+    // Of equal names the last counts, as in the builders.
+    let last = |names: &[&str]| {
+        let mut given = settings.iter().rev().filter(|(key, _)| names.contains(&key.as_str()));
+        given.next().map(|(_, value)| value.as_str())
+    };
+    let is_on = |names: &[&str]| {
+        let value = last(names).unwrap_or_default().to_ascii_lowercase();
+        ["1", "true", "on", "yes", "y"].contains(&value.as_str())
+    };
+    // The emulator has an endpoint of its own, without TLS.
+    let emulated = cloud == Cloud::Azure && is_on(&["azure_storage_use_emulator", "use_emulator"]);
+    let given = endpoint_names(cloud).iter().find_map(|names| last(names));
+    let Some(endpoint) = given.filter(|_| !emulated) else { return Ok(()) };
+    let scheme = Url::parse(endpoint).ok().filter(Url::has_host);
+    let prefix = cloud.variable_prefix();
+    match scheme.as_ref().map(Url::scheme) {
+        Some("https") => Ok(()),
+        // Google's client allows what its emulators need.
+        Some("http") if cloud == Cloud::Gcs => Ok(()),
+        Some("http") if is_on(&["aws_allow_http", "azure_allow_http", "allow_http"]) => Ok(()),
+        Some("http") => Err(Error::misconfigured(
+            format!("the endpoint {} has no TLS, which is not allowed", without_secrets(endpoint)),
+            url,
+            format!(
+                "set {prefix}ALLOW_HTTP=true, or `allow_http: \"true\"` under `storage:`, if nobody \
+                 can listen on the way; else write https://"
+            ),
+        )),
+        // Not repeated: what is no URL may hold anything.
+        _ => Err(Error::misconfigured(
+            "the endpoint is not a URL",
+            url,
+            "write it with its scheme, such as `https://host:9000`",
+        )),
+    }
+}
+
 fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: RETRIES_MAX,
@@ -254,6 +335,7 @@ fn retries() -> RetryConfig {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::Kind;
     use super::*;
 
     fn build_with(options: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
@@ -376,6 +458,69 @@ mod tests {
         assert!(error.contains("export-credentials --profile night"), "{error}");
         let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hushhush")];
         assert!(with(&keys).is_ok());
+    }
+
+    #[test]
+    fn half_a_pair_of_keys_is_told_from_a_failing_network() {
+        for (given, missing) in [
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+        ] {
+            let environment = environment(&[(given, "hushhush"), (missing, "")]);
+            let none = Options::new();
+            let built = build(Cloud::S3, "s3://b/x", &environment, &none, &Redactor::default());
+            let error = built.expect_err(given);
+            assert_eq!(error.kind(), Kind::Misconfigured);
+            let text = error.to_string();
+            assert!(text.contains(&format!("{given} is set, and {missing} is not")), "{text}");
+            assert!(!text.contains("hushhush"), "{text}");
+            // Another cloud does not care.
+            let account = [("AZURE_STORAGE_ACCOUNT_NAME", "a"), (given, "hushhush")];
+            let environment = self::environment(&account);
+            let built = build(Cloud::Azure, "az://b/x", &environment, &none, &Redactor::default());
+            assert!(built.is_ok(), "{given}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_has_a_scheme_and_is_allowed() {
+        type Given = &'static [(&'static str, &'static str)];
+        let cases: [(Given, Option<&str>); 9] = [
+            (&[("endpoint", "https://host:9000")], None),
+            (&[("endpoint", "http://host"), ("allow_http", "TRUE")], None),
+            (&[("endpoint_url", "http://host"), ("aws_allow_http", "1")], None),
+            (&[("endpoint", "http://host")], Some("the endpoint http://host has no TLS")),
+            (&[("endpoint", "HTTP://k:hushhush@host")], Some("HTTP://host has no TLS")),
+            (&[("endpoint", "http://host"), ("allow_http", "no")], Some("AWS_ALLOW_HTTP=true")),
+            (&[("endpoint", "127.0.0.1:9000")], Some("the endpoint is not a URL")),
+            (&[("endpoint", "localhost:9000")], Some("the endpoint is not a URL")),
+            (&[("endpoint", "")], Some("the endpoint is not a URL")),
+        ];
+        for (options, refusal) in cases {
+            match (build_with(options), refusal) {
+                (Ok(_), None) => {}
+                (Err(error), Some(refusal)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(refusal), "{options:?}: {text}");
+                    assert!(!text.contains("hushhush"), "{text}");
+                }
+                (built, _) => panic!("{options:?}: {built:?}"),
+            }
+        }
+        // The one for S3 alone comes before the one for all of AWS.
+        let both = [("AWS_ENDPOINT_URL", "http://other"), ("AWS_ENDPOINT_URL_S3", "https://host")];
+        let settings = settings(Cloud::S3, &environment(&both), &Options::new());
+        assert!(check_endpoint(Cloud::S3, "s3://b", &settings).is_ok());
+    }
+
+    #[test]
+    fn what_a_client_refuses_to_be_set_up_with_is_no_failing_network() {
+        let none = (Environment::new(), Options::new());
+        let built = build(Cloud::Azure, "az://b/x", &none.0, &none.1, &Redactor::default());
+        let error = built.expect_err("no account");
+        assert_eq!(error.kind(), Kind::Misconfigured);
+        let text = error.to_string();
+        assert!(text.contains("AZURE_STORAGE_ACCOUNT_NAME") && !text.contains("network"), "{text}");
     }
 
     #[test]

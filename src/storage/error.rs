@@ -19,6 +19,8 @@ pub enum Kind {
     Denied,
     /// There are no valid credentials.
     Unauthenticated,
+    /// There are no credentials at all: none were set, and the machine has none.
+    NoCredentials,
     /// The disk or quota is full.
     Full,
     /// The URL, an option or a variable is wrong; nothing was tried.
@@ -118,7 +120,7 @@ impl Error {
         let kind = meaning.map_or_else(|| kind_of(source), |meaning| meaning.kind);
         let (what, help) = match meaning {
             Some(meaning) => (format!("cannot {action}: {}", meaning.what), Some(meaning.help)),
-            None => (headline(kind, action), help(kind, action, &place)),
+            None => (headline(kind, action, &place), help(kind, action, &place)),
         };
         let causes = causes(source).iter().map(|cause| redactor.clean(cause)).collect();
         let explained = Explained { what, causes, help: help.map(str::to_owned), place };
@@ -130,6 +132,19 @@ impl Error {
     pub fn saying(mut self, what: impl Into<String>) -> Self {
         self.explained.what = what.into();
         self
+    }
+
+    /// The same error with another next move.
+    #[must_use]
+    pub(crate) fn advising(mut self, help: impl Into<String>) -> Self {
+        self.explained.help = Some(help.into());
+        self
+    }
+
+    /// The same error as a mistake in what was set: nothing was tried.
+    #[must_use]
+    pub(crate) fn of_settings(self) -> Self {
+        Self { kind: Kind::Misconfigured, ..self }
     }
 
     /// The sort of failure, to branch on.
@@ -172,11 +187,15 @@ fn kind_of(error: &object_store::Error) -> Kind {
     }
 }
 
-fn headline(kind: Kind, action: Action) -> String {
+fn headline(kind: Kind, action: Action, place: &str) -> String {
     match kind {
         Kind::Full => format!("cannot {action}: no space left"),
         Kind::Denied => format!("cannot {action}: permission denied"),
         Kind::Unauthenticated => format!("cannot {action}: the credentials are not accepted"),
+        Kind::NoCredentials => format!("cannot {action}: no credentials were found"),
+        Kind::Missing if action == Action::Write && is_local(place) => {
+            "cannot write: the folder is gone".to_owned()
+        }
         Kind::Missing if action == Action::Write => {
             "cannot write: the bucket or container does not exist".to_owned()
         }
@@ -185,9 +204,12 @@ fn headline(kind: Kind, action: Action) -> String {
     }
 }
 
+fn is_local(place: &str) -> bool {
+    !place.contains("://")
+}
+
 fn help(kind: Kind, action: Action, place: &str) -> Option<&'static str> {
-    let local = !place.contains("://");
-    Some(match (kind, local) {
+    Some(match (kind, is_local(place)) {
         (Kind::Full, true) => {
             "free space on this disk, or publish somewhere else; what was published before is whole"
         }
@@ -201,7 +223,7 @@ fn help(kind: Kind, action: Action, place: &str) -> Option<&'static str> {
             }
             _ => "the credentials in use need to list, get, put and delete on this prefix",
         },
-        (Kind::Unauthenticated, _) => {
+        (Kind::Unauthenticated | Kind::NoCredentials, _) => {
             "set or renew the credentials in the environment (AWS_…, AZURE_…, GOOGLE_…)"
         }
         (Kind::Missing, true) => "check the path: relative paths start at the project folder",

@@ -16,6 +16,7 @@ use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt,
 
 use super::error::{Action, Error, names_missing_bucket};
 use super::local::LocalDisk;
+use super::obstacle::{self, Obstacle};
 use super::redact::Redactor;
 use super::settle::{self, Expect, Settled};
 
@@ -260,8 +261,21 @@ impl Location {
         Ok(())
     }
 
+    /// The file that stands where this place is to be a folder, or above it.
+    /// Listing such a place finds nothing, and no error.
+    pub fn file_in_the_way(&self) -> Option<PathBuf> {
+        match obstacle::find(&self.folder()?.join("_"))? {
+            Obstacle::File(file) => Some(file),
+            Obstacle::NoFolder(_) => None,
+        }
+    }
+
     pub(crate) fn explain(&self, action: Action, relative: &str, error: &StoreError) -> Error {
-        Error::explain(action, self.shown(relative), error, &self.redactor)
+        let explained = Error::explain(action, self.shown(relative), error, &self.redactor);
+        match self.folder() {
+            Some(folder) => obstacle::named(explained, action, &folder.join(relative)),
+            None => explained,
+        }
     }
 
     /// Writes; repeats what may be repeated: the store's client retries server

@@ -51,6 +51,27 @@ pub fn open(
     Ok(location.with_writers(writers))
 }
 
+/// Says what is wrong with a place as far as its text tells: no request is made
+/// and no credentials are needed. Values of options are looked at by [`open`],
+/// for they may come from an environment that is not here.
+///
+/// # Errors
+/// [`super::Kind::Misconfigured`] for an unknown scheme, a URL that names no
+/// bucket or carries credentials, an unknown or secret option.
+pub fn check(url: &str, options: &Options) -> Result<(), Error> {
+    let mut options = options.clone();
+    options.remove(SINGLE_WRITER);
+    match scheme(url)? {
+        None => check_path(url, &options),
+        Some(Scheme::File) => check_path(&file_path(url)?, &options),
+        Some(Scheme::Memory) => config::refuse_all(&options, url),
+        Some(Scheme::Cloud(cloud)) => {
+            InBucket::parse(cloud, url)?;
+            config::check_options(cloud, url, &options)
+        }
+    }
+}
+
 /// The variables of this process, for callers at the rim.
 pub fn process_environment() -> Environment {
     std::env::vars_os()
@@ -58,6 +79,7 @@ pub fn process_environment() -> Environment {
         .collect()
 }
 
+#[derive(Clone, Copy)]
 enum Scheme {
     File,
     Memory,
@@ -66,29 +88,68 @@ enum Scheme {
 
 /// The scheme of `url`, or None for a plain path.
 fn scheme(url: &str) -> Result<Option<Scheme>, Error> {
-    let Some((scheme, _)) = url.split_once("://") else {
+    let Some((word, rest)) = url.split_once(':') else {
         return Ok(None);
     };
-    let help = match scheme.to_ascii_lowercase().as_str() {
-        "file" => return Ok(Some(Scheme::File)),
-        "memory" => return Ok(Some(Scheme::Memory)),
-        "s3" | "s3a" => return Ok(Some(Scheme::Cloud(Cloud::S3))),
-        "gs" => return Ok(Some(Scheme::Cloud(Cloud::Gcs))),
-        "az" | "abfs" | "abfss" => return Ok(Some(Scheme::Cloud(Cloud::Azure))),
-        "s3n" => "did you mean `s3://`?",
-        "gcs" | "google" => "did you mean `gs://`?",
-        "azure" | "adl" | "wasb" | "wasbs" | "blob" => "did you mean `az://` or `abfss://`?",
-        "http" | "https" => {
-            "name the bucket: `s3://bucket/…`, `az://container/…`; an own server goes into `storage: { endpoint: … }`"
-        }
-        "hdfs" | "dbfs" => "copy to object storage or mount it and use the path",
-        _ => "known are plain paths, file://, s3://, gs://, az:// and abfss://",
+    let slashes = if rest.starts_with("//") { "//" } else { "" };
+    let help = match (known(word), slashes) {
+        (Some(Ok(scheme)), "//") => return Ok(Some(scheme)),
+        (Some(Ok(scheme)), _) => return Err(without_slashes(scheme, word, rest)),
+        (Some(Err(help)), _) => help,
+        (None, "//") => "known are plain paths, file://, s3://, gs://, az:// and abfss://",
+        // A name with a colon in it, or a drive.
+        (None, _) => return Ok(None),
     };
     Err(Error::misconfigured(
-        format!("no storage has the scheme `{scheme}://`"),
-        without_secrets(url),
+        format!("no storage has the scheme `{word}:{slashes}`"),
+        as_written(url, &format!("{word}://{}", rest.trim_start_matches('/'))),
         help,
     ))
+}
+
+/// What a scheme stands for, or what to write instead of it.
+fn known(word: &str) -> Option<Result<Scheme, &'static str>> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "file" => Ok(Scheme::File),
+        "memory" => Ok(Scheme::Memory),
+        "s3" | "s3a" => Ok(Scheme::Cloud(Cloud::S3)),
+        "gs" => Ok(Scheme::Cloud(Cloud::Gcs)),
+        "az" | "abfs" | "abfss" => Ok(Scheme::Cloud(Cloud::Azure)),
+        "s3n" => Err("did you mean `s3://`?"),
+        "gcs" | "google" => Err("did you mean `gs://`?"),
+        "azure" | "adl" | "wasb" | "wasbs" | "blob" => Err("did you mean `az://` or `abfss://`?"),
+        "http" | "https" => Err(
+            "name the bucket: `s3://bucket/…`, `az://container/…`; an own server goes into `storage: { endpoint: … }`",
+        ),
+        "hdfs" | "dbfs" => Err("copy to object storage or mount it and use the path"),
+        _ => return None,
+    })
+}
+
+/// `s3:/b/x` is meant as a URL; as a path it would be a folder named `s3:`.
+fn without_slashes(scheme: Scheme, word: &str, rest: &str) -> Error {
+    let path = rest.trim_start_matches('/');
+    let meant = match scheme {
+        Scheme::File if rest.starts_with('/') => format!("{word}:///{path}"),
+        Scheme::File => path.to_owned(),
+        Scheme::Memory | Scheme::Cloud(_) => format!("{word}://{path}"),
+    };
+    let shown = without_secrets(&meant);
+    let help = match scheme {
+        Scheme::Cloud(cloud) if path.is_empty() => cloud.example().to_owned(),
+        _ if shown == meant => {
+            format!("write `{meant}`, or `./{word}:{rest}` for a folder of that name")
+        }
+        _ => format!("write `{shown}`"),
+    };
+    let place = as_written(&format!("{word}:{rest}"), &meant);
+    Error::misconfigured(format!("`{word}:` is not followed by two slashes"), place, help)
+}
+
+/// `url` as it stands, or what may be shown of the URL it is `meant` to be.
+fn as_written(url: &str, meant: &str) -> String {
+    let shown = without_secrets(meant);
+    if shown == meant { url.to_owned() } else { shown }
 }
 
 fn writers(single_writer: Option<&str>, url: &str) -> Result<Writers, Error> {
@@ -103,7 +164,7 @@ fn writers(single_writer: Option<&str>, url: &str) -> Result<Writers, Error> {
     }
 }
 
-fn open_path(path: &str, base_dir: &FsPath, options: &Options) -> Result<Location, Error> {
+fn check_path(path: &str, options: &Options) -> Result<(), Error> {
     config::refuse_all(options, path)?;
     if path == "~" || path.starts_with("~/") {
         return Err(Error::misconfigured(
@@ -115,6 +176,11 @@ fn open_path(path: &str, base_dir: &FsPath, options: &Options) -> Result<Locatio
     if path.trim().is_empty() {
         return Err(Error::misconfigured("the path is empty", "", "name a folder or a URL"));
     }
+    Ok(())
+}
+
+fn open_path(path: &str, base_dir: &FsPath, options: &Options) -> Result<Location, Error> {
+    check_path(path, options)?;
     let absolute = std::path::absolute(base_dir.join(path))
         .map_err(|error| Error::misconfigured(error.to_string(), path, "write an absolute path"))?;
     let absolute = normalised(&absolute);
@@ -159,38 +225,53 @@ fn open_memory(url: &str, options: &Options) -> Result<Location, Error> {
     Ok(Location::new(Arc::new(InMemory::new()), prefix, url.to_owned()))
 }
 
+/// A bucket and a prefix in it, as a URL names them.
+struct InBucket {
+    /// The URL, which holds no secret.
+    shown: String,
+    prefix: Path,
+}
+
+impl InBucket {
+    fn parse(cloud: Cloud, url: &str) -> Result<Self, Error> {
+        let shown = without_secrets(url);
+        let parsed = Url::parse(url).map_err(|error| {
+            let what = format!("this is not a URL: {error}");
+            Error::misconfigured(what, shown.clone(), cloud.example())
+        })?;
+        // abfss://container@account.dfs.core.windows.net is a name, not a login.
+        let names_container = cloud == Cloud::Azure && parsed.password().is_none();
+        if parsed.query().is_some() || !(parsed.username().is_empty() || names_container) {
+            return Err(Error::misconfigured(
+                "credentials do not belong into a URL",
+                shown,
+                cloud.credentials_help(),
+            ));
+        }
+        if parsed.host_str().is_none_or(str::is_empty) {
+            return Err(Error::misconfigured("the URL names no bucket", shown, cloud.example()));
+        }
+        let prefix = Path::from_url_path(parsed.path()).map_err(|error| {
+            Error::misconfigured(error.to_string(), shown.clone(), "use another path in the bucket")
+        })?;
+        Ok(Self { shown, prefix })
+    }
+}
+
 fn open_cloud(
     cloud: Cloud,
     url: &str,
     environment: &Environment,
     options: &Options,
 ) -> Result<Location, Error> {
-    let shown = without_secrets(url);
-    let parsed = Url::parse(url).map_err(|error| {
-        Error::misconfigured(format!("this is not a URL: {error}"), shown.clone(), cloud.example())
-    })?;
-    // abfss://container@account.dfs.core.windows.net is a name, not a login.
-    let names_container = cloud == Cloud::Azure && parsed.password().is_none();
-    if parsed.query().is_some() || !(parsed.username().is_empty() || names_container) {
-        return Err(Error::misconfigured(
-            "credentials do not belong into a URL",
-            shown,
-            cloud.credentials_help(),
-        ));
-    }
-    if parsed.host_str().is_none_or(str::is_empty) {
-        return Err(Error::misconfigured("the URL names no bucket", shown, cloud.example()));
-    }
-    let prefix = Path::from_url_path(parsed.path()).map_err(|error| {
-        Error::misconfigured(error.to_string(), shown.clone(), "use another path in the bucket")
-    })?;
+    let InBucket { shown, prefix } = InBucket::parse(cloud, url)?;
     let redactor = Redactor::new(config::secrets(environment));
     let store = config::build(cloud, url, environment, options, &redactor)?;
     Ok(Location::new(store, prefix, shown.trim_end_matches('/').to_owned()).with_redactor(redactor))
 }
 
 /// `url` without login, password and query: those may be secrets.
-fn without_secrets(url: &str) -> String {
+pub(super) fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -239,6 +320,9 @@ mod tests {
                 "a",
             ),
             ("memory://x/y", "memory://x/y", "x/y"),
+            ("data/a:b", "/project/data/a:b", "project/data/a:b"),
+            ("./s3:b/x", "/project/s3:b/x", "project/s3:b/x"),
+            ("2024:05", "/project/2024:05", "project/2024:05"),
         ];
         for (url, display, prefix) in cases {
             let location = opened(url).unwrap_or_else(|error| panic!("{url}: {error}"));
@@ -254,11 +338,24 @@ mod tests {
             ("https://b.s3.amazonaws.com/x", "name the bucket"),
             ("~/data", "write `${HOME}/data`"),
             ("s3:///x", "s3://bucket/folder"),
+            ("s3://", "s3://bucket/folder"),
+            ("s3:", "s3://bucket/folder"),
+            ("s3:/b/x", "write `s3://b/x`, or `./s3:/b/x` for a folder of that name"),
+            ("s3:b/x", "write `s3://b/x`, or `./s3:b/x` for a folder of that name"),
+            ("S3A:b", "write `S3A://b`"),
+            ("abfss:/c@account/x", "write `abfss://c@account/x`"),
+            ("file:/data/x", "write `file:///data/x`"),
+            ("file:x", "write `x`"),
+            ("https:/b", "name the bucket"),
+            ("adl:b/x", "did you mean `az://`"),
             ("", "name a folder"),
         ];
         for (url, help) in cases {
             let error = opened(url).expect_err(url).to_string();
             assert!(error.contains(help), "{url}: {error}");
+            // No credentials are needed to say so.
+            let checked = check(url, &Options::new()).expect_err(url).to_string();
+            assert_eq!(checked, error, "{url}");
         }
     }
 
@@ -269,6 +366,15 @@ mod tests {
         {
             let error = opened(url).expect_err(url).to_string();
             assert!(error.contains("credentials do not belong into a URL"), "{error}");
+            assert!(!error.contains("hushhush"), "{error}");
+        }
+        for url in [
+            "s3:/key:hushhush@bucket/x",
+            "az:c/x?sig=hushhush",
+            "https:/key:hushhush@host/x",
+            "ftp://key:hushhush@host/x",
+        ] {
+            let error = opened(url).expect_err(url).to_string();
             assert!(!error.contains("hushhush"), "{error}");
         }
     }

@@ -131,9 +131,16 @@ impl Fields {
         texts
     }
 
-    /// A whole number, 0 or more.
-    pub fn count(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<Spanned<u64>> {
-        self.parsed(key, "a whole number, 0 or more", problems, |text| text.parse().ok())
+    /// A whole number, `least` or more.
+    pub fn count(
+        &mut self,
+        key: &str,
+        least: u64,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<u64>> {
+        self.parsed(key, &format!("a whole number, {least} or more"), problems, |text| {
+            text.parse().ok().filter(|count| *count >= least)
+        })
     }
 
     /// A number from 0 to 1.

@@ -121,7 +121,7 @@ pub struct PublishSpec {
     pub url: Option<Spanned<String>>,
     /// `parquet` or `delta`.
     pub format: Option<Spanned<String>>,
-    /// Rows of a file at most.
+    /// Rows of a file at most; at least 1.
     pub file_rows: Option<Spanned<u64>>,
     /// Superseded sets to keep.
     pub keep_runs: Option<Spanned<u64>>,
@@ -293,8 +293,8 @@ fn publish(entry: &Entry, problems: &mut Vec<Problem>) -> Option<PublishSpec> {
     Some(PublishSpec {
         url: fields.required_text("url", problems),
         format: fields.text("format", problems),
-        file_rows: fields.count("file_rows", problems),
-        keep_runs: fields.count("keep_runs", problems),
+        file_rows: fields.count("file_rows", 1, problems),
+        keep_runs: fields.count("keep_runs", 0, problems),
         single_writer: fields.boolean("single_writer", problems),
         storage: fields.pairs("storage", problems),
         at: entry.at.clone(),

@@ -1,7 +1,8 @@
 //! What can go wrong with a target, and what each means for the caller.
 //!
-//! Variants are what a caller branches on: [`Error::Locked`] is exit code 4,
-//! all others 1. Everything a user reads comes from [`Error::explained`].
+//! Variants are what a caller branches on, for the exit code too; which one each
+//! has is decided in `run::failure`. Everything a user reads comes from
+//! [`Error::explained`].
 
 use std::fmt;
 
@@ -94,10 +95,14 @@ impl Error {
                 format!("another run is working on this target since {}", holder.since.format("%Y-%m-%d %H:%M:%S UTC")),
                 url,
                 format!("run {} on host {}, process {}", holder.run_id, holder.host, holder.pid),
-                format!(
-                    "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
-                    holder.ttl_seconds
-                ),
+                if holder.ends_with_its_process(url) {
+                    "wait for it, or end its process: the lock ends with it; `tenure unlock --force` lets it live and keeps it from publishing".to_owned()
+                } else {
+                    format!(
+                        "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
+                        holder.ttl_seconds
+                    )
+                },
             ),
             Self::LeaseLost { url, run_id, to } => explain(
                 format!("run {run_id} lost its lock and has not published"),

@@ -72,6 +72,15 @@ pub struct Lease {
     pub state: LeaseState,
 }
 
+impl Lease {
+    /// Whether the lock of the target `url` ends with its holder's process: on a
+    /// disk the operating system has it, and proves a process of this host dead.
+    /// One of another host, which the disk is shared with, is left its time.
+    pub(super) fn ends_with_its_process(&self, url: &str) -> bool {
+        !url.contains("://") && self.host == host()
+    }
+}
+
 /// What the lease object says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

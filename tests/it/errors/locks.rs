@@ -69,7 +69,7 @@ fn one_run_works_the_other_says_who_does() {
         error: another run is working on this target since [TIME] UTC
         --> [TMP]/out
          = cause: run [RUN] on host [HOST], process [PID]
-         = help: wait for it; if it is dead, its lock ends 60 s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force
+         = help: wait for it, or end its process: the lock ends with it; `tenure unlock --force` lets it live and keeps it from publishing
         exit 4
         ");
     });

@@ -432,19 +432,17 @@ fn limits_have_units_and_bounds() {
     5 |     reject_max: 5
       |                 ^
 
+    error: `file_rows` must be a whole number, 1 or more, not `0`
+     --> pipelines/p.yaml:9:14
+      |
+    9 |   file_rows: 0
+      |              ^
+
     error: `keep_runs` must be a whole number, 0 or more, not `many`
       --> pipelines/p.yaml:10:14
        |
     10 |   keep_runs: many
        |              ^^^^
-
-    error: a file has at least one row
-     --> pipelines/p.yaml:9:14
-      |
-    9 |   file_rows: 0
-      |              ^
-      |
-      = help: leave `file_rows` out for 8388608
 
     error: `8 gigs` is not an amount of memory
       --> pipelines/p.yaml:12:11
@@ -461,6 +459,27 @@ fn limits_have_units_and_bounds() {
        |            ^
 
     error: 5 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_count_below_its_least_is_told_the_least() {
+    let counts = "url: out\n  file_rows: -1\n  keep_runs: -1";
+    assert_snapshot!(check(&small_but(PIPELINE, "url: out", counts)), @"
+    error: `file_rows` must be a whole number, 1 or more, not `-1`
+     --> pipelines/p.yaml:8:14
+      |
+    8 |   file_rows: -1
+      |              ^^
+
+    error: `keep_runs` must be a whole number, 0 or more, not `-1`
+     --> pipelines/p.yaml:9:14
+      |
+    9 |   keep_runs: -1
+      |              ^^
+
+    error: 2 problems in 1 file; nothing was run
     exit 2
     ");
 }

@@ -45,6 +45,28 @@ fn a_source_path_must_exist() {
 }
 
 #[test]
+fn a_source_below_a_file_is_told_so() {
+    let project = small();
+    change(&project, "pipelines/p.yaml", "url: orders", "url: orders/o.parquet/2024");
+    assert_snapshot!(run(&project), @"
+    error: cannot read source `orders`
+    --> [TMP]/orders/o.parquet/2024
+     = cause: cannot read: `[TMP]/orders/o.parquet` is a file, not a folder
+     = cause: Generic LocalFileSystem error: Unable to open file [TMP]/orders/o.parquet/2024: Not a directory (os error 20)
+     = help: correct the path, or move this file away
+    exit 1
+    ");
+    change(&project, "pipelines/p.yaml", "o.parquet/2024", "o.parquet/*.parquet");
+    assert_snapshot!(run(&project), @"
+    error: source `orders` has no Parquet files
+    --> orders/o.parquet/*.parquet
+     = note: `[TMP]/orders/o.parquet` is a file, not a folder
+     = help: is the path right?
+    exit 1
+    ");
+}
+
+#[test]
 fn a_folder_of_other_files_is_named_with_its_first() {
     let project = without_orders();
     project.file("orders/orders.csv", "order_id\n1\n");

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{change, run, said, small, small_but};
+use super::{change, check, run, said, small, small_but};
 use crate::project::{Project, parquet, typed};
 
 const PIPELINE: &str = "pipelines/p.yaml";
@@ -12,10 +12,10 @@ fn a_file_in_the_place_of_the_target_is_named() {
     let project = small();
     project.file("out", "not a folder");
     assert_snapshot!(run(&project), @"
-    error: cannot write
+    error: cannot write: `[TMP]/out` is a file, not a folder
     --> [TMP]/out/_tenure/holder
      = cause: Generic LocalDisk error: Not a directory (os error 20)
-     = help: see the cause; what was published before is whole
+     = help: correct the path, or move this file away
     exit 1
     ");
 }
@@ -25,10 +25,23 @@ fn a_file_in_the_way_to_the_target_is_named() {
     let project = small_but(PIPELINE, "url: out", "url: blocked/warehouse");
     project.file("blocked", "not a folder");
     assert_snapshot!(run(&project), @"
-    error: cannot write
+    error: cannot write: `[TMP]/blocked` is a file, not a folder
     --> [TMP]/blocked/warehouse/_tenure/holder
      = cause: Generic LocalDisk error: Not a directory (os error 20)
-     = help: see the cause; what was published before is whole
+     = help: correct the path, or move this file away
+    exit 1
+    ");
+}
+
+/// Linux makes no folder in this one, whoever asks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    assert_snapshot!(run(&small_but(PIPELINE, "url: out", "url: /proc/nope/x")), @"
+    error: cannot write: the folder `/proc/nope` cannot be made
+    --> /proc/nope/x/_tenure/holder
+     = cause: Generic LocalDisk error: No such file or directory (os error 2)
+     = help: correct the path: the system takes no folder there
     exit 1
     ");
 }
@@ -38,6 +51,72 @@ fn a_scheme_nobody_knows_is_refused() {
     assert_snapshot!(run(&small_but(PIPELINE, "url: out", "url: ftp://host/folder")), @"
     error: no storage has the scheme `ftp://`
     --> ftp://host/folder
+     = help: known are plain paths, file://, s3://, gs://, az:// and abfss://
+    exit 2
+    ");
+}
+
+/// As a path it would be a folder of this name, and nobody would look there.
+#[test]
+fn a_url_without_its_slashes_is_no_folder() {
+    let project = small_but(PIPELINE, "url: orders", "url: s3:/lake/orders-*.parquet");
+    change(&project, PIPELINE, "url: out", "url: ${NO_SUCH_WAREHOUSE:-s3:lake/out}");
+    let said = run(&project);
+    assert_snapshot!(said, @"
+    error: cannot read source `orders`
+    --> s3:/lake/orders-*.parquet
+     = cause: `s3:` is not followed by two slashes
+     = help: write `s3://lake/orders-*.parquet`, or `./s3:/lake/orders-*.parquet` for a folder of that name
+
+    error: `s3:` is not followed by two slashes
+    --> s3:lake/out
+     = help: write `s3://lake/out`, or `./s3:lake/out` for a folder of that name
+    exit 2
+    ");
+    assert_eq!(check(&project), said);
+    assert!(!project.path("s3:lake").exists());
+}
+
+#[test]
+fn a_folder_may_have_a_colon_in_its_name() {
+    let project = small_but(PIPELINE, "url: out", "url: data/a:b");
+    project.run("2024-06-30");
+    assert!(project.path("data/a:b/_tenure/current.json").exists());
+    change(&project, PIPELINE, "url: data/a:b", "url: ./s3:b/x");
+    project.run("2024-06-30");
+    assert!(project.path("s3:b/x/_tenure/current.json").exists());
+}
+
+/// A check asks no store, so it needs neither a network nor credentials.
+#[test]
+fn a_check_refuses_a_place_in_the_words_of_a_run() {
+    let project = small_but(PIPELINE, "url: orders", "url: s4://lake/orders");
+    change(&project, PIPELINE, "url: out", "url: s3://");
+    let said = check(&project);
+    assert_snapshot!(said, @"
+    error: cannot read source `orders`
+    --> s4://lake/orders
+     = cause: no storage has the scheme `s4://`
+     = help: known are plain paths, file://, s3://, gs://, az:// and abfss://
+
+    error: the URL names no bucket
+    --> s3://
+     = help: write `s3://bucket/folder`
+    exit 2
+    ");
+    assert_eq!(run(&project), said);
+}
+
+#[test]
+fn a_check_judges_what_it_knows_of_a_place() {
+    let project = small_but(PIPELINE, "url: orders", "url: ${NO_SUCH_SCHEME}://lake/orders");
+    change(&project, PIPELINE, "url: out", "url: s3://${NO_SUCH_BUCKET}/out");
+    let outcome = project.tenure(&["check", PIPELINE]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    change(&project, PIPELINE, "url: s3:", "url: s4:");
+    assert_snapshot!(check(&project), @"
+    error: no storage has the scheme `s4://`
+    --> s4://unset/out
      = help: known are plain paths, file://, s3://, gs://, az:// and abfss://
     exit 2
     ");

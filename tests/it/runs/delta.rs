@@ -293,7 +293,9 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_nothing_to_do(&project.run(DAY));
 
     project.pipeline(TABLES, "");
-    assert_snapshot!(error(&fails(&project, DAY)), @"
+    let refused = project.tenure(&["run", "pipelines/p.yaml", "--as-of", DAY]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert_snapshot!(error(&refused), @"
     error: `facts.customers` is a Delta table here, and the pipeline says `format: parquet`
     --> [TMP]/out/customers
      = cause: plain Parquet in its place would end its history

@@ -343,6 +343,6 @@ fn a_store_that_ignores_conditions_is_refused() {
     let Some(server) = server::s3rver() else { return };
     let place = Place::new(Some(server));
     let outcome = place.run(FIRST, &[]);
-    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("single_writer"), "{}", outcome.stderr);
 }

@@ -161,8 +161,42 @@ fn no_credentials_at_all_are_told() {
     --> s3://warehouse/shop/_tenure/probe/[ID]
      = cause: Generic S3 error: Error performing PUT http://[HOST]/latest/api/token in [TIME] - Server returned non-2xx status code: 404 Not Found: <?xml version="1.0" encoding="UTF-8"?> <Error><Code>NotFound</Code><Message>nothing here</Message></Error>
      = help: set them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_…, GOOGLE_…); this machine has no account of its own to use instead
-    exit 1
+    exit 2
     "#);
+}
+
+#[test]
+fn half_a_pair_of_keys_is_told() {
+    let project = project("s3://warehouse/shop", "");
+    let mut command = project.command(&["run", "pipelines/p.yaml", "--as-of", SECOND]);
+    command.env("AWS_ACCESS_KEY_ID", "testkey").env_remove("AWS_SECRET_ACCESS_KEY");
+    assert_snapshot!(said(&project, &mut command), @"
+    error: AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not
+    --> s3://warehouse/shop
+     = help: set AWS_SECRET_ACCESS_KEY too, or unset AWS_ACCESS_KEY_ID to use a web identity or the machine's role
+    exit 2
+    ");
+}
+
+#[test]
+fn an_endpoint_without_tls_has_to_be_allowed() {
+    let _filters = filters();
+    assert_snapshot!(run_at(1, &[("AWS_ALLOW_HTTP", "false")]), @r#"
+    error: the endpoint http://[HOST] has no TLS, which is not allowed
+    --> s3://warehouse/shop
+     = help: set AWS_ALLOW_HTTP=true, or `allow_http: "true"` under `storage:`, if nobody can listen on the way; else write https://
+    exit 2
+    "#);
+}
+
+#[test]
+fn an_endpoint_is_a_url() {
+    assert_snapshot!(run_at(1, &[("AWS_ENDPOINT", "127.0.0.1:9000")]), @"
+    error: the endpoint is not a URL
+    --> s3://warehouse/shop
+     = help: write it with its scheme, such as `https://host:9000`
+    exit 2
+    ");
 }
 
 /// A token for Azure stands in every URL, and in what the client says of it.
