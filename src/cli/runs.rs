@@ -108,6 +108,7 @@ fn outcome(summary: &RunSummary, holder: Option<&str>) -> String {
             let aside = units::grouped(summary.rows_rejected);
             format!("{aside} of {} rows set aside", units::grouped(summary.rows_read))
         }
+        Status::Published if summary.tables == 0 => "no table was built".into(),
         _ => String::new(),
     }
 }

@@ -96,6 +96,8 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         sources: done.sources,
         tables: done.tables,
         reused: done.reused,
+        turned_over: done.turned_over,
+        format: job.plan.publish.format,
         checks: done.checks,
         outcome: done.outcome,
         elapsed: begun.elapsed(),
@@ -121,6 +123,7 @@ struct Done {
     sources: Vec<SourceRead>,
     tables: Vec<TableReport>,
     reused: Vec<String>,
+    turned_over: Vec<String>,
     checks: usize,
     outcome: Outcome,
 }
@@ -158,6 +161,7 @@ fn nothing(look: &Look<'_>) -> Done {
         sources: Vec::new(),
         tables: Vec::new(),
         reused: look.work.reuse.iter().cloned().collect(),
+        turned_over: Vec::new(),
         checks: 0,
         outcome: Outcome::NothingToDo,
     }
@@ -204,6 +208,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     steps::reuse_published(claim, &builder, &look, plan).await?;
     tables.extend(steps::build_tables(job, claim, &builder, &look, &mut staged).await?);
     steps::audit(job, claim, &builder, &look).await?;
+    let turned_over = look.turned_over(plan, claim.manifest());
     steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.
@@ -216,6 +221,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         sources,
         tables,
         reused: look.work.reuse.iter().cloned().collect(),
+        turned_over,
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
     })

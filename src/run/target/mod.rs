@@ -73,6 +73,11 @@ pub struct Target {
     times: LockTimes,
 }
 
+/// Whether a table is the rows of a source that were set aside.
+pub fn is_quarantine(table: &str) -> bool {
+    table.starts_with("quarantine.")
+}
+
 /// How to remove a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unlock {
@@ -426,12 +431,14 @@ impl Claim {
     }
 
     async fn note(&self, request: &Request, commit_id: &str) {
+        // What was set aside is counted where its source is.
+        let counted = || request.tables.iter().filter(|staged| !is_quarantine(&staged.table));
         let step = Step::Published {
             commit_id: commit_id.to_owned(),
             epoch: self.manifest.epoch,
-            tables: request.tables.len() as u64,
-            rows: request.tables.iter().map(StagedTable::rows).sum(),
-            bytes: request.tables.iter().map(StagedTable::bytes).sum(),
+            tables: counted().count() as u64,
+            rows: counted().map(StagedTable::rows).sum(),
+            bytes: counted().map(StagedTable::bytes).sum(),
         };
         if let Err(error) = self.journal.record(step).await {
             tracing::warn!(%error, "the journal lacks that this run has published; the manifest knows");

@@ -259,7 +259,7 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_eq!(project.published().len(), 8);
     project.pipeline(TABLES, FORMAT);
     let before = project.table("facts.customers");
-    project.run(DAY);
+    assert_turned_over(&project.run(DAY), "Delta tables");
     let steps = journal(&project);
     assert!(steps.iter().all(|step| step["step"] != "table_staged"), "nothing is computed");
     assert_eq!(project.table("facts.customers"), before);
@@ -278,10 +278,18 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
         fs::remove_dir_all(project.path(&format!("out/{folder}/_delta_log"))).expect("removed");
     }
-    project.run(DAY);
+    assert_turned_over(&project.run(DAY), "plain Parquet");
     assert_eq!(project.published().len(), 8, "plain files alone");
     assert_eq!(paths(&project, "out/*/as_of=*/part-00000.parquet").len(), 8);
     assert_nothing_to_do(&project.run(DAY));
+}
+
+/// That a run says it has changed the layout, and built nothing.
+fn assert_turned_over(outcome: &Outcome, format: &str) {
+    let said = &outcome.stdout;
+    assert!(said.starts_with("3 tables in "), "{said}");
+    assert!(said.contains(&format!(" turned over to {format}, all days, in ")), "{said}");
+    assert!(said.contains(" (none built, 0 checks passed, run "), "{said}");
 }
 
 #[test]
