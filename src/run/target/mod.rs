@@ -36,6 +36,7 @@ mod manifest;
 mod probe;
 mod publish;
 mod staging;
+mod versions;
 mod view;
 
 #[cfg(test)]
@@ -162,7 +163,7 @@ impl Target {
     /// When the store refuses or fails.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         let manifest = self.manifest().await?.unwrap_or_else(Manifest::empty);
-        let working = lease::working(&self.location, self.clock.now()).await?;
+        let working = self.working().await?;
         journal::runs(&self.location, &manifest.history, &manifest.runs, working.as_ref(), limit)
             .await
     }
@@ -173,6 +174,32 @@ impl Target {
     /// When the store refuses or fails.
     pub async fn steps(&self, run_id: &RunId) -> Result<Vec<Record>, Error> {
         journal::read(&self.location, run_id).await
+    }
+
+    /// The run that seems to be at work. Needs no right to write.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn working(&self) -> Result<Option<RunId>, Error> {
+        lease::working(&self.location, self.clock.now()).await
+    }
+
+    /// The version of a Delta table that shows what `run_id` published, or what
+    /// is published now; None if there is none, or the table's log does not reach
+    /// back so far.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn delta_version(
+        &self,
+        table: &str,
+        run_id: Option<&RunId>,
+    ) -> Result<Option<u64>, Error> {
+        let Some(manifest) = self.manifest().await? else { return Ok(None) };
+        match run_id {
+            Some(run_id) => versions::of_run(&self.location, &manifest, table, run_id).await,
+            None => Ok(manifest.delta.get(table).copied()),
+        }
     }
 
     /// The lock as it looks from outside; None if there never was one.
@@ -213,7 +240,7 @@ impl Target {
         let Some(manifest) = self.manifest().await? else {
             return Ok(GcPlan::default());
         };
-        let working = lease::working(&self.location, self.clock.now()).await?;
+        let working = self.working().await?;
         gc::look(&self.location, &manifest, keep_runs, working.as_ref()).await
     }
 

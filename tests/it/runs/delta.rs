@@ -292,6 +292,38 @@ fn assert_turned_over(outcome: &Outcome, format: &str) {
     assert!(said.contains(" (none built, 0 checks passed, run "), "{said}");
 }
 
+/// `tenure show` says which version a set has, also one that was superseded.
+#[test]
+fn the_version_of_a_set_is_told() {
+    let project = published();
+    let first = manifest(&project)["publication"]["run_id"].clone();
+    let first = first.as_str().expect("an id");
+    again(&project, "0.3");
+    set(&project, "value_assumptions", &[("note", "ours")]);
+    let title = |table: &str, more: &[&str]| {
+        let show = ["show", "pipelines/p.yaml", table];
+        let outcome = project.tenure(&[&show[..], more].concat());
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome.stdout.lines().next().expect("a title").to_owned()
+    };
+    let second = manifest(&project)["publication"]["run_id"].clone();
+    let second = second.as_str().expect("an id");
+    for (table, run, version) in [
+        ("metrics.value_assumptions", None, 1),
+        ("metrics.value_assumptions", Some(second), 1),
+        ("metrics.value_assumptions", Some(first), 0),
+        ("facts.customers", Some(second), 0),
+    ] {
+        let more = run.map_or(vec![], |run| vec!["--run", run]);
+        let expected = format!("{table} as of {DAY}, version {version} of its Delta table");
+        assert_eq!(title(table, &more), expected, "{run:?}");
+    }
+    again(&project, "0.4");
+    assert_eq!(version(&project, "value_assumptions"), Some(3));
+    let superseded = title("metrics.value_assumptions", &["--run", second]);
+    assert!(superseded.ends_with(", version 1 of its Delta table"), "{superseded}");
+}
+
 #[test]
 fn tables_of_others_and_beyond_us_are_left_alone() {
     let project = unpublished();
