@@ -284,6 +284,24 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_nothing_to_do(&project.run(DAY));
 }
 
+/// Files of others stay where they are, so the folders go before.
+#[test]
+fn a_table_whose_folder_was_removed_turns_back_clean() {
+    let project = published();
+    project.file(&format!("out/customers/as_of={DAY}/part-0-optimized.parquet"), "rows");
+    project.pipeline(TABLES, "");
+    for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
+        fs::remove_dir_all(project.path(&format!("out/{folder}"))).expect("removed");
+    }
+    assert_turned_over(&project.run(DAY), "plain Parquet");
+    let files = project.published();
+    assert_eq!(files.len(), 4);
+    assert!(
+        files.iter().all(|(name, _)| name.ends_with("/part-00000.parquet")),
+        "plain files alone"
+    );
+}
+
 /// That a run says it has changed the layout, and built nothing.
 fn assert_turned_over(outcome: &Outcome, format: &str) {
     let said = &outcome.stdout;
