@@ -96,14 +96,22 @@ async fn would_go_on(opened: &Opened, run_id: &RunId, console: &Console) -> Resu
     run::can_begin(&again.asked(opened, &earlier)?, first.as_deref(), console).await
 }
 
-/// The next move after a run that came to nothing: to go on with it where that
-/// works, else what a retry of it would say.
+/// The next move after a run of this pipeline that came to nothing: to go on with
+/// it where that works and nothing has come in its place, else what a retry of it
+/// would say.
 pub async fn advice(
     opened: &Opened,
     pipeline: &Path,
     run_id: &RunId,
     console: &Console,
 ) -> Option<String> {
+    let runs = opened.target().ok()?.runs(RUNS_MAX).await.ok()?;
+    let run =
+        runs.iter().find(|run| run.run_id == *run_id && run.pipeline == opened.name().ok())?;
+    if let Some(after) = superseded_by(run, &runs) {
+        let after = &after.run_id;
+        return Some(format!("run {after} has done its day since; see that without `--run`"));
+    }
     match would_go_on(opened, run_id, console).await {
         Ok(()) => {
             Some(format!("`tenure retry {} --run {run_id}` goes on with it", pipeline.display()))

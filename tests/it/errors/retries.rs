@@ -110,6 +110,24 @@ fn a_failure_whose_day_was_published_since_is_over() {
     assert!(line.ends_with(&format!("; superseded by {published}")), "{listed}");
     let line = listed.lines().find(|line| line.starts_with(&published)).expect("the other run");
     assert!(!line.contains("superseded"), "{listed}");
+    let show =
+        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &failed]));
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(show("nothing"), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed in its checks: check `checks.money_is_earned` found 1 counter-examples
+         = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: run [RUN] has done its day since; see that without `--run`
+        exit 2
+        ");
+        assert_snapshot!(show("spenders"), @"
+        error: `metrics.spenders` is gone
+        --> [TMP]/out/_tenure/sets/[RUN]/metrics.spenders/as_of=2024-06-30/part-00000.parquet
+         = help: what a run staged and did not publish stays until the next run that publishes
+        exit 1
+        ");
+    });
 }
 
 /// The id of the newest run.
