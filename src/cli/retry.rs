@@ -1,16 +1,20 @@
 //! `tenure retry`: goes on with a run that failed or died, exactly as it was:
 //! the same arguments, texts, version and files, and what it had staged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::console::Console;
-use super::{given_to_run, project, run};
-use crate::error::Result;
+use super::project::{self, Opened};
+use super::{given_to_run, run};
+use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::run::Earlier;
-use crate::run::target::RunId;
+use crate::run::target::{RunId, RunSummary, Status};
+
+/// Runs looked through for one that is left, the newest first.
+const RUNS_MAX: usize = 1000;
 
 /// Which run to repeat.
 #[derive(Debug, Args)]
@@ -33,23 +37,40 @@ pub async fn retry(arguments: &Arguments, console: &Console) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
     let target = opened.target()?;
     let earlier = Earlier::find(&target, &opened.name()?, arguments.run.as_ref()).await?;
-    let Some(again) = given_to_run(&earlier.arguments) else {
-        let message = format!("run {} cannot be retried", earlier.run_id);
-        let problem = Problem::new(message).note("cause", "its arguments are not in its journal");
-        return Err(earlier.refused(problem));
-    };
-    let days = left(&earlier, run::days(&again)?);
-    if days.is_empty() {
-        return Err(earlier.nothing_left());
+    let again = Again::of(&earlier)?;
+    if again.days.is_empty() {
+        return Err(pointed(earlier.nothing_left(), &opened, &earlier.run_id, console).await);
     }
-    earlier.is_same(&opened.texts())?;
-    let asked = run::Asked {
-        opened: &opened,
-        arguments: &again,
-        given: earlier.arguments.clone(),
-        earlier: Some(&earlier),
-    };
-    run::each_day(&asked, &days, console).await
+    let asked = again.asked(&opened, &earlier)?;
+    run::each_day(&asked, &again.days, console).await
+}
+
+/// What a run was asked to do, and the days of it that are left.
+struct Again {
+    arguments: run::Arguments,
+    days: Vec<Option<String>>,
+}
+
+impl Again {
+    fn of(earlier: &Earlier) -> Result<Self> {
+        let Some(arguments) = given_to_run(&earlier.arguments) else {
+            let message = format!("run {} cannot be retried", earlier.run_id);
+            let why = "its arguments are not in its journal";
+            return Err(earlier.refused(Problem::new(message).note("cause", why)));
+        };
+        let days = left(earlier, run::days(&arguments)?);
+        Ok(Self { arguments, days })
+    }
+
+    fn asked<'a>(&'a self, opened: &'a Opened, earlier: &'a Earlier) -> Result<run::Asked<'a>> {
+        earlier.is_same(&opened.texts())?;
+        Ok(run::Asked {
+            opened,
+            arguments: &self.arguments,
+            given: earlier.arguments.clone(),
+            earlier: Some(earlier),
+        })
+    }
 }
 
 /// The days a run has not come to, of those it was to do: its own, unless it
@@ -62,4 +83,84 @@ fn left(earlier: &Earlier, days: Vec<Option<String>>) -> Vec<Option<String>> {
         None => !earlier.went_well(),
     };
     days.into_iter().filter(is_left).collect()
+}
+
+/// That a run would be gone on with if somebody asked for it. Runs nothing.
+///
+/// # Errors
+/// Why it would be refused.
+async fn would_go_on(opened: &Opened, run_id: &RunId, console: &Console) -> Result<()> {
+    let earlier = Earlier::find(&opened.target()?, &opened.name()?, Some(run_id)).await?;
+    let again = Again::of(&earlier)?;
+    let Some(first) = again.days.first() else { return Err(earlier.nothing_left()) };
+    run::can_begin(&again.asked(opened, &earlier)?, first.as_deref(), console).await
+}
+
+/// The next move after a run of this pipeline that came to nothing: to go on with
+/// it where that works and nothing has come in its place, else what a retry of it
+/// would say.
+pub async fn advice(
+    opened: &Opened,
+    pipeline: &Path,
+    run_id: &RunId,
+    console: &Console,
+) -> Option<String> {
+    let runs = opened.target().ok()?.runs(RUNS_MAX).await.ok()?;
+    let run =
+        runs.iter().find(|run| run.run_id == *run_id && run.pipeline == opened.name().ok())?;
+    if let Some(after) = superseded_by(run, &runs) {
+        let after = &after.run_id;
+        return Some(format!("run {after} has done its day since; see that without `--run`"));
+    }
+    match would_go_on(opened, run_id, console).await {
+        Ok(()) => {
+            Some(format!("`tenure retry {} --run {run_id}` goes on with it", pipeline.display()))
+        }
+        Err(error) => {
+            let problem = error.problems().first()?;
+            let noted = || problem.notes.first().map(|(_, text)| text.clone());
+            problem.help.clone().or_else(noted)
+        }
+    }
+}
+
+/// That nothing is left to do, and which run before that one is left, if there
+/// is one that would be gone on with.
+async fn pointed(nothing_left: Error, opened: &Opened, run_id: &RunId, console: &Console) -> Error {
+    let Error::Invalid(mut problems) = nothing_left else { return nothing_left };
+    let before = failed_before(opened, run_id, console).await;
+    for problem in &mut problems {
+        problem.help =
+            before.as_ref().map(|run| format!("`--run {run}` goes on with one that failed"));
+    }
+    Error::Invalid(problems)
+}
+
+/// The last run before `run_id` that came to nothing, where nothing has come in
+/// its place and it would be gone on with.
+async fn failed_before(opened: &Opened, run_id: &RunId, console: &Console) -> Option<RunId> {
+    let mut runs = opened.target().ok()?.runs(RUNS_MAX).await.ok()?;
+    let name = opened.name().ok()?;
+    runs.retain(|run| run.pipeline.as_deref() == Some(name.as_str()));
+    let before = runs.iter().find(|run| {
+        run.run_id < *run_id
+            && matches!(run.status, Status::Failed | Status::Died)
+            && !runs.iter().any(|other| other.retry_of.as_ref() == Some(&run.run_id))
+            && superseded_by(run, &runs).is_none()
+    });
+    let before = before?.run_id.clone();
+    would_go_on(opened, &before, console).await.is_ok().then_some(before)
+}
+
+/// The first run after one that came to nothing that did the same day of the
+/// same pipeline, among some.
+pub fn superseded_by<'a>(run: &RunSummary, runs: &'a [RunSummary]) -> Option<&'a RunSummary> {
+    let is_done = |other: &&RunSummary| {
+        other.run_id > run.run_id
+            && matches!(other.status, Status::Published | Status::Finished)
+            && other.as_of == run.as_of
+            && other.pipeline == run.pipeline
+    };
+    let came_to_nothing = matches!(run.status, Status::Failed | Status::Died);
+    runs.iter().filter(is_done).filter(|_| came_to_nothing).min_by_key(|other| &other.run_id)
 }

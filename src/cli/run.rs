@@ -12,10 +12,11 @@ use super::project::{self, Opened};
 use super::request::RequestArguments;
 use super::{plan, progress};
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::report::units;
 use crate::run::target::Clock;
-use crate::run::{self, Earlier, Job};
+use crate::run::{self, Earlier, Job, Observer};
 
 /// Days one backfill may have: ten years.
 const BACKFILL_DAYS_MAX: usize = 3_660;
@@ -117,27 +118,10 @@ pub fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
 }
 
 async fn one_day(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Result<()> {
-    let Asked { opened, arguments, earlier, .. } = *asked;
-    let mut request = arguments.request.on(day);
-    if !arguments.request.full_refresh {
-        request.sound = opened.sound().await;
-    }
-    let plan = opened.compile(&request).await?;
-    if let Some(earlier) = earlier {
-        earlier.is_all(&plan)?;
-    }
+    let plan = planned(asked, day).await?;
     let observer = progress::observer(console);
-    let job = Job {
-        plan: &plan,
-        base: &opened.base,
-        variables: &opened.variables,
-        refresh: arguments.request.full_refresh,
-        arguments: asked.given.clone(),
-        earlier,
-        observer: observer.as_ref(),
-        clock: Clock::system(),
-    };
-    if arguments.dry_run {
+    let job = job(asked, &plan, observer.as_ref());
+    if asked.arguments.dry_run {
         return console.print(&plan::describe(&plan, &run::preview(&job).await?));
     }
     // Dropping the run is what a crash does: what is staged stays unseen, and
@@ -147,6 +131,46 @@ async fn one_day(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Res
         () = interruption() => Err(Error::Interrupted),
     };
     progress::finish(console, &report?)
+}
+
+/// That the first of some days can be gone on with. Reads no data.
+///
+/// # Errors
+/// Whatever would keep it from beginning.
+pub async fn can_begin(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Result<()> {
+    let plan = planned(asked, day).await?;
+    let observer = progress::observer(console);
+    match asked.earlier {
+        Some(earlier) => earlier.check_sources(&job(asked, &plan, observer.as_ref())).await,
+        None => Ok(()),
+    }
+}
+
+/// The plan of a day, which is all of what an earlier run ran, if it is to be
+/// repeated.
+async fn planned(asked: &Asked<'_>, day: Option<&str>) -> Result<Plan> {
+    let mut request = asked.arguments.request.on(day);
+    if !asked.arguments.request.full_refresh {
+        request.sound = asked.opened.sound().await;
+    }
+    let plan = asked.opened.compile(&request).await?;
+    if let Some(earlier) = asked.earlier {
+        earlier.is_all(&plan)?;
+    }
+    Ok(plan)
+}
+
+fn job<'a>(asked: &Asked<'a>, plan: &'a Plan, observer: &'a dyn Observer) -> Job<'a> {
+    Job {
+        plan,
+        base: &asked.opened.base,
+        variables: &asked.opened.variables,
+        refresh: asked.arguments.request.full_refresh,
+        arguments: asked.given.clone(),
+        earlier: asked.earlier,
+        observer,
+        clock: Clock::system(),
+    }
 }
 
 /// Waits until the user or the system asks the process to stop.

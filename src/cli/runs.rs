@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::console::Console;
 use super::project;
+use super::retry::superseded_by;
 use crate::error::Result;
 use crate::report::table::TextTable;
 use crate::report::units;
@@ -39,7 +40,8 @@ pub async fn runs(arguments: &Arguments, console: &Console) -> Result<()> {
     let head = ["run", "status", "as_of", "tables", "rows", "started", "took", ""];
     let mut table = TextTable::new(head);
     for summary in &summaries {
-        table.row(line(summary, holder.as_deref()));
+        let after = superseded_by(summary, &summaries);
+        table.row(line(summary, holder.as_deref(), after));
     }
     for index in [3, 4, 6] {
         table.right(index);
@@ -61,7 +63,7 @@ async fn holder(target: &Target, summaries: &[RunSummary]) -> Option<String> {
     })
 }
 
-fn line(summary: &RunSummary, holder: Option<&str>) -> Vec<String> {
+fn line(summary: &RunSummary, holder: Option<&str>, after: Option<&RunSummary>) -> Vec<String> {
     let started = summary.started_at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
     let took = summary.started_at.zip(summary.ended_at).map(|(from, to)| to - from);
     let published = summary.status == Status::Published;
@@ -77,7 +79,7 @@ fn line(summary: &RunSummary, holder: Option<&str>) -> Vec<String> {
             .and_then(|took| TimeDelta::to_std(took).ok())
             .map(units::seconds)
             .unwrap_or_default(),
-        note(summary, holder),
+        note(summary, holder, after),
     ]
 }
 
@@ -91,11 +93,13 @@ fn status(status: Status) -> &'static str {
     }
 }
 
-/// What it repeats; who works, why it failed, or what was set aside.
-fn note(summary: &RunSummary, holder: Option<&str>) -> String {
+/// What it repeats; who works, why it failed, or what was set aside; what came
+/// in its place.
+fn note(summary: &RunSummary, holder: Option<&str>, after: Option<&RunSummary>) -> String {
     let repeats = summary.retry_of.iter().map(|run| format!("retry of {run}"));
     let outcome = Some(outcome(summary, holder)).filter(|text| !text.is_empty());
-    repeats.chain(outcome).collect::<Vec<_>>().join("; ")
+    let after = after.map(|after| format!("superseded by {}", after.run_id));
+    repeats.chain(outcome).chain(after).collect::<Vec<_>>().join("; ")
 }
 
 fn outcome(summary: &RunSummary, holder: Option<&str>) -> String {
@@ -108,6 +112,7 @@ fn outcome(summary: &RunSummary, holder: Option<&str>) -> String {
             let aside = units::grouped(summary.rows_rejected);
             format!("{aside} of {} rows set aside", units::grouped(summary.rows_read))
         }
+        Status::Published if summary.tables == 0 => "no table was built".into(),
         _ => String::new(),
     }
 }

@@ -8,14 +8,16 @@ use arrow::error::ArrowError;
 use clap::{Args, ValueEnum};
 
 use super::console::{Console, Output, written};
-use super::project;
+use super::project::{self, Opened};
+use super::retry;
 use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::report::cohorts::{self, Triangle};
-use crate::report::published::{self, Excerpt, Published, Wanted};
+use crate::report::published::{self, Excerpt, Found, Published, Wanted};
 use crate::report::table::{Rows, TextTable};
 use crate::report::units;
-use crate::run::target::{Day, RunId};
+use crate::run;
+use crate::run::target::{Day, RunId, Target};
 
 /// Rows shown to a person who does not say how many.
 const ROWS_SHOWN: u64 = 20;
@@ -70,19 +72,65 @@ enum Format {
 /// # Errors
 /// No such table, or it cannot be read.
 pub async fn show(arguments: &Arguments, console: &Console) -> Result<()> {
-    let target = project::open(&arguments.pipeline)?.target()?;
-    let wanted =
-        Wanted { name: &arguments.table, as_of: arguments.as_of, run_id: arguments.run.as_ref() };
-    let table = published::find(&target, &wanted).await?;
+    let opened = project::open(&arguments.pipeline)?;
+    let target = opened.target()?;
+    let table = find(arguments, &opened, &target, console).await?;
     let excerpt = Excerpt { columns: arguments.columns.clone(), rows_max: arguments.limit };
     match arguments.format {
-        _ if arguments.matrix => matrix(&table, arguments.limit, console).await,
-        Format::Table => text(&table, excerpt, console).await,
+        _ if arguments.matrix => {
+            let title = title(&table, arguments, &target).await?;
+            matrix(&table, &title, arguments.limit, console).await
+        }
+        Format::Table => {
+            let title = title(&table, arguments, &target).await?;
+            text(&table, &title, excerpt, console).await
+        }
         Format::Csv | Format::Json => rows(&table, &excerpt, arguments.format).await,
     }
 }
 
-async fn text(table: &Published, mut excerpt: Excerpt, console: &Console) -> Result<()> {
+/// Finds the table. What to do about a run that came to nothing depends on the
+/// whole project, so it is added here.
+async fn find(
+    arguments: &Arguments,
+    opened: &Opened,
+    target: &Target,
+    console: &Console,
+) -> Result<Published> {
+    let wanted =
+        Wanted { name: &arguments.table, as_of: arguments.as_of, run_id: arguments.run.as_ref() };
+    match published::find(target, &wanted).await? {
+        Found::Table(table) => Ok(*table),
+        Found::Unmade(problem, run_id) => {
+            let advice = match problem.help {
+                None => retry::advice(opened, &arguments.pipeline, &run_id, console).await,
+                Some(_) => None,
+            };
+            Err(Error::Invalid(vec![problem.maybe_help(advice)]))
+        }
+    }
+}
+
+/// Which table this is, and whether readers see it.
+async fn title(table: &Published, arguments: &Arguments, target: &Target) -> Result<String> {
+    let mut title = format!("{} as of {}", table.name, table.as_of);
+    if let Some(ending) = table.ending.as_ref().filter(|ending| !ending.is_published()) {
+        title += &format!(", not published: its run {}", ending.phrase());
+    } else {
+        let version = target.delta_version(&table.name, arguments.run.as_ref()).await;
+        if let Some(version) = version.map_err(run::explain)? {
+            title += &format!(", version {version} of its Delta table");
+        }
+    }
+    Ok(title)
+}
+
+async fn text(
+    table: &Published,
+    title: &str,
+    mut excerpt: Excerpt,
+    console: &Console,
+) -> Result<()> {
     excerpt.rows_max = Some(excerpt.rows_max.unwrap_or(ROWS_SHOWN));
     let mut lines = TextTable::new(table.chosen(&excerpt)?);
     let add = |batch| lines.batch(&batch).map(ControlFlow::Continue).map_err(unprintable);
@@ -92,7 +140,7 @@ async fn text(table: &Published, mut excerpt: Excerpt, console: &Console) -> Res
         false => format!("{} of ", units::grouped(shown)),
     };
     let rows = units::grouped(table.rows());
-    console.print(&format!("{}{}\n{of}{rows} rows\n", title(table), lines.render()))
+    console.print(&format!("{title}\n\n{}\n{of}{rows} rows\n", lines.render()))
 }
 
 async fn rows(table: &Published, excerpt: &Excerpt, format: Format) -> Result<()> {
@@ -113,7 +161,12 @@ async fn rows(table: &Published, excerpt: &Excerpt, format: Format) -> Result<()
     written(buffer.flush())
 }
 
-async fn matrix(table: &Published, limit: Option<u64>, console: &Console) -> Result<()> {
+async fn matrix(
+    table: &Published,
+    title: &str,
+    limit: Option<u64>,
+    console: &Console,
+) -> Result<()> {
     if table.name != "metrics.cohort_retention" {
         let message = format!("`{}` cannot be drawn as a matrix", table.name);
         let problem = Problem::new(message).help("only metrics.cohort_retention can");
@@ -127,11 +180,7 @@ async fn matrix(table: &Published, limit: Option<u64>, console: &Console) -> Res
     let grain = table.params.get("cohort_grain").and_then(|grain| grain.as_str());
     let cohorts_max = usize::try_from(limit.unwrap_or(COHORTS_SHOWN)).unwrap_or(usize::MAX);
     let drawn = triangle.render(grain.unwrap_or("period"), cohorts_max);
-    console.print(&format!("{}{drawn}", title(table)))
-}
-
-fn title(table: &Published) -> String {
-    format!("{} as of {}\n\n", table.name, table.as_of)
+    console.print(&format!("{title}\n\n{drawn}"))
 }
 
 fn unprintable(error: ArrowError) -> Error {

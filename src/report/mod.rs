@@ -2,6 +2,7 @@
 //! and drawn as text.
 
 pub mod cohorts;
+pub mod ending;
 pub mod published;
 pub mod table;
 pub mod units;

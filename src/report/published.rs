@@ -13,11 +13,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
+use super::ending::Ending;
 use crate::error::{Error, Result};
 use crate::problem::{Problem, suggest};
 use crate::run;
-use crate::run::target::{Column, DataFile, Day, RunId, StagedTable, Step, Target};
+use crate::run::target::{
+    Column, DataFile, Day, RunId, StagedTable, Status, Step, Target, is_quarantine,
+};
 use crate::storage::Location;
+
+/// Tables named in a message; more would bury it.
+const NAMES_MAX: usize = 24;
 
 /// A table on one day, as one run made it.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub struct Published {
     pub params: BTreeMap<String, Value>,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// How the run that was asked for ended; none where nobody named one.
+    pub ending: Option<Ending>,
     files: Vec<DataFile>,
     location: Location,
 }
@@ -56,14 +64,24 @@ pub struct Excerpt {
     pub rows_max: Option<u64>,
 }
 
+/// What somebody finds who asks for a table.
+#[derive(Debug)]
+pub enum Found {
+    /// The table.
+    Table(Box<Published>),
+    /// The run that was asked for came to nothing before it made the table. What
+    /// there is to do about it is left to say.
+    Unmade(Problem, RunId),
+}
+
 /// Finds a table.
 ///
 /// # Errors
 /// Nothing is published, or no such table, day or run.
-pub async fn find(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
+pub async fn find(target: &Target, wanted: &Wanted<'_>) -> Result<Found> {
     match wanted.run_id {
         Some(run_id) => staged(target, wanted, run_id).await,
-        None => current(target, wanted).await,
+        None => Ok(Found::Table(Box::new(current(target, wanted).await?))),
     }
 }
 
@@ -93,6 +111,7 @@ async fn current(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
             .map(|info| info.params.clone())
             .unwrap_or_default(),
         columns: manifest.schema_of(entry).to_vec(),
+        ending: None,
         files: entry.files.clone(),
         location: location.clone(),
         name,
@@ -101,7 +120,7 @@ async fn current(target: &Target, wanted: &Wanted<'_>) -> Result<Published> {
 
 /// A table some run made, whether it was published, superseded or refused by
 /// an audit. Its journal names the files, or the run whose files it used again.
-async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<Published> {
+async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<Found> {
     let location = target.location();
     let mut params = BTreeMap::new();
     let mut tables: BTreeMap<String, StagedTable> = BTreeMap::new();
@@ -111,6 +130,7 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
         let problem = Problem::named(location.url(), format!("there is no run `{run_id}` here"));
         return Err(invalid(problem.help("`tenure runs PIPELINE` lists them")));
     }
+    let ending = Ending::find(target, run_id, &steps).await?;
     for record in steps {
         match record.step {
             Step::Started { params: given, .. } => params = given,
@@ -119,48 +139,106 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
             _ => {}
         }
     }
-    let names = tables.keys().chain(reused.keys());
-    let name = resolve(wanted.name, names.map(String::as_str), location)?;
+    let names: Vec<&str> = tables.keys().chain(reused.keys()).map(String::as_str).collect();
+    let Some(name) = matching(wanted.name, &names) else {
+        let problem = not_made(wanted.name, run_id, &ending, &names, location);
+        return match ending.status {
+            Status::Failed | Status::Died => Ok(Found::Unmade(problem, run_id.clone())),
+            _ => Err(invalid(problem)),
+        };
+    };
     if let Some(from) = reused.get(&name) {
-        return Box::pin(staged(target, &Wanted { name: &name, ..*wanted }, from)).await;
+        let found = Box::pin(staged(target, &Wanted { name: &name, ..*wanted }, from)).await?;
+        return Ok(match found {
+            Found::Table(table) => {
+                Found::Table(Box::new(Published { ending: Some(ending), ..*table }))
+            }
+            unmade @ Found::Unmade(..) => unmade,
+        });
     }
-    let table =
-        tables.remove(&name).filter(|table| wanted.as_of.is_none_or(|day| day == table.day));
-    let Some(table) = table else { return Err(no_day(&name, wanted.as_of, [], location)) };
-    Ok(Published {
+    let table = tables.remove(&name);
+    let Some(table) = table.filter(|table| wanted.as_of.is_none_or(|day| day == table.day)) else {
+        return Err(no_day(&name, wanted.as_of, [], location));
+    };
+    Ok(Found::Table(Box::new(Published {
         as_of: table.day,
         run_id: run_id.clone(),
         params,
         columns: table.schema,
+        ending: Some(ending),
         files: table.files,
         location: location.clone(),
         name,
+    })))
+}
+
+/// The full name of a table that is published.
+fn resolve<'a>(
+    word: &str,
+    names: impl Iterator<Item = &'a str>,
+    location: &Location,
+) -> Result<String> {
+    let names: Vec<&str> = names.collect();
+    matching(word, &names).ok_or_else(|| {
+        let problem = Problem::named(location.url(), format!("no table `{word}` is published"));
+        let known = || suggest(word, names.iter().map(|name| short(name)));
+        invalid(problem.maybe_help(near(word, &names).or_else(known)))
     })
 }
 
-/// The full name of a table. What is published wins over what was set aside.
-fn resolve<'a>(
+/// The full name behind a word. Tables win over what was set aside.
+fn matching(word: &str, names: &[&str]) -> Option<String> {
+    let is_it = |name: &&&str| name.split_once('.').is_some_and(|(_, table)| table == word);
+    let whole = names.iter().find(|name| **name == word);
+    let found = whole.or_else(|| {
+        let (aside, tables): (Vec<_>, Vec<_>) =
+            names.iter().filter(is_it).partition(|name| is_quarantine(name));
+        tables.into_iter().chain(aside).next()
+    });
+    found.map(|name| (*name).to_string())
+}
+
+/// The table that was probably meant.
+fn near(word: &str, names: &[&str]) -> Option<String> {
+    let meant = |help: &String| help.starts_with("did");
+    let whole = suggest(word, names.iter().copied()).filter(meant);
+    whole.or_else(|| suggest(word, names.iter().map(|name| short(name))).filter(meant))
+}
+
+/// The word by which a table is asked for. What was set aside is called in
+/// full: a source may bear the name of a table.
+fn short(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((_, table)) if !is_quarantine(name) => table,
+        _ => name,
+    }
+}
+
+/// A table that a run has not made, what it has made, and how it ended.
+fn not_made(
     word: &str,
-    names: impl Iterator<Item = &'a str> + Clone,
+    run_id: &RunId,
+    ending: &Ending,
+    names: &[&str],
     location: &Location,
-) -> Result<String> {
-    if let Some(name) = names.clone().find(|name| *name == word) {
-        return Ok(name.into());
-    }
-    let mut found: Vec<&str> =
-        names.clone().filter(|name| name.split_once('.').is_some_and(|(_, t)| t == word)).collect();
-    found.sort_by_key(|name| name.starts_with("quarantine."));
-    match found.first() {
-        Some(name) => Ok((*name).into()),
-        None => {
-            let short = |name: &'a str| name.split_once('.').map_or(name, |(_, table)| table);
-            let help = suggest(word, names.clone())
-                .filter(|help| help.starts_with("did"))
-                .or_else(|| suggest(word, names.map(short)));
-            let problem = Problem::named(location.url(), format!("no table `{word}` is published"));
-            Err(invalid(problem.maybe_help(help)))
+) -> Problem {
+    let problem = Problem::named(location.url(), format!("run {run_id} made no table `{word}`"));
+    let problem = match ending.status {
+        Status::Published | Status::Finished => {
+            problem.note("note", format!("it {}", ending.phrase()))
         }
-    }
+        Status::Running | Status::Failed | Status::Died => {
+            problem.note("note", format!("nothing of it is published: it {}", ending.phrase()))
+        }
+    };
+    let mut made = names.to_vec();
+    made.sort_unstable();
+    let problem = match made.len() {
+        0 => problem,
+        1..=NAMES_MAX => problem.note("made", made.join(", ")),
+        more => problem.note("made", format!("{more} other tables")),
+    };
+    problem.maybe_help(near(word, names))
 }
 
 fn no_day<'a>(
@@ -258,8 +336,14 @@ impl Published {
     }
 
     fn gone(&self, file: &DataFile) -> Error {
+        let help = match &self.ending {
+            Some(ending) if !ending.is_published() => {
+                "what a run staged and did not publish stays until the next run that publishes"
+            }
+            _ => "superseded sets stay for `keep_runs` runs; does anything else delete here?",
+        };
         Problem::named(self.location.shown(&file.path), format!("`{}` is gone", self.name))
-            .help("superseded sets stay for `keep_runs` runs; does anything else delete here?")
+            .help(help)
             .into()
     }
 

@@ -29,9 +29,10 @@ pub fn explain(error: target::Error) -> Error {
     match &error {
         target::Error::Locked { .. } => Error::Locked(problem),
         target::Error::Storage(error) => of_store(error, problem),
-        // Found out before anything runs; the pipeline accepts such a store or
-        // names another.
-        target::Error::NoConditionalWrites { .. } => Error::Invalid(vec![problem]),
+        // For the pipeline to take back, or to accept; trying again is of no use.
+        target::Error::NoConditionalWrites { .. } | target::Error::Delta { .. } => {
+            Error::Invalid(vec![problem])
+        }
         _ => problem.into(),
     }
 }

@@ -40,7 +40,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{self, Plan, PublishPlan, Role, TableFormat, Variables, Writers};
+use crate::plan::{self, Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use reuse::Look;
@@ -98,6 +98,8 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         sources: done.sources,
         tables: done.tables,
         reused: done.reused,
+        turned_over: done.turned_over,
+        format: job.plan.publish.format,
         checks: done.checks,
         outcome: done.outcome,
         elapsed: begun.elapsed(),
@@ -147,6 +149,7 @@ struct Done {
     sources: Vec<SourceRead>,
     tables: Vec<TableReport>,
     reused: Vec<String>,
+    turned_over: Vec<String>,
     checks: usize,
     outcome: Outcome,
 }
@@ -184,6 +187,7 @@ fn nothing(look: &Look<'_>) -> Done {
         sources: Vec::new(),
         tables: Vec::new(),
         reused: look.work.reuse.iter().cloned().collect(),
+        turned_over: Vec::new(),
         checks: 0,
         outcome: Outcome::NothingToDo,
     }
@@ -220,7 +224,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         return Ok(nothing(&look));
     }
     let plan = job.plan;
-    claim.admit(&look.layouts(plan)).await.map_err(|error| not_admitted(plan, error))?;
+    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let Taken { mut staged, mut tables, read: known } =
@@ -231,6 +235,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let at_once = builder.at_once(&sources);
     tables.extend(turns::build_tables(job, claim, &builder, &look, at_once, &mut staged).await?);
     steps::audit(job, claim, &builder, &look, at_once).await?;
+    let turned_over = look.turned_over(plan, claim.manifest());
     steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.
@@ -243,20 +248,10 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         sources,
         tables,
         reused: look.work.reuse.iter().cloned().collect(),
+        turned_over,
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
     })
-}
-
-/// To go back from Delta to plain files is for the pipeline to take back, and is
-/// refused as often as it is tried. All else is how the target is now.
-fn not_admitted(plan: &Plan, error: target::Error) -> Error {
-    let is_asked =
-        plan.publish.format == TableFormat::Parquet && matches!(error, target::Error::Delta { .. });
-    match explain(error) {
-        Error::Failed(problems) if is_asked => Error::Invalid(problems),
-        other => other,
-    }
 }
 
 fn started(job: &Job<'_>, target: &Target, run_id: &RunId, look: &Look<'_>) {

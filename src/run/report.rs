@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::target::{RunId, SourceRead, StagedTable};
+use crate::plan::TableFormat;
 
 /// Something a person who watches a run wants to know.
 #[derive(Debug, Clone)]
@@ -92,6 +93,11 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// The published tables that stay as they were.
     pub reused: Vec<String>,
+    /// The tables that were there before and are laid out in another way now,
+    /// all days of them.
+    pub turned_over: Vec<String>,
+    /// How the published tables are laid out.
+    pub format: TableFormat,
     /// Checks that were run and found nothing.
     pub checks: usize,
     /// How it ended.

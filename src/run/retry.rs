@@ -26,8 +26,6 @@ pub struct Earlier {
     pub run_id: RunId,
     /// How it ended.
     status: Status,
-    /// The last run before it that failed or died, if it was not repeated.
-    failed_before: Option<RunId>,
     /// The day it was about.
     pub as_of: Day,
     /// The arguments it was given.
@@ -78,13 +76,7 @@ impl Earlier {
             let what = format!("run {} repeated it and has published", retry.run_id);
             return Err(refused(Problem::named(url, message).note("note", what)));
         }
-        let failed_before = runs.iter().find(|run| {
-            run.run_id < chosen.run_id
-                && matches!(run.status, Status::Failed | Status::Died)
-                && !runs.iter().any(|other| other.retry_of.as_ref() == Some(&run.run_id))
-        });
-        let failed_before = failed_before.map(|run| run.run_id.clone());
-        Ok(Self { failed_before, ..Self::read(target, chosen).await? })
+        Self::read(target, chosen).await
     }
 
     async fn read(target: &Target, run: &RunSummary) -> Result<Self> {
@@ -99,7 +91,6 @@ impl Earlier {
         let mut earlier = Self {
             run_id: run.run_id.clone(),
             status: run.status,
-            failed_before: None,
             as_of,
             arguments,
             version,
@@ -161,11 +152,7 @@ impl Earlier {
             Status::Finished => "found nothing to do",
             _ => "has published",
         };
-        let problem = Problem::new(format!("nothing to retry: run {} {what}", self.run_id));
-        refused(match &self.failed_before {
-            Some(before) => problem.help(format!("`--run {before}` goes on with one that failed")),
-            None => problem,
-        })
+        refused(Problem::new(format!("nothing to retry: run {} {what}", self.run_id)))
     }
 
     /// That it may be repeated by this program, over these texts.

@@ -104,6 +104,15 @@ impl<'a> Look<'a> {
         layouts.all(|(table, layout)| manifest.layout(&table) == layout)
     }
 
+    /// The tables of any day that publishing lays out in another way.
+    pub fn turned_over(&self, plan: &Plan, manifest: &Manifest) -> Vec<String> {
+        let layouts = self.layouts(plan).into_iter();
+        let other = layouts.filter(|(table, layout)| {
+            manifest.tables.contains_key(table) && manifest.layout(table) != *layout
+        });
+        other.map(|(table, _)| table).collect()
+    }
+
     /// The published tables of the day that must not stay beside what this
     /// run makes: those it leaves out, and those nobody lists any more, where
     /// they are made from something else.

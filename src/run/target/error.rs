@@ -71,13 +71,24 @@ pub enum Error {
         /// Full name of the table that would take it as well.
         second: String,
     },
-    /// A Delta table that cannot be had, read or written.
+    /// A table that cannot be had in its format here, however often it is tried.
     Delta {
         /// What is not possible.
         what: String,
         /// The table or file it is about; empty where that is said already.
         place: String,
         /// Why not.
+        cause: String,
+        /// The next move.
+        help: String,
+    },
+    /// The log of a Delta table that could not be read or written this time.
+    DeltaLog {
+        /// What has failed.
+        what: String,
+        /// The table or file it is about.
+        place: String,
+        /// Why.
         cause: String,
         /// The next move.
         help: String,
@@ -140,7 +151,8 @@ impl Error {
                 },
                 "run again; does anything else delete below `_tenure/`?".to_owned(),
             ),
-            Self::Delta { what, place, cause, help } => {
+            Self::Delta { what, place, cause, help }
+            | Self::DeltaLog { what, place, cause, help } => {
                 explain(what.clone(), place, cause.clone(), help.clone())
             }
             Self::SameFolder { folder, first, second } => explain(

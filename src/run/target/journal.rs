@@ -81,7 +81,8 @@ pub enum Step {
         commit_id: String,
         /// Epoch of the manifest that was written.
         epoch: u64,
-        /// Number of tables this run made; tables carried on from before do not count.
+        /// Number of tables this run made; neither tables carried on from before nor
+        /// rows set aside count.
         tables: u64,
         /// Rows of these tables together.
         rows: u64,

@@ -36,6 +36,7 @@ mod manifest;
 mod probe;
 mod publish;
 mod staging;
+mod versions;
 mod view;
 
 #[cfg(test)]
@@ -71,6 +72,11 @@ pub struct Target {
     location: Location,
     clock: Clock,
     times: LockTimes,
+}
+
+/// Whether a table is the rows of a source that were set aside.
+pub fn is_quarantine(table: &str) -> bool {
+    table.starts_with("quarantine.")
 }
 
 /// How to remove a lock.
@@ -157,7 +163,7 @@ impl Target {
     /// When the store refuses or fails.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Error> {
         let manifest = self.manifest().await?.unwrap_or_else(Manifest::empty);
-        let working = lease::working(&self.location, self.clock.now()).await?;
+        let working = self.working().await?;
         journal::runs(&self.location, &manifest.history, &manifest.runs, working.as_ref(), limit)
             .await
     }
@@ -168,6 +174,32 @@ impl Target {
     /// When the store refuses or fails.
     pub async fn steps(&self, run_id: &RunId) -> Result<Vec<Record>, Error> {
         journal::read(&self.location, run_id).await
+    }
+
+    /// The run that seems to be at work. Needs no right to write.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn working(&self) -> Result<Option<RunId>, Error> {
+        lease::working(&self.location, self.clock.now()).await
+    }
+
+    /// The version of a Delta table that shows what `run_id` published, or what
+    /// is published now; None if there is none, or the table's log does not reach
+    /// back so far.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn delta_version(
+        &self,
+        table: &str,
+        run_id: Option<&RunId>,
+    ) -> Result<Option<u64>, Error> {
+        let Some(manifest) = self.manifest().await? else { return Ok(None) };
+        match run_id {
+            Some(run_id) => versions::of_run(&self.location, &manifest, table, run_id).await,
+            None => Ok(manifest.delta.get(table).copied()),
+        }
     }
 
     /// The lock as it looks from outside; None if there never was one.
@@ -208,7 +240,7 @@ impl Target {
         let Some(manifest) = self.manifest().await? else {
             return Ok(GcPlan::default());
         };
-        let working = lease::working(&self.location, self.clock.now()).await?;
+        let working = self.working().await?;
         gc::look(&self.location, &manifest, keep_runs, working.as_ref()).await
     }
 
@@ -437,12 +469,14 @@ impl Claim {
     }
 
     async fn note(&self, request: &Request, commit_id: &str) {
+        // What was set aside is counted where its source is.
+        let counted = || request.tables.iter().filter(|staged| !is_quarantine(&staged.table));
         let step = Step::Published {
             commit_id: commit_id.to_owned(),
             epoch: self.manifest.epoch,
-            tables: request.tables.len() as u64,
-            rows: request.tables.iter().map(StagedTable::rows).sum(),
-            bytes: request.tables.iter().map(StagedTable::bytes).sum(),
+            tables: counted().count() as u64,
+            rows: counted().map(StagedTable::rows).sum(),
+            bytes: counted().map(StagedTable::bytes).sum(),
         };
         if let Err(error) = self.journal.record(step).await {
             tracing::warn!(%error, "the journal lacks that this run has published; the manifest knows");

@@ -68,17 +68,131 @@ fn what_went_well_cannot_be_retried() {
     });
 }
 
-/// Somebody has run the day again, and asks for a retry out of habit.
+/// The run of another day came between, and a retry is asked for out of habit.
 #[test]
 fn a_failure_before_the_last_run_is_pointed_out() {
     let project = failed();
-    project.orders("orders/o.parquet", ORDERS);
-    project.run("2024-06-30");
+    project.run("2024-01-04");
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
         error: nothing to retry: run [RUN] has published
          |
          = help: `--run [RUN]` goes on with one that failed
+        exit 2
+        ");
+    });
+    // It would be refused now.
+    change(&project, "sql/metrics/spenders.sql", "who brings the most?", "who brings most?");
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(retry(&project, &[]), @"
+        error: nothing to retry: run [RUN] has published
+        exit 2
+        ");
+    });
+}
+
+/// Somebody has corrected the orders and run the day again.
+#[test]
+fn a_failure_whose_day_was_published_since_is_over() {
+    let project = failed();
+    let failed = newest_run(&project);
+    project.orders("orders/o.parquet", ORDERS);
+    project.run("2024-06-30");
+    let published = newest_run(&project);
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(retry(&project, &[]), @"
+        error: nothing to retry: run [RUN] has published
+        exit 2
+        ");
+    });
+    let listed = project.tenure(&["runs", "pipelines/p.yaml"]).stdout;
+    let line = listed.lines().find(|line| line.starts_with(&failed)).expect("the failed run");
+    assert!(line.ends_with(&format!("; superseded by {published}")), "{listed}");
+    let line = listed.lines().find(|line| line.starts_with(&published)).expect("the other run");
+    assert!(!line.contains("superseded"), "{listed}");
+    let show =
+        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &failed]));
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(show("nothing"), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed in its checks: check `checks.money_is_earned` found 1 counter-examples
+         = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: run [RUN] has done its day since; see that without `--run`
+        exit 2
+        ");
+        assert_snapshot!(show("spenders"), @"
+        error: `metrics.spenders` is gone
+        --> [TMP]/out/_tenure/sets/[RUN]/metrics.spenders/as_of=2024-06-30/part-00000.parquet
+         = help: what a run staged and did not publish stays until the next run that publishes
+        exit 1
+        ");
+    });
+}
+
+/// The id of the newest run.
+fn newest_run(project: &Project) -> String {
+    let found = std::fs::read_dir(project.path("out/_tenure/runs")).expect("runs");
+    let names = found.map(|run| run.expect("a run").file_name().to_string_lossy().into_owned());
+    names.max().expect("a run")
+}
+
+#[test]
+fn what_a_failed_run_did_not_make_is_told_with_how_it_ended() {
+    let project = failed();
+    let run = newest_run(&project);
+    let show =
+        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &run]));
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(show("nothing"), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed in its checks: check `checks.money_is_earned` found 1 counter-examples
+         = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: `tenure retry pipelines/p.yaml --run [RUN]` goes on with it
+        exit 2
+        ");
+        assert_snapshot!(show("spendres"), @"
+        error: run [RUN] made no table `spendres`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed in its checks: check `checks.money_is_earned` found 1 counter-examples
+         = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: did you mean `spenders`?
+        exit 2
+        ");
+    });
+    let shown = show("spenders");
+    let title = "metrics.spenders as of 2024-06-30, not published: its run failed in its checks: \
+                 check `checks.money_is_earned` found 1 counter-examples\n";
+    assert!(shown.starts_with(title), "{shown}");
+
+    change(&project, "sql/metrics/spenders.sql", "who brings the most?", "who brings most?");
+    let shown = show("nothing");
+    let afresh = "help: start afresh: `tenure run pipelines/p.yaml --as-of 2024-06-30`";
+    assert!(shown.contains(afresh), "a retry would be refused: {shown}");
+}
+
+#[test]
+fn a_run_that_went_well_is_told_as_one() {
+    let project = small();
+    project.run("2024-06-30");
+    let show =
+        |run: &str| said(&project.tenure(&["show", "pipelines/p.yaml", "nothing", "--run", run]));
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(show(&newest_run(&project)), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: it has published
+         = made: facts.customers, metrics.spenders, quarantine.orders
+        exit 2
+        ");
+    });
+    project.run("2024-06-30");
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(show(&newest_run(&project)), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: it found nothing to do, and made no table
         exit 2
         ");
     });

@@ -95,9 +95,9 @@ fn gc(project: &Project, keep_runs: &str) -> String {
     outcome.stdout
 }
 
-fn fails(project: &Project, day: &str) -> Outcome {
+fn refused(project: &Project, day: &str) -> Outcome {
     let outcome = project.tenure(&["run", "pipelines/p.yaml", "--as-of", day]);
-    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
     outcome
 }
 
@@ -265,7 +265,7 @@ fn a_column_is_added_in_the_commit_that_has_it_first() {
     change(&project, file, "-- remark       text  ", "-- remark       bigint");
     change(&project, file, "'none' as remark", "1 as remark");
     let manifest_before = manifest(&project)["publication"].clone();
-    assert_snapshot!(error(&fails(&project, BEFORE)), @"
+    assert_snapshot!(error(&refused(&project, BEFORE)), @"
     error: `facts.unattributed_refunds` cannot be one Delta table
      |
      = cause: column `remark` is bigint as of 2024-02-29 and text as of 2024-03-31
@@ -283,7 +283,7 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_eq!(project.published().len(), 8);
     project.pipeline(TABLES, FORMAT);
     let before = project.table("facts.customers");
-    project.run(DAY);
+    assert_turned_over(&project.run(DAY), "Delta tables");
     let steps = journal(&project);
     assert!(steps.iter().all(|step| step["step"] != "table_staged"), "nothing is computed");
     assert_eq!(project.table("facts.customers"), before);
@@ -293,30 +293,86 @@ fn plain_parquet_becomes_a_delta_table_and_not_back_unasked() {
     assert_nothing_to_do(&project.run(DAY));
 
     project.pipeline(TABLES, "");
-    let refused = project.tenure(&["run", "pipelines/p.yaml", "--as-of", DAY]);
-    assert_eq!(refused.code, 2, "{}", refused.stderr);
-    assert_snapshot!(error(&refused), @"
+    assert_snapshot!(error(&refused(&project, DAY)), @"
     error: `facts.customers` is a Delta table here, and the pipeline says `format: parquet`
     --> [TMP]/out/customers
      = cause: plain Parquet in its place would end its history
-     = help: publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go
+     = help: publish to another target, keep `format: delta`, or delete this table's folder if its history may go
     ");
     for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
         fs::remove_dir_all(project.path(&format!("out/{folder}/_delta_log"))).expect("removed");
     }
     let rewritten = project.path("out/customers/as_of=2024-02-29/part-00000-4f0a.c000.parquet");
     fs::write(&rewritten, "as OPTIMIZE does").expect("written");
-    assert_snapshot!(error(&fails(&project, DAY)), @"
+    assert_snapshot!(error(&refused(&project, DAY)), @"
     error: `facts.customers` was a Delta table that others have written to as well
     --> [TMP]/out/customers/as_of=2024-02-29/part-00000-4f0a.c000.parquet
      = cause: files of theirs, which plain readers would count twice: 1
      = help: remove them from `customers/`; what tenure has published is kept under `_tenure/`
     ");
     fs::remove_file(&rewritten).expect("removed");
-    project.run(DAY);
+    assert_turned_over(&project.run(DAY), "plain Parquet");
     assert_eq!(project.published().len(), 8, "plain files alone");
     assert_eq!(paths(&project, "out/*/as_of=*/part-00000.parquet").len(), 8);
     assert_nothing_to_do(&project.run(DAY));
+}
+
+/// Files of others stay where they are, so the folders go before.
+#[test]
+fn a_table_whose_folder_was_removed_turns_back_clean() {
+    let project = published();
+    project.file(&format!("out/customers/as_of={DAY}/part-0-optimized.parquet"), "rows");
+    project.pipeline(TABLES, "");
+    for folder in ["customers", "unattributed_refunds", "value_assumptions", "quarantine_orders"] {
+        fs::remove_dir_all(project.path(&format!("out/{folder}"))).expect("removed");
+    }
+    assert_turned_over(&project.run(DAY), "plain Parquet");
+    let files = project.published();
+    assert_eq!(files.len(), 4);
+    assert!(
+        files.iter().all(|(name, _)| name.ends_with("/part-00000.parquet")),
+        "plain files alone"
+    );
+}
+
+/// That a run says it has changed the layout, and built nothing.
+fn assert_turned_over(outcome: &Outcome, format: &str) {
+    let said = &outcome.stdout;
+    assert!(said.starts_with("3 tables in "), "{said}");
+    assert!(said.contains(&format!(" turned over to {format}, all days, in ")), "{said}");
+    assert!(said.contains(" (none built, 0 checks passed, run "), "{said}");
+}
+
+/// `tenure show` says which version a set has, also one that was superseded.
+#[test]
+fn the_version_of_a_set_is_told() {
+    let project = published();
+    let first = manifest(&project)["publication"]["run_id"].clone();
+    let first = first.as_str().expect("an id");
+    again(&project, "0.3");
+    set(&project, "value_assumptions", &[("note", "ours")]);
+    let title = |table: &str, more: &[&str]| {
+        let show = ["show", "pipelines/p.yaml", table];
+        let outcome = project.tenure(&[&show[..], more].concat());
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome.stdout.lines().next().expect("a title").to_owned()
+    };
+    let second = manifest(&project)["publication"]["run_id"].clone();
+    let second = second.as_str().expect("an id");
+    for (table, run, version) in [
+        ("metrics.value_assumptions", None, 1),
+        ("metrics.value_assumptions", Some(second), 1),
+        ("metrics.value_assumptions", Some(first), 0),
+        ("facts.customers", Some(second), 0),
+    ] {
+        let more = run.map_or(vec![], |run| vec!["--run", run]);
+        let expected = format!("{table} as of {DAY}, version {version} of its Delta table");
+        assert_eq!(title(table, &more), expected, "{run:?}");
+    }
+    again(&project, "0.4");
+    assert_eq!(version(&project, "value_assumptions"), Some(3));
+    let superseded = title("metrics.value_assumptions", &["--run", second]);
+    assert!(superseded.ends_with(", version 1 of its Delta table"), "{superseded}");
 }
 
 #[test]
@@ -326,7 +382,7 @@ fn tables_of_others_and_beyond_us_are_left_alone() {
     fs::create_dir_all(log.parent().expect("a folder")).expect("a folder");
     let meta_data = json!({ "metaData": { "id": "1", "schemaString": "{}" } });
     fs::write(&log, format!("{meta_data}\n")).expect("written");
-    assert_snapshot!(error(&fails(&project, DAY)), @"
+    assert_snapshot!(error(&refused(&project, DAY)), @"
     error: `facts.customers` would be published over a Delta table of somebody else
     --> [TMP]/out/customers
      = cause: tenure has never committed to its log
@@ -341,7 +397,7 @@ fn tables_of_others_and_beyond_us_are_left_alone() {
     } });
     foreign(&project, "customers", &[protocol]);
     project.orders("orders/more.parquet", MORE);
-    assert_snapshot!(error(&fails(&project, DAY)), @"
+    assert_snapshot!(error(&refused(&project, DAY)), @"
     error: this Delta table needs more than tenure knows
     --> [TMP]/out/customers
      = cause: it uses deletionVectors
@@ -354,7 +410,7 @@ fn a_manifest_that_is_older_than_its_tables_is_refused() {
     let project = published();
     project.run(BEFORE);
     fs::remove_dir_all(project.path("out/_tenure")).expect("removed");
-    assert_snapshot!(error(&fails(&project, DAY)), @"
+    assert_snapshot!(error(&refused(&project, DAY)), @"
     error: the Delta table of `facts.customers` is of another target than its manifest
     --> [TMP]/out/customers
      = cause: it has seen epoch 2, and this is 1

@@ -179,3 +179,29 @@ fn other_sources_have_a_quarantine_of_their_own() {
     8 null null
     ");
 }
+
+/// Rows set aside are told with their source; tables and their rows are counted
+/// without them, wherever they are counted.
+#[test]
+fn what_is_set_aside_is_no_table_of_the_run() {
+    let project = Project::new();
+    project.orders(
+        "orders/all.parquet",
+        "order_id,customer_id,ordered_at,amount
+         1,7,2024-01-05T10:00:00,10.00
+         2,8,2024-01-05T10:00:00,10.00
+         3,,2024-01-06T10:00:00,10.00",
+    );
+    project.pipeline("facts.customers", "");
+    let outcome = project.run("2024-01-31");
+    assert!(outcome.stdout.starts_with("1 table as of 2024-01-31 published to "), "{outcome:?}");
+    assert!(outcome.stderr.contains("1 set aside in quarantine.orders: no_customer 1"));
+    let steps = journal(&project);
+    let published = steps.iter().find(|step| step["step"] == "published").expect("published");
+    assert_eq!((&published["tables"], &published["rows"]), (&json!(1), &json!(2)));
+    let listed = project.tenure(&["runs", "pipelines/p.yaml"]).stdout;
+    let line = listed.lines().find(|line| line.contains(" published ")).expect("the run");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[1..5], ["published", "2024-01-31", "1", "2"], "{listed}");
+    assert!(line.ends_with("1 of 3 rows set aside"), "{listed}");
+}

@@ -3,6 +3,8 @@
 
 use std::fs::{self, OpenOptions};
 
+use serde_json::Value;
+
 use super::{GENERATED_AS_OF, assert_same, generated, journal, paths, pipeline_of_generated};
 use crate::project::{Outcome, Project, halted_at, killed_at, run_id};
 
@@ -35,12 +37,36 @@ fn staged_by(outcome: &Outcome, run: &str) -> Vec<String> {
     lines.filter_map(|line| line.split(' ').next().map(str::to_string)).collect()
 }
 
+/// What a dead run staged can be looked at, and of the rest it is told why it
+/// is not there and what to do.
+fn assert_told_as_dead(project: &Project, events: &[Value]) {
+    let run = run_id(events);
+    let show = |table: &str| project.tenure(&["show", "pipelines/p.yaml", table, "--run", &run]);
+    let staged = events.iter().find(|event| event["event"] == "table").expect("a table");
+    let shown = show(staged["table"].as_str().expect("a name"));
+    let title = shown.stdout.lines().next().expect("a title");
+    assert!(title.contains(", not published: its run died after it had staged `"), "{title}");
+    // The last one in the order of work.
+    let unmade = show("value_formulas");
+    assert_eq!(unmade.code, 2, "{}", unmade.stdout);
+    for part in [
+        format!("run {run} made no table `value_formulas`"),
+        "nothing of it is published: it died after it had staged `".into(),
+        format!("help: `tenure retry pipelines/p.yaml --run {run}` goes on with it"),
+    ] {
+        assert!(unmade.stderr.contains(&part), "{part} is missing in\n{}", unmade.stderr);
+    }
+    assert_eq!(unmade.stderr.matches("quarantine.orders").count(), 1, "{}", unmade.stderr);
+}
+
 #[test]
 fn a_killed_run_is_gone_on_with_and_gives_the_same_bytes() {
     let run = [&RUN[..], &["--param", "vip_amount=500"]].concat();
     let (project, expected) = with_expected(&run);
-    let first = run_id(&killed_at(project.command(&run), "table", 4));
+    let events = killed_at(project.command(&run), "table", 4);
+    let first = run_id(&events);
     assert!(project.published().is_empty(), "nothing is published");
+    assert_told_as_dead(&project, &events);
 
     // The retry dies as well: what both have staged counts.
     let second = killed_at(project.command(&RETRY), "table", 8);

@@ -279,7 +279,7 @@ async fn get(location: &Location, path: &str) -> Result<Bytes, Error> {
 }
 
 fn unreadable(location: &Location, path: &str, cause: String) -> Error {
-    Error::Delta {
+    Error::DeltaLog {
         what: "the log of a Delta table cannot be read or written".into(),
         place: location.shown(path),
         cause,

@@ -146,7 +146,7 @@ pub(super) async fn show(
             return Ok(Some(version));
         }
     }
-    Err(Error::Delta {
+    Err(Error::DeltaLog {
         what: format!("`{table}` could not be committed"),
         place: showing.location.shown(&folder(table)),
         cause: format!("other writers were faster {COMMIT_TRIES_MAX} times"),

@@ -140,7 +140,7 @@ async fn refuse_history(location: &Location, table: &str) -> Result<(), Error> {
         what: format!("`{table}` is a Delta table here, and the pipeline says `format: parquet`"),
         place: location.shown(&folder),
         cause: "plain Parquet in its place would end its history".into(),
-        help: "publish to another target, keep `format: delta`, or delete the `_delta_log` of this table's folder if its history may go".into(),
+        help: "publish to another target, keep `format: delta`, or delete this table's folder if its history may go".into(),
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn of(
         version: None,
     };
     let footer = DFParquetMetadata::new(location.store().as_ref(), &meta).fetch_metadata().await;
-    let footer = footer.map_err(|error| Error::Delta {
+    let footer = footer.map_err(|error| Error::DeltaLog {
         what: "a published file cannot be read for its statistics".into(),
         place: location.shown(&file.path),
         cause: error.strip_backtrace(),
