@@ -25,6 +25,7 @@
 //! <name>/_delta_log/…, <name>/as_of=<day>/part-00000-<run>.parquet   or a Delta table
 //! ```
 
+mod claim;
 mod clock;
 mod delta;
 mod error;
@@ -42,12 +43,11 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use object_store::UpdateVersion;
+use crate::storage::Location;
 
-use crate::storage::{Depth, Expect, Location, Settled};
-
+pub use claim::{Claim, Published, View};
 pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
 pub use gc::{GcPlan, Removal, Why};
@@ -63,8 +63,6 @@ pub use staging::{SETS, StagedTable, Upload, staged_path};
 pub use view::{Layout, check_folders, folder};
 
 use lock::Lock;
-use manifest::Purpose;
-use publish::Committed;
 
 /// A place to publish to. Making one makes no request.
 #[derive(Clone, Debug)]
@@ -263,223 +261,5 @@ impl Target {
         };
         claim.repair(taken.dead.as_ref()).await;
         Ok(claim)
-    }
-}
-
-/// The right to publish to a target, until released, lost or dropped.
-///
-/// Dropping it without [`Claim::release`] is what a crash does: the lock stays
-/// until it runs out (on a local disk it is free at once).
-pub struct Claim {
-    location: Location,
-    clock: Clock,
-    run_id: RunId,
-    lock: Lock,
-    /// The manifest as we last wrote it; nobody else can have changed it
-    /// without making `version` stale.
-    manifest: Manifest,
-    version: UpdateVersion,
-    journal: Journal,
-}
-
-/// What was published, and how the tables' folders are.
-#[derive(Debug)]
-pub struct Published {
-    /// Id of the publication, as the manifest has it.
-    pub commit_id: String,
-    /// Epoch of the manifest that was written.
-    pub epoch: u64,
-    /// Whether the Hive folders show this publication.
-    pub view: View,
-}
-
-/// The tables' folders after publishing.
-#[derive(Debug)]
-pub enum View {
-    /// The folders show what was just published.
-    Current,
-    /// The publication stands, but the folders still show (parts of) the one
-    /// before. The next run repairs them.
-    Behind(Error),
-}
-
-impl Claim {
-    /// The run that holds the lock.
-    pub fn run_id(&self) -> &RunId {
-        &self.run_id
-    }
-
-    /// The lease as it was when the lock was taken; heartbeats do not show here.
-    pub fn lease(&self) -> &Lease {
-        self.lock.lease()
-    }
-
-    /// What is published at this moment.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Where this run records its steps.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    /// True once a heartbeat has found that another run took over: working on
-    /// is a waste. Publishing is safe without asking.
-    pub fn is_lost(&self) -> bool {
-        self.lock.is_lost()
-    }
-
-    /// Says early if a table cannot be laid out as it is to be.
-    ///
-    /// # Errors
-    /// [`Error::Delta`] for the first that cannot; the store's error.
-    pub async fn admit(&self, layouts: &BTreeMap<String, Layout>) -> Result<(), Error> {
-        delta::admit(&self.location, &self.manifest, layouts).await
-    }
-
-    /// Opens a file of the set for writing; parts of a table count from 0.
-    pub fn upload(&self, table: &str, day: Day, part: u32) -> Upload {
-        Upload::open(&self.location, &staged_path(&self.run_id, table, day, part))
-    }
-
-    /// Makes a table that an earlier run staged part of this run's set. Its
-    /// files are copied within the store, so that each set stands by itself
-    /// and the other may be removed.
-    ///
-    /// # Errors
-    /// When the store refuses or fails, or a file is gone.
-    pub async fn adopt(&self, table: &StagedTable) -> Result<StagedTable, Error> {
-        let mut files = Vec::with_capacity(table.files.len());
-        for (file, part) in table.files.iter().zip(0u32..) {
-            let path = staged_path(&self.run_id, &table.table, table.day, part);
-            self.location.copy(&file.path, &path).await?;
-            files.push(DataFile { path, ..file.clone() });
-        }
-        Ok(StagedTable { files, ..table.clone() })
-    }
-
-    /// Publishes a set, all of it or nothing, then refreshes the Hive folders
-    /// and notes it in the journal.
-    ///
-    /// # Errors
-    /// Nothing was published, except that a store which never gave a definite
-    /// answer leaves it open: `manifest().publication` will tell.
-    pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
-        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
-        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
-        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
-        let committed =
-            publish::commit(&self.location, &next, &self.version, &request.tables, &self.run_id)
-                .await?;
-        let commit_id = next.publication.as_ref().map(|publication| publication.commit_id.clone());
-        let commit_id = commit_id.unwrap_or_default();
-        let epoch = next.epoch;
-        self.manifest = next;
-        // From here on the publication stands: what fails now must not be told
-        // as if it did not.
-        self.note(request, &commit_id).await;
-        let view = match committed {
-            Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
-            Committed::Current(version) => {
-                self.version = version;
-                match self.show(planned).await {
-                    Ok(()) => View::Current,
-                    Err(error) => View::Behind(error),
-                }
-            }
-        };
-        Ok(Published { commit_id, epoch, view })
-    }
-
-    /// What a collection would remove now.
-    ///
-    /// # Errors
-    /// When the store refuses or fails.
-    pub async fn garbage(&self, keep_runs: usize) -> Result<GcPlan, Error> {
-        gc::look(&self.location, &self.manifest, keep_runs, Some(&self.run_id)).await
-    }
-
-    /// Removes what `plan` lists.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`] if another run took over; else the store's error.
-    /// Repeating is safe.
-    pub async fn collect(&self, plan: &GcPlan) -> Result<(), Error> {
-        gc::collect(&self.location, plan, &self.manifest, &self.lock).await
-    }
-
-    /// Gives the lock back; also to be called when a run has failed.
-    pub async fn release(self) {
-        self.lock.release().await;
-    }
-
-    /// Finishes what a dead run left: temporary files and the Hive folders.
-    /// Neither touches what the manifest names, and neither must keep a run
-    /// from working: publishing refreshes the folders anyway.
-    async fn repair(&mut self, dead: Option<&RunId>) {
-        if let Some(run_id) = dead {
-            tracing::info!(%run_id, "cleaning up after a run that died");
-            self.location.sweep("_tenure", Depth::Folder).await;
-            self.location.sweep(&format!("{RUNS}/{run_id}"), Depth::All).await;
-            for table in self.manifest.tables.keys() {
-                self.location.sweep(&folder(table), Depth::All).await;
-            }
-        }
-        if let Err(error) = self.show(delta::Planned::default()).await {
-            tracing::warn!(%error, "the tables' folders could not be repaired; the next publication does it");
-        }
-    }
-
-    /// Makes the folders show what is published. If somebody touches the marker
-    /// meanwhile, all folders are looked at again.
-    async fn show(&mut self, mut planned: delta::Planned) -> Result<(), Error> {
-        for _ in 0..view::MARKER_TRIES_MAX {
-            if self.show_once(std::mem::take(&mut planned)).await? {
-                return Ok(());
-            }
-        }
-        Err(self.lock.lost_to(None))
-    }
-
-    /// Brings the folders up to date, and makes the manifest say which versions
-    /// of Delta tables show it. Whether the marker could be set.
-    async fn show_once(&mut self, planned: delta::Planned) -> Result<bool, Error> {
-        let showing = delta::Showing {
-            location: &self.location,
-            manifest: &self.manifest,
-            lock: &self.lock,
-            now: self.clock.now(),
-        };
-        let Some(shown) = view::refresh(&showing, planned).await? else {
-            return Ok(true);
-        };
-        let is_named = |(table, version)| self.manifest.delta.get(table) == Some(version);
-        if !shown.versions.iter().all(is_named) {
-            let corrected = self.manifest.corrected(shown.versions.clone());
-            let expect = Expect::Version(self.version.clone());
-            let written =
-                manifest::write(&self.location, &corrected, &expect, Purpose::Fence).await?;
-            let Settled::Written(version) = written else {
-                return Err(self.lock.lost_to(None));
-            };
-            (self.manifest, self.version) = (corrected, version);
-        }
-        view::mark(&self.location, &shown).await
-    }
-
-    async fn note(&self, request: &Request, commit_id: &str) {
-        // What was set aside is counted where its source is.
-        let counted = || request.tables.iter().filter(|staged| !is_quarantine(&staged.table));
-        let step = Step::Published {
-            commit_id: commit_id.to_owned(),
-            epoch: self.manifest.epoch,
-            tables: counted().count() as u64,
-            rows: counted().map(StagedTable::rows).sum(),
-            bytes: counted().map(StagedTable::bytes).sum(),
-        };
-        if let Err(error) = self.journal.record(step).await {
-            tracing::warn!(%error, "the journal lacks that this run has published; the manifest knows");
-        }
     }
 }
