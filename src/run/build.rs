@@ -42,6 +42,9 @@ const ROW_BYTES: u64 = 250;
 /// reading has to wait for the disk anyway, and packed rows are fewer bytes.
 const MEMORIES_MAX: u64 = 2;
 
+/// Bytes that operators of a table at work want to have whatever its size.
+const TURN_BYTES: u64 = 256 << 20;
+
 /// Batches computed ahead of their encoding.
 const BATCHES_AHEAD: usize = 2;
 
@@ -88,10 +91,11 @@ pub struct Built {
 
 impl Builder<'_> {
     /// How many tables may be built at the same time: more than one only where
-    /// their rows find room in memory side by side.
+    /// memory is plenty, for those at work share it.
     pub fn at_once(&self, read: &[SourceRead]) -> usize {
         let rows: u64 = read.iter().map(|source| source.accepted).sum();
-        let fits = rows.saturating_mul(ROW_BYTES) <= self.job.plan.engine.memory_bytes;
+        let needed = rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES);
+        let fits = needed <= self.job.plan.engine.memory_bytes;
         if fits { self.context.state().config().target_partitions().min(AT_ONCE_MAX) } else { 1 }
     }
 

@@ -139,7 +139,7 @@ fn a_source_that_changes_while_a_range_goes_on_ends_it() {
     let project = generated();
     pipeline_of_generated(&project, "");
     killed_at(project.command(&range), "table", 3);
-    let halted = halted_at(project.command(&RETRY), "table", 8);
+    let halted = halted_at(project.command(&RETRY), "check", 1);
     let one = &paths(&project, "data/orders/*.parquet")[0];
     fs::copy(one, one.with_file_name("late.parquet")).expect("copied");
     let (code, said) = halted.go_on();

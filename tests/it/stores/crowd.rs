@@ -73,7 +73,7 @@ fn nothing_lost_or_doubled(place: &Place) {
     let outside = place.outside();
     let named = outside.whole("").expect("whole");
     assert_eq!(outside.list("_tenure/sets"), Vec::from_iter(named.paths.clone()));
-    assert_eq!(outside.hive(""), named.hive(), "the Hive folders show the same");
+    assert_eq!(outside.shown(""), named.shown(), "the Hive folders show the same");
 }
 
 fn start(place: &Place, runs: usize) -> Vec<Working> {

@@ -62,6 +62,12 @@ fn any_request_to_azurite_may_go_wrong() {
     try_all(&Trial::new(server));
 }
 
+#[test]
+fn any_request_for_delta_tables_may_go_wrong() {
+    let Some(server) = server::seaweedfs() else { return };
+    try_all(&Trial::of_delta(server));
+}
+
 /// Tries them; what is not as it must be is reported together.
 fn try_all(trial: &Trial) {
     let waiting = Mutex::new(points(trial).into_iter());

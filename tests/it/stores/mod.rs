@@ -237,6 +237,7 @@ fn conforms(place: &Place) {
     }
 
     goes_on(place, &second);
+    goes_on_with_a_range(place, &expected, &second);
 
     // One at a time.
     let mut first = place.working(SECOND);
@@ -297,6 +298,18 @@ fn goes_on(place: &Place, second: &[String]) {
     assert!(stored == expected, "what is stored is the same to the byte");
     let again = place.tenure(&["retry", "pipelines/p.yaml"]);
     assert_eq!(again.code, 2, "nothing is left to do: {}", again.stdout);
+    let listed = place.tenure(&["runs", "pipelines/p.yaml"]);
+    assert!(listed.stdout.contains(&format!("retry of {killed}")), "{}", listed.stdout);
+}
+
+/// A range of days that was killed behind its first is gone on with, too.
+fn goes_on_with_a_range(place: &Place, first: &[String], second: &[String]) {
+    let range = ["run", "pipelines/p.yaml", "--from", FIRST, "--to", SECOND, "--full-refresh"];
+    let killed = run_id(&killed_at(place.command(&range), "started", 2));
+    place.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    let retried = place.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    assert!(place.published(FIRST) == first && place.published(SECOND) == second);
     let listed = place.tenure(&["runs", "pipelines/p.yaml"]);
     assert!(listed.stdout.contains(&format!("retry of {killed}")), "{}", listed.stdout);
 }

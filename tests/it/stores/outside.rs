@@ -111,31 +111,81 @@ impl Outside {
         Ok(named(&manifest))
     }
 
-    /// What stands in the Hive folders of a folder.
-    pub fn hive(&self, folder: &str) -> Sums {
+    /// What other engines see in the folders of the tables: the plain files, or
+    /// those of the newest version of a Delta table.
+    pub fn shown(&self, folder: &str) -> Sums {
+        let listed = self.of_tables(folder);
+        let deltas = self.deltas(folder);
         let mut sums = Sums::new();
-        for path in self.list(folder) {
-            let relative = path.strip_prefix(folder).expect("below").trim_start_matches('/');
-            if relative.starts_with("_tenure/") {
-                continue;
+        for relative in listed.iter().filter(|path| !path.contains("/_delta_log/")) {
+            let (day, _) = relative.rsplit_once('/').expect("a folder");
+            let (table, _) = relative.split_once('/').expect("a folder");
+            if deltas.get(table).is_none_or(|delta| delta.files.contains(relative)) {
+                let content = self.get(&joined(folder, relative)).expect("listed, so there");
+                sums.entry(day.to_string()).or_default().push(sum(&content));
             }
-            let (table, _) = relative.rsplit_once('/').expect("a folder");
-            let content = self.get(&path).expect("listed, so there");
-            sums.entry(table.to_string()).or_default().push(sum(&content));
         }
         sums
     }
+
+    /// The Delta tables in a folder, replayed commit by commit from the first.
+    pub fn deltas(&self, folder: &str) -> BTreeMap<String, Delta> {
+        let mut deltas: BTreeMap<String, Delta> = BTreeMap::new();
+        for path in self.of_tables(folder) {
+            let Some((table, log)) = path.split_once("/_delta_log/") else { continue };
+            let Some(version) = log.strip_suffix(".json") else { continue };
+            let delta = deltas.entry(table.to_string()).or_default();
+            delta.version = version.parse().expect("a version");
+            let text = self.get(&joined(folder, &path)).expect("listed, so there");
+            for action in String::from_utf8_lossy(&text).lines() {
+                let action: Value = serde_json::from_str(action).expect("a commit is whole");
+                let file = |kind: &str| Some(format!("{table}/{}", action[kind]["path"].as_str()?));
+                delta.files.extend(file("add"));
+                file("remove").map(|file| delta.files.remove(&file));
+            }
+        }
+        deltas
+    }
+
+    /// The versions of Delta tables that the manifest of a folder names.
+    pub fn named_versions(&self, folder: &str) -> BTreeMap<String, u64> {
+        let manifest = self.record(folder, "current.json").unwrap_or_default();
+        let named = manifest["delta"].as_object().into_iter().flatten();
+        named
+            .map(|(table, version)| (shown_as(table), version.as_u64().expect("a number")))
+            .collect()
+    }
+
+    /// The files below a folder that are not the program's own, in their order.
+    fn of_tables(&self, folder: &str) -> Vec<String> {
+        let relative = |path: String| path[folder.len()..].trim_start_matches('/').to_string();
+        let listed = self.list(folder).into_iter().map(relative);
+        listed.filter(|path| !path.starts_with("_tenure/")).collect()
+    }
+}
+
+/// A Delta table as its log has it.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// The newest version.
+    pub version: u64,
+    /// The files of that version, by their paths.
+    files: BTreeSet<String>,
 }
 
 impl Named {
-    /// The same under the names of the Hive folders.
-    pub fn hive(&self) -> Sums {
-        let folder = |name: &str| match name.split_once('.') {
-            Some(("quarantine", rest)) => format!("quarantine_{rest}"),
-            Some((_, rest)) => rest.to_string(),
-            None => name.to_string(),
-        };
-        self.sums.iter().map(|(name, sums)| (folder(name), sums.clone())).collect()
+    /// The same under the names of the tables' folders.
+    pub fn shown(&self) -> Sums {
+        self.sums.iter().map(|(name, sums)| (shown_as(name), sums.clone())).collect()
+    }
+}
+
+/// A table, or one on a day, as its folder is called.
+fn shown_as(name: &str) -> String {
+    match name.split_once('.') {
+        Some(("quarantine", rest)) => format!("quarantine_{rest}"),
+        Some((_, rest)) => rest.to_string(),
+        None => name.to_string(),
     }
 }
 

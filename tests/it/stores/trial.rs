@@ -36,9 +36,18 @@ impl Trial {
     /// Two days of which the second will be replaced, from one file more: a run
     /// reads pieces of the history and a new file, and removes a set.
     pub fn new(server: Server) -> Self {
+        Self::with(server, "")
+    }
+
+    /// The same over Delta tables.
+    pub fn of_delta(server: Server) -> Self {
+        Self::with(server, "  format: delta\n")
+    }
+
+    fn with(server: Server, more: &str) -> Self {
         let project = Project::new();
         project.orders("orders/1.parquet", ORDERS).orders("orders/2.parquet", MORE_ORDERS);
-        project.file("pipelines/p.yaml", PIPELINE);
+        project.file("pipelines/p.yaml", &format!("{PIPELINE}{more}"));
         let outside = Outside::new(&server.bucket, &project.path(""), &server.within);
         outside.wait_until_ready();
         for name in ["orders/1.parquet", "orders/2.parquet"] {
@@ -119,7 +128,13 @@ impl Trial {
         require(next.code == 0, &format!("the next run failed: {}", next.text))?;
         let found = self.outside.whole(folder)?;
         require(found.sums == self.new.sums, "the next run did not publish")?;
-        require(self.outside.hive(folder) == found.hive(), "the Hive folders are not the set")?;
+        require(self.outside.shown(folder) == found.shown(), "the folders do not show the set")?;
+        let newest = self.outside.deltas(folder).into_iter();
+        let newest = newest.map(|(table, delta)| (table, delta.version)).collect();
+        require(
+            self.outside.named_versions(folder) == newest,
+            "the manifest names other versions than there are",
+        )?;
         if self.sets(folder) != found.paths {
             // Published, but what was old then could not be removed.
             let gc = self.other(folder, &["gc", "pipelines/p.yaml", "--keep-runs", "0"]);
