@@ -138,9 +138,14 @@ impl KeptScan {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn open(&self, partition: usize, columns: &[usize]) -> std::io::Result<Opened> {
+    pub fn open(&self, partition: usize, columns: &[usize]) -> Result<Opened> {
         let columns: Vec<usize> = columns.iter().map(|column| self.columns[*column]).collect();
-        self.parts[partition].open(&self.whole, &columns)
+        Ok(self.parts[partition].open(&self.whole, &columns)?)
+    }
+
+    /// Whether a column holds anything anywhere.
+    pub fn holds(&self, column: usize) -> bool {
+        self.parts.iter().any(|part| part.holds(self.columns[column]))
     }
 }
 

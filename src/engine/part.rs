@@ -1,12 +1,15 @@
 //! A file of batches in the form in which rows lie in memory: writing copies,
 //! reading only maps.
+//!
+//! Columns of which a batch holds nothing (a source that does not map them, say)
+//! are not written: they would take up as much room as any other.
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -30,8 +33,10 @@ pub enum Room {
 pub struct Part {
     path: PathBuf,
     room: Room,
-    /// Where the batches stand.
-    blocks: Vec<Block>,
+    /// Where the batches stand, and which columns each has, as a place in `shapes`.
+    blocks: Vec<(Block, usize)>,
+    /// Columns that batches have, by their places in the schema.
+    shapes: Vec<Vec<usize>>,
     rows: usize,
 }
 
@@ -48,7 +53,12 @@ impl Part {
 
     /// Bytes of all batches, as they lie on disk.
     pub fn bytes(&self) -> u64 {
-        self.blocks.iter().map(|block| u64::try_from(block.bodyLength()).unwrap_or(0)).sum()
+        self.blocks.iter().map(|(block, _)| u64::try_from(block.bodyLength()).unwrap_or(0)).sum()
+    }
+
+    /// Whether a column holds anything anywhere.
+    pub fn holds(&self, column: usize) -> bool {
+        self.shapes.iter().any(|shape| shape.contains(&column))
     }
 
     /// How its rows lie.
@@ -64,10 +74,14 @@ impl Part {
         self: &Arc<Self>,
         schema: &SchemaRef,
         columns: &[usize],
-    ) -> std::io::Result<Opened> {
-        let decoder = FileDecoder::new(Arc::clone(schema), MetadataVersion::V5)
-            .with_projection(columns.to_vec());
-        Ok(Opened { part: Arc::clone(self), file: File::open(&self.path)?, decoder })
+    ) -> Result<Opened, ArrowError> {
+        let shapes = self.shapes.iter().map(|shape| Shape::new(shape, schema, columns));
+        Ok(Opened {
+            part: Arc::clone(self),
+            file: File::open(&self.path)?,
+            schema: Arc::new(schema.project(columns)?),
+            shapes: shapes.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -76,7 +90,27 @@ impl Part {
 pub struct Opened {
     part: Arc<Part>,
     file: File,
+    /// Of the columns that are read.
+    schema: SchemaRef,
+    shapes: Vec<Shape>,
+}
+
+/// How to read batches that have some of the columns.
+#[derive(Debug)]
+struct Shape {
     decoder: FileDecoder,
+    /// Of each column that is read, whether it was written.
+    is_there: Vec<bool>,
+}
+
+impl Shape {
+    fn new(written: &[usize], schema: &SchemaRef, columns: &[usize]) -> Result<Self, ArrowError> {
+        let place = |column: &usize| written.iter().position(|other| other == column);
+        let there: Vec<usize> = columns.iter().filter_map(place).collect();
+        let schema = Arc::new(schema.project(written)?);
+        let decoder = FileDecoder::new(schema, MetadataVersion::V5).with_projection(there);
+        Ok(Self { decoder, is_there: columns.iter().map(|c| written.contains(c)).collect() })
+    }
 }
 
 impl Opened {
@@ -86,13 +120,33 @@ impl Opened {
     /// The disk fails, or the file is not as it was written.
     pub fn read(&self, batch: usize) -> Result<RecordBatch, ArrowError> {
         let broken = || ArrowError::IpcError(format!("{} is broken", self.part.path.display()));
-        let block = self.part.blocks.get(batch).ok_or_else(broken)?;
+        let (block, shape) = self.part.blocks.get(batch).ok_or_else(broken)?;
         let bytes = i64::from(block.metaDataLength()) + block.bodyLength();
         let offset = u64::try_from(block.offset()).map_err(|_| broken())?;
         let bytes = usize::try_from(bytes).map_err(|_| broken())?;
-        let batch = self.decoder.read_record_batch(block, &map(&self.file, offset, bytes)?)?;
-        batch.ok_or_else(broken)
+        let Shape { decoder, is_there } = &self.shapes[*shape];
+        let batch = decoder.read_record_batch(block, &map(&self.file, offset, bytes)?)?;
+        widened(&batch.ok_or_else(broken)?, &self.schema, is_there)
     }
+}
+
+/// A batch with the columns it lacks, which hold nothing.
+///
+/// # Errors
+/// The columns it has are not those of the schema.
+pub fn widened(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    is_there: &[bool],
+) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let mut there = batch.columns().iter();
+    let columns = schema.fields().iter().zip(is_there).map(|(field, is_there)| {
+        let column = if *is_there { there.next() } else { None };
+        column.cloned().unwrap_or_else(|| new_null_array(field.data_type(), rows))
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)
 }
 
 /// A file that is being written.
@@ -100,6 +154,9 @@ pub struct PartWriter {
     path: PathBuf,
     room: Room,
     file: FileWriter<BufWriter<File>>,
+    /// Columns that batches have, and of each batch which.
+    shapes: Vec<Vec<usize>>,
+    shape_of: Vec<usize>,
     rows: usize,
 }
 
@@ -113,7 +170,7 @@ impl PartWriter {
         let options = IpcWriteOptions::default().try_with_compression(packing)?;
         let file = BufWriter::new(File::create(&path)?);
         let file = FileWriter::try_new_with_options(file, schema, options)?;
-        Ok(Self { path, room, file, rows: 0 })
+        Ok(Self { path, room, file, shapes: Vec::new(), shape_of: Vec::new(), rows: 0 })
     }
 
     /// Adds a batch.
@@ -122,7 +179,17 @@ impl PartWriter {
     /// The disk fails.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         self.rows += batch.num_rows();
-        self.file.write(&compact(batch)?)
+        let holds = |column: &ArrayRef| column.null_count() < column.len();
+        let columns = batch.columns().iter().enumerate();
+        let shape: Vec<usize> =
+            columns.filter(|(_, column)| holds(column)).map(|(place, _)| place).collect();
+        let known = self.shapes.iter().position(|known| *known == shape);
+        self.file.write(&compact(&batch.project(&shape)?)?)?;
+        self.shape_of.push(known.unwrap_or(self.shapes.len()));
+        if known.is_none() {
+            self.shapes.push(shape);
+        }
+        Ok(())
     }
 
     /// Completes the file.
@@ -132,8 +199,9 @@ impl PartWriter {
     pub fn finish(mut self) -> Result<Part, ArrowError> {
         self.file.finish()?;
         drop(self.file);
-        let blocks = blocks(&self.path)?;
-        Ok(Part { path: self.path, room: self.room, blocks, rows: self.rows })
+        let blocks = blocks(&self.path)?.into_iter().zip(self.shape_of).collect();
+        let Self { path, room, shapes, rows, .. } = self;
+        Ok(Part { path, room, blocks, shapes, rows })
     }
 }
 
@@ -150,7 +218,8 @@ fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         }
         _ => Arc::clone(column),
     });
-    RecordBatch::try_new(batch.schema(), columns.collect())
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns.collect(), &options)
 }
 
 /// Where the batches of a file stand.
@@ -183,4 +252,49 @@ fn map(file: &File, offset: u64, length: usize) -> Result<Buffer, ArrowError> {
     };
     // SAFETY: the map is as long as that and lives as long as the buffer.
     Ok(unsafe { Buffer::from_custom_allocation(start, length, map) })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, Int64Array, StringViewArray};
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    fn batch(schema: &SchemaRef, from: i64, money: Option<i128>) -> RecordBatch {
+        let ids = Int64Array::from_iter_values(from..from + 3);
+        let amounts = Decimal128Array::from(vec![None, money, None]);
+        let amounts = amounts.with_precision_and_scale(18, 2).expect("a decimal");
+        let notes = StringViewArray::from(vec![None::<&str>; 3]);
+        let columns = vec![Arc::new(ids) as ArrayRef, Arc::new(amounts), Arc::new(notes)];
+        RecordBatch::try_new(Arc::clone(schema), columns).expect("columns of one length")
+    }
+
+    #[test]
+    fn columns_that_hold_nothing_take_no_room_and_come_back() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("amount", DataType::Decimal128(18, 2), true),
+            Field::new("note", DataType::Utf8View, true),
+        ]));
+        let folder = tempfile::tempdir().expect("a folder");
+        for room in [Room::Plenty, Room::Scarce] {
+            let path = folder.path().join("part");
+            let mut writer = PartWriter::new(path, &schema, room).expect("a file");
+            let batches = [None, Some(500), None].map(|money| batch(&schema, 7, money));
+            batches.iter().for_each(|batch| writer.write(batch).expect("written"));
+            writer.write(&batches[0].slice(0, 0)).expect("written");
+            let part = Arc::new(writer.finish().expect("whole"));
+            assert_eq!((part.rows(), part.batches()), (9, 4));
+            assert_eq!([0, 1, 2].map(|column| part.holds(column)), [true, true, false]);
+            for columns in [&[0, 1, 2][..], &[2, 0], &[1], &[2], &[]] {
+                let opened = part.open(&schema, columns).expect("there");
+                for (place, written) in batches.iter().enumerate() {
+                    let read = opened.read(place).expect("read");
+                    assert_eq!(read, written.project(columns).expect("columns"), "{columns:?}");
+                }
+                assert_eq!(opened.read(3).expect("read").num_rows(), 0);
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use tempfile::TempDir;
 
 use crate::engine::kept::KeptScan;
-use crate::engine::part::{Opened, Part, PartWriter, Room};
+use crate::engine::part::{Opened, Part, PartWriter, Room, widened};
 use crate::engine::spread::Ranges;
 
 /// How many rows are handled at a time.
@@ -78,6 +78,11 @@ impl Sizes {
 /// A table in ranges. Its files go with it.
 #[derive(Debug)]
 pub struct Dealt {
+    /// All columns, and of each whether it was dealt: those that hold nothing
+    /// are not.
+    whole: SchemaRef,
+    is_dealt: Vec<bool>,
+    /// The columns that were dealt.
     schema: SchemaRef,
     /// Of each partition, stretch after stretch, and in it range after range.
     parts: Vec<Arc<Part>>,
@@ -100,14 +105,19 @@ impl Dealt {
         folder: TempDir,
         stop: &AtomicBool,
     ) -> Result<Self> {
-        let schema = kept.schema();
+        let whole = kept.schema();
+        let is_dealt: Vec<bool> =
+            (0..whole.fields().len()).map(|column| column == id || kept.holds(column)).collect();
+        let columns: Vec<usize> = (0..is_dealt.len()).filter(|column| is_dealt[*column]).collect();
+        let schema = Arc::new(whole.project(&columns)?);
         let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
+        let id = columns.partition_point(|column| *column < id);
         let deal = |partition: usize| {
             let path = folder.path().join(format!("{partition:05}.arrow"));
             let room = kept.parts()[partition].room();
             let mut writer = PartWriter::new(path, &schema, room)?;
             let mut rows = vec![0; ranges.count()];
-            let mut stretches = Stretches::of(kept, partition, sizes.stretch_rows)?;
+            let mut stretches = Stretches::of(kept, partition, &columns, sizes.stretch_rows)?;
             while let Some(stretch) = stretches.next()? {
                 if stop.load(Ordering::Relaxed) {
                     return exec_err!("nobody waits for these rows any more");
@@ -130,7 +140,8 @@ impl Dealt {
         let (parts, rows): (Vec<_>, Vec<Vec<usize>>) = dealt.into_iter().unzip();
         let of_range = |range: usize| rows.iter().map(|rows| rows[range]).sum();
         let largest = (0..ranges.count()).map(of_range).max().unwrap_or(0);
-        Ok(Self { schema, parts, ranges: ranges.count(), largest, _folder: folder })
+        let ranges = ranges.count();
+        Ok(Self { whole, is_dealt, schema, parts, ranges, largest, _folder: folder })
     }
 
     /// How many ranges there are.
@@ -143,16 +154,11 @@ impl Dealt {
         self.largest
     }
 
-    /// The columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// The pieces of a range.
+    /// The rows of a range: the columns that were dealt.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn range(&self, range: usize) -> Result<Vec<RecordBatch>> {
+    pub fn range(&self, range: usize) -> Result<RecordBatch> {
         let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
         let mut pieces = Vec::new();
         for part in &self.parts {
@@ -161,7 +167,15 @@ impl Dealt {
                 pieces.push(opened.read(piece)?);
             }
         }
-        Ok(pieces)
+        Ok(concat_batches(&self.schema, &pieces)?)
+    }
+
+    /// Rows with all columns.
+    ///
+    /// # Errors
+    /// They are no rows of this table.
+    pub fn widened(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        Ok(widened(rows, &self.whole, &self.is_dealt)?)
     }
 }
 
@@ -196,10 +210,14 @@ struct Stretches {
 }
 
 impl Stretches {
-    fn of(kept: &KeptScan, partition: usize, stretch_rows: usize) -> Result<Self> {
-        let schema = kept.schema();
-        let columns: Vec<usize> = (0..schema.fields().len()).collect();
-        let opened = kept.open(partition, &columns)?;
+    fn of(
+        kept: &KeptScan,
+        partition: usize,
+        columns: &[usize],
+        stretch_rows: usize,
+    ) -> Result<Self> {
+        let schema = Arc::new(kept.schema().project(columns)?);
+        let opened = kept.open(partition, columns)?;
         let batches = 0..kept.parts()[partition].batches();
         Ok(Self { opened, schema, batches, stretch_rows })
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use arrow::compute::{sort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::config::ConfigOptions;
@@ -159,11 +159,11 @@ fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
         .ok_or_else(|| DataFusionError::Internal("a ranged sort of no kept table".into()))
 }
 
-/// Rows sorted by keys; equal ones in any order.
-fn sorted(rows: &RecordBatch, keys: &LexOrdering) -> Result<RecordBatch> {
+/// The places of rows in the order of keys; equal ones in any order.
+fn places(rows: &RecordBatch, keys: &LexOrdering) -> Result<UInt32Array> {
     let columns = keys.iter().map(|key| key.expr.evaluate(rows)?.into_array(rows.num_rows()));
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let places = match columns.as_slice() {
+    Ok(match columns.as_slice() {
         [one] => sort_to_indices(one, Some(keys.first().options), None)?,
         several => {
             let fields = several.iter().zip(keys.iter()).map(|(column, key)| {
@@ -175,8 +175,7 @@ fn sorted(rows: &RecordBatch, keys: &LexOrdering) -> Result<RecordBatch> {
             places.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
             UInt32Array::from(places)
         }
-    };
-    Ok(take_record_batch(rows, &places)?)
+    })
 }
 
 impl DisplayAs for RangedSort {
@@ -274,8 +273,9 @@ impl ExecutionPlan for RangedSort {
                 let (dealt, keys, time) = (Arc::clone(&dealt), keys.clone(), sorting.clone());
                 SpawnedTask::spawn_blocking(move || {
                     let _timer = time.timer();
-                    let pieces = dealt.range(range)?;
-                    sorted(&concat_batches(dealt.schema(), &pieces)?, &keys)
+                    let rows = dealt.range(range)?;
+                    let places = places(&dealt.widened(&rows)?, &keys)?;
+                    dealt.widened(&take_record_batch(&rows, &places)?)
                 })
             });
             let joined = futures::stream::iter(tasks).map(async |task: SpawnedTask<_>| {
