@@ -20,7 +20,7 @@ use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
 use super::stage::{self, Cut, TableShape};
-use super::target::{Claim, Day, SourceRead, StagedTable};
+use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, is_published, table_problem};
 use crate::engine;
 use crate::engine::collect::Collector;
@@ -91,9 +91,9 @@ pub struct Built {
 
 impl Builder<'_> {
     /// How many tables may be built at the same time: more than one only where
-    /// memory is plenty, for those at work share it.
-    pub fn at_once(&self, read: &[SourceRead]) -> usize {
-        let rows: u64 = read.iter().map(|source| source.accepted).sum();
+    /// memory is plenty for so many rows to begin with, for those at work share
+    /// it.
+    pub fn at_once(&self, rows: u64) -> usize {
         let needed = rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES);
         let fits = needed <= self.job.plan.engine.memory_bytes;
         if fits { self.context.state().config().target_partitions().min(AT_ONCE_MAX) } else { 1 }

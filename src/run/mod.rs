@@ -46,7 +46,7 @@ use crate::storage;
 use reuse::Look;
 use steps::Entered;
 use take_over::{Taken, take_over};
-use target::{Claim, Clock, Day, LockTimes, RunId, SourceRead, Step, Target};
+use target::{Claim, Clock, Day, LockTimes, RunId, SourceRead, StagedTable, Step, Target};
 
 pub use compute::{Computed, compute};
 pub use failure::{engine_problem, explain, explained, table_problem};
@@ -232,7 +232,10 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let Entered { read: sources, renewals } =
         steps::read(job, claim, &builder, &mut look, &mut staged).await?;
     steps::reuse_published(claim, &builder, &look, plan).await?;
-    let at_once = builder.at_once(&sources);
+    let read = sources.iter().chain(&known).map(|source| source.accepted);
+    let staged_before = staged.iter().map(StagedTable::rows);
+    let at_once = builder
+        .at_once(read.chain(staged_before).sum::<u64>() + look.rows_read_back(claim.manifest()));
     tables.extend(turns::build_tables(job, claim, &builder, &look, at_once, &mut staged).await?);
     steps::audit(job, claim, &builder, &look, at_once).await?;
     let turned_over = look.turned_over(plan, claim.manifest());

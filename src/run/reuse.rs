@@ -88,6 +88,15 @@ impl<'a> Look<'a> {
         StagedTable { fingerprint, ..staged }
     }
 
+    /// Rows of published tables that are read on.
+    pub fn rows_read_back(&self, manifest: &Manifest) -> u64 {
+        let entries = self.work.read_back.iter().filter_map(|name| {
+            let days = manifest.tables.get(name)?;
+            days.values().map(|entry| entry.rows).max()
+        });
+        entries.sum()
+    }
+
     /// How the published tables of the plan are to be laid out.
     pub fn layouts(&self, plan: &Plan) -> BTreeMap<String, Layout> {
         let layout = match plan.publish.format {

@@ -68,20 +68,26 @@ impl Upload {
     /// When the store refuses or fails; its parts are removed.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.parts.is_none() {
-            return self.location.put(&self.path, Bytes::from(self.waiting)).await;
+            let content = Bytes::from(std::mem::take(&mut self.waiting));
+            return self.location.put(&self.path, content).await;
         }
-        let Err(error) = self.complete().await else { return Ok(()) };
-        let error = self.explain(&error);
-        self.abort().await;
-        Err(error)
+        match self.complete().await {
+            Ok(()) => {
+                self.parts = None;
+                Ok(())
+            }
+            Err(error) => {
+                let error = self.explain(&error);
+                self.abort().await;
+                Err(error)
+            }
+        }
     }
 
     /// Gives the upload up, and removes the parts that have arrived.
-    pub async fn abort(self) {
-        let Some(Parts { mut upload, mut in_flight }) = self.parts else { return };
-        in_flight.shutdown().await;
-        if let Err(error) = upload.abort().await {
-            tracing::debug!(%error, path = self.path, "parts of an upload may be left behind");
+    pub async fn abort(mut self) {
+        if let Some(parts) = self.parts.take() {
+            parts.abort(&self.path).await;
         }
     }
 
@@ -124,7 +130,26 @@ impl Upload {
     }
 }
 
+/// One that is dropped under way is given up while the run ends.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(parts) = self.parts.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let path = std::mem::take(&mut self.path);
+            runtime.spawn(async move { parts.abort(&path).await });
+        }
+    }
+}
+
 impl Parts {
+    async fn abort(mut self, path: &str) {
+        self.in_flight.shutdown().await;
+        if let Err(error) = self.upload.abort().await {
+            tracing::debug!(%error, path, "parts of an upload may be left behind");
+        }
+    }
+
     /// Waits for one part to arrive.
     async fn arrived(&mut self) -> StoreResult<()> {
         self.in_flight.join_next().await.unwrap_or(Ok(Ok(())))?

@@ -116,7 +116,7 @@ impl Error {
                 },
             ),
             Self::LeaseLost { url, run_id, to } => explain(
-                format!("run {run_id} lost its lock and has not published"),
+                format!("run {run_id} lost its lock"),
                 url,
                 match to {
                     Some(run) => format!("run {run} took over, because this one gave no sign of life in time"),

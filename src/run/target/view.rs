@@ -13,7 +13,7 @@
 //! **Marker.** Before anything is changed it names every folder that is about to
 //! be, so that whoever repairs knows them all; when all is done it is replaced,
 //! if nobody has touched it since. A run that has lost its lock and may have put
-//! an older file over a newer one removes it, whoever has written it.
+//! an older file over a newer one takes back what it says, whoever has written it.
 //!
 //! Stores copy objects of at most 5 GB in one request; tables are written in
 //! smaller parts.
@@ -131,8 +131,8 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
 /// where there was nothing to do; else the caller marks it done.
 ///
 /// # Errors
-/// [`Error::LeaseLost`] if another run took over: then the marker is removed,
-/// so that whoever comes next checks every folder. The same if the marker keeps
+/// [`Error::LeaseLost`] if another run took over: then the marker says that
+/// nothing is known, so that whoever comes next checks every folder. The same if the marker keeps
 /// changing under us.
 pub(super) async fn refresh(
     showing: &Showing<'_>,
@@ -158,7 +158,7 @@ pub(super) async fn refresh(
     if let Err(error) = lock.verify().await {
         // We may have been asleep between a check and a copy, and have put an
         // older file over a newer one.
-        location.delete(MARKER).await?;
+        distrust(location, marker.changing(&shown)).await?;
         return Err(error);
     }
     let marker = Marker { commit_id: publication.commit_id.clone(), write_id: fresh_id(), shown };
@@ -204,7 +204,7 @@ async fn bring_up(
             Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
             Layout::Delta => remove_parts(location, folder, 0).await?,
         }
-        if want.layout == Layout::Hive && marker.is_delta(folder) {
+        if want.layout == Layout::Hive && marker.may_be_delta(folder) {
             remove_versions(location, folder).await?;
         }
     }
@@ -215,6 +215,17 @@ async fn bring_up(
         location.sweep(folder, Depth::All).await;
     }
     Ok(())
+}
+
+/// Says that nothing is known of the folders but that they are there: those of
+/// `ours`, and what the marker names by now.
+async fn distrust(location: &Location, ours: Marker) -> Result<(), Error> {
+    let (there, _) = read_marker(location).await?;
+    let mut shown = ours.shown;
+    shown.extend(there.shown);
+    shown.values_mut().for_each(|shown| shown.run_id = None);
+    let marker = Marker { commit_id: String::new(), write_id: fresh_id(), shown };
+    Ok(location.put(MARKER, manifest::to_json(&marker, location, MARKER)?).await?)
 }
 
 /// Says that the folders are current. False if somebody has touched the marker
@@ -293,6 +304,11 @@ impl Marker {
     /// Whether nothing was shown in a folder, as far as that is known.
     fn is_new(&self, folder: &str) -> bool {
         !self.commit_id.is_empty() && !self.shown.contains_key(folder)
+    }
+
+    /// Whether files of a Delta table may be in a folder.
+    fn may_be_delta(&self, folder: &str) -> bool {
+        self.commit_id.is_empty() || self.is_delta(folder)
     }
 
     fn is_delta(&self, folder: &str) -> bool {
