@@ -148,13 +148,8 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
         };
     };
     if let Some(from) = reused.get(&name) {
-        let found = Box::pin(staged(target, &Wanted { name: &name, ..*wanted }, from)).await?;
-        return Ok(match found {
-            Found::Table(table) => {
-                Found::Table(Box::new(Published { ending: Some(ending), ..*table }))
-            }
-            unmade @ Found::Unmade(..) => unmade,
-        });
+        // As the run that made it left it.
+        return Box::pin(staged(target, &Wanted { name: &name, ..*wanted }, from)).await;
     }
     let table = tables.remove(&name);
     let Some(table) = table.filter(|table| wanted.as_of.is_none_or(|day| day == table.day)) else {
