@@ -18,7 +18,7 @@ pub(super) struct Meaning {
 
 /// The first that fits counts: Azure refuses a wrong clock and an expired
 /// token with the code of wrong credentials, and tells them apart in the text.
-const MEANINGS: [Meaning; 5] = [
+const MEANINGS: [Meaning; 6] = [
     Meaning {
         // Asked for an account of the machine, where no other credentials are.
         signs: &[
@@ -30,6 +30,12 @@ const MEANINGS: [Meaning; 5] = [
         kind: Kind::NoCredentials,
         what: "no credentials were found",
         help: "set them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_…, GOOGLE_…); this machine has no account of its own to use instead",
+    },
+    Meaning {
+        signs: &["InvalidBucketName", "InvalidResourceName"],
+        kind: Kind::Misconfigured,
+        what: "the store takes no bucket of such a name",
+        help: "correct the URL: names of buckets have 3 to 63 lower-case letters, digits, dots and hyphens",
     },
     Meaning {
         signs: &["RequestTimeTooSkewed", "Request date header too old"],

@@ -141,6 +141,8 @@ pub(super) async fn commit(
             let found =
                 found.and_then(|found| serde_json::from_slice::<Manifest>(&found.content).ok());
             let to = found.and_then(|found| found.fence).map(|fence| fence.run_id);
+            // Our own fence still stands where the lock was only removed.
+            let to = to.filter(|to| to != run_id);
             Err(Error::LeaseLost { url: location.url().to_owned(), run_id: run_id.clone(), to })
         }
     }

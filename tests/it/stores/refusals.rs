@@ -95,6 +95,22 @@ fn expired_credentials_are_told_from_wrong_ones() {
 }
 
 #[test]
+fn a_bucket_name_that_cannot_be_is_for_the_pipeline_to_correct() {
+    let _filters = filters();
+    assert_snapshot!(refused(&Refusal {
+        status: 400,
+        code: "InvalidBucketName",
+        message: "The specified bucket is not valid.",
+    }), @r#"
+    error: cannot write: the store takes no bucket of such a name
+    --> s3://warehouse/shop/_tenure/probe/[ID]
+     = cause: Generic S3 error: Error performing PUT http://[HOST]/warehouse/shop/_tenure/probe/[ID] in [TIME] - Server returned non-2xx status code: 400 Bad Request: <?xml version="1.0" encoding="UTF-8"?> <Error><Code>InvalidBucketName</Code><Message>The specified bucket is not valid.</Message></Error>
+     = help: correct the URL: names of buckets have 3 to 63 lower-case letters, digits, dots and hyphens
+    exit 2
+    "#);
+}
+
+#[test]
 fn a_bucket_of_another_region_is_told() {
     let _filters = filters();
     assert_snapshot!(refused(&Refusal {

@@ -118,7 +118,9 @@ async fn unlocking_fences_the_holder_out() {
         let removed =
             target(location).unlock(Unlock::Anyway).await.expect("unlocks").expect("was locked");
         assert_eq!(&removed.run_id, holder.run_id());
-        holder.publish(&request(day("2026-11-20"), vec![table])).await.expect_err("fenced out");
+        let error = holder.publish(&request(day("2026-11-20"), vec![table])).await;
+        // Nobody has taken over: least of all the run itself.
+        assert!(matches!(error, Err(Error::LeaseLost { to: None, .. })), "{error:?}");
         assert!(target(location).unlock(Unlock::Anyway).await.expect("nothing to do").is_none());
     }
 }
