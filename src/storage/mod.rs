@@ -13,6 +13,7 @@ mod exclusive;
 mod listing;
 mod local;
 mod location;
+mod mistakes;
 mod obstacle;
 mod redact;
 mod resolve;

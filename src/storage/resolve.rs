@@ -15,6 +15,7 @@ use super::config::{self, Cloud};
 use super::error::Error;
 use super::local::LocalDisk;
 use super::location::{Disk, Location, Writers};
+use super::mistakes;
 use super::redact::Redactor;
 
 /// The variables a store may read. Passed in, so that tests need no process
@@ -67,7 +68,7 @@ pub fn check(url: &str, options: &Options) -> Result<(), Error> {
         Some(Scheme::Memory) => config::refuse_all(&options, url),
         Some(Scheme::Cloud(cloud)) => {
             InBucket::parse(cloud, url)?;
-            config::check_options(cloud, url, &options)
+            mistakes::check_options(cloud, url, &options)
         }
     }
 }

@@ -110,8 +110,7 @@ fn a_failure_whose_day_was_published_since_is_over() {
     assert!(line.ends_with(&format!("; superseded by {published}")), "{listed}");
     let line = listed.lines().find(|line| line.starts_with(&published)).expect("the other run");
     assert!(!line.contains("superseded"), "{listed}");
-    let show =
-        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &failed]));
+    let show = |table: &str| shown(&project, table, &failed);
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(show("nothing"), @"
         error: run [RUN] made no table `nothing`
@@ -130,6 +129,11 @@ fn a_failure_whose_day_was_published_since_is_over() {
     });
 }
 
+/// What is said of a table of a run.
+fn shown(project: &Project, table: &str, run: &str) -> String {
+    said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", run]))
+}
+
 /// The id of the newest run.
 fn newest_run(project: &Project) -> String {
     let found = std::fs::read_dir(project.path("out/_tenure/runs")).expect("runs");
@@ -141,8 +145,7 @@ fn newest_run(project: &Project) -> String {
 fn what_a_failed_run_did_not_make_is_told_with_how_it_ended() {
     let project = failed();
     let run = newest_run(&project);
-    let show =
-        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &run]));
+    let show = |table: &str| shown(&project, table, &run);
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(show("nothing"), @"
         error: run [RUN] made no table `nothing`
