@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::build::{Builder, Built};
 use super::reuse::Look;
 use super::target::{Claim, StagedTable, Step};
-use super::{Event, Job, TableReport, note, working};
+use super::{Event, Job, TableReport, explain, note, working};
 use crate::error::Result;
 use crate::plan::{Model, PlannedTable};
 
@@ -40,6 +40,7 @@ pub async fn build_tables(
         }
         let Some((place, built)) = building.next().await else { return Ok(told.tables) };
         let Built { staged: done, report } = built?;
+        claim.check().await.map_err(explain)?;
         turns.done(place);
         builder.forget(turns.readers(look)).await?;
         if let Some(done) = done {

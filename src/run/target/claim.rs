@@ -81,10 +81,13 @@ impl Claim {
         &self.journal
     }
 
-    /// True once a heartbeat has found that another run took over: working on
-    /// is a waste. Publishing is safe without asking.
-    pub fn is_lost(&self) -> bool {
-        self.lock.is_lost()
+    /// That no heartbeat has found another run in our place: working on would be
+    /// a waste. Asks nobody as long as that is so; publishing is safe anyway.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`], or the store's error.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.lock.is_lost() { self.lock.verify().await } else { Ok(()) }
     }
 
     /// Says early if a table cannot be laid out as it is to be.
