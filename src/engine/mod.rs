@@ -10,7 +10,6 @@ pub mod keys;
 pub mod life;
 pub mod merge;
 mod owned;
-mod part;
 mod ranged;
 pub mod scratch;
 pub mod segments;

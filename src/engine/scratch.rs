@@ -25,8 +25,8 @@ use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
 use super::kept::KeptTable;
+use super::kept::Room;
 use super::owned::OwnedFolder;
-use super::part::Room;
 use crate::plan::FileFormat;
 
 /// The folder of one run's intermediate tables; it goes when this is dropped.

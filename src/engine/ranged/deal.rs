@@ -1,12 +1,15 @@
 //! Dealing: every stretch of a kept table, cut into the ranges of its ids, and
 //! written again in that form, so that a range can be read by itself.
+//!
+//! Rows are moved about in the narrowest form that holds the whole table: each
+//! is copied twice, and fewer bytes are fewer cache lines.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter, is_not_null, take, take_record_batch};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat, filter, is_not_null, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
@@ -14,8 +17,7 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_plan::ExecutionPlan;
 use tempfile::TempDir;
 
-use crate::engine::kept::KeptScan;
-use crate::engine::part::{Opened, Part, PartWriter, Room, widened};
+use crate::engine::kept::{Columns, Form, KeptScan, Part, PartWriter, Reader, Room, Words};
 use crate::engine::spread::Ranges;
 
 /// How many rows are handled at a time.
@@ -52,11 +54,8 @@ impl Sizes {
 
     /// Those for a table, in so much memory.
     pub fn of(kept: &KeptScan, memory: MemoryLimit) -> Self {
-        let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
-        let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
-        let packed = kept.parts().iter().any(|part| part.room() == Room::Scarce);
-        let row_bytes = usize::try_from(bytes).unwrap_or(usize::MAX) / rows.max(1);
-        let row_bytes = row_bytes.max(8) * if packed { 3 } else { 1 };
+        let rows: usize = kept.parts().iter().map(|part| part.count()).sum();
+        let row_bytes = row_bytes(kept, rows.max(1));
         let share = match memory {
             MemoryLimit::Finite(bytes) => bytes / 64 / row_bytes,
             _ => usize::MAX,
@@ -75,15 +74,26 @@ impl Sizes {
     }
 }
 
+/// Bytes of a row in memory: as it lies on disk, and the columns that are
+/// narrower there as they are.
+fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
+    let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
+    let packed = kept.parts().iter().any(|part| part.room() == Room::Scarce);
+    let stored = usize::try_from(bytes).unwrap_or(usize::MAX) / rows;
+    let schema = kept.schema();
+    let width = |column: usize| match kept.form(column).0 {
+        Form::Plain => 0,
+        _ => schema.field(column).data_type().primitive_width().unwrap_or(size_of::<u128>()),
+    };
+    stored * if packed { 3 } else { 1 } + (0..schema.fields().len()).map(width).sum::<usize>()
+}
+
 /// A table in ranges. Its files go with it.
 #[derive(Debug)]
 pub struct Dealt {
-    /// All columns, and of each whether it was dealt: those that hold nothing
-    /// are not.
-    whole: SchemaRef,
-    is_dealt: Vec<bool>,
-    /// The columns that were dealt.
     schema: SchemaRef,
+    /// Of each column, how it was dealt.
+    forms: Vec<(Form, Words)>,
     /// Of each partition, stretch after stretch, and in it range after range.
     parts: Vec<Arc<Part>>,
     ranges: usize,
@@ -105,24 +115,19 @@ impl Dealt {
         folder: TempDir,
         stop: &AtomicBool,
     ) -> Result<Self> {
-        let whole = kept.schema();
-        let is_dealt: Vec<bool> =
-            (0..whole.fields().len()).map(|column| column == id || kept.holds(column)).collect();
-        let columns: Vec<usize> = (0..is_dealt.len()).filter(|column| is_dealt[*column]).collect();
-        let schema = Arc::new(whole.project(&columns)?);
+        let schema = kept.schema();
+        let forms: Vec<_> = (0..schema.fields().len()).map(|column| kept.form(column)).collect();
         let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
-        let id = columns.partition_point(|column| *column < id);
         let deal = |partition: usize| {
             let path = folder.path().join(format!("{partition:05}.arrow"));
-            let room = kept.parts()[partition].room();
-            let mut writer = PartWriter::new(path, &schema, room)?;
+            let mut writer = PartWriter::new(path, kept.parts()[partition].room())?;
             let mut rows = vec![0; ranges.count()];
-            let mut stretches = Stretches::of(kept, partition, &columns, sizes.stretch_rows)?;
-            while let Some(stretch) = stretches.next()? {
+            let mut stretches = Stretches::of(kept, partition, id, &forms, sizes.stretch_rows)?;
+            while let Some(stretch) = stretches.next(&ranges)? {
                 if stop.load(Ordering::Relaxed) {
                     return exec_err!("nobody waits for these rows any more");
                 }
-                deal_stretch(&stretch, id, &ranges, &mut writer, &mut rows)?;
+                stretch.deal(&mut writer, &mut rows)?;
             }
             Ok::<_, DataFusionError>((Arc::new(writer.finish()?), rows))
         };
@@ -140,8 +145,7 @@ impl Dealt {
         let (parts, rows): (Vec<_>, Vec<Vec<usize>>) = dealt.into_iter().unzip();
         let of_range = |range: usize| rows.iter().map(|rows| rows[range]).sum();
         let largest = (0..ranges.count()).map(of_range).max().unwrap_or(0);
-        let ranges = ranges.count();
-        Ok(Self { whole, is_dealt, schema, parts, ranges, largest, _folder: folder })
+        Ok(Self { schema, forms, parts, ranges: ranges.count(), largest, _folder: folder })
     }
 
     /// How many ranges there are.
@@ -154,34 +158,62 @@ impl Dealt {
         self.largest
     }
 
-    /// The rows of a range: the columns that were dealt.
+    /// The rows of a range, in the order that `places` gives them by some of their
+    /// columns.
     ///
     /// # Errors
-    /// The disk fails.
-    pub fn range(&self, range: usize) -> Result<RecordBatch> {
-        let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
-        let mut pieces = Vec::new();
-        for part in &self.parts {
-            let opened = part.open(&self.schema, &columns)?;
-            for piece in (range..part.batches()).step_by(self.ranges) {
-                pieces.push(opened.read(piece)?);
-            }
-        }
-        Ok(concat_batches(&self.schema, &pieces)?)
+    /// The disk fails, or there is no such order.
+    pub fn range(
+        &self,
+        range: usize,
+        by: impl Iterator<Item = usize>,
+        places: impl Fn(&[ArrayRef]) -> Result<UInt32Array>,
+    ) -> Result<RecordBatch> {
+        let (rows, dealt) = self.read(range)?;
+        let widened = |column: usize, dealt: &Option<ArrayRef>| {
+            let (form, words) = &self.forms[column];
+            form.widened(dealt.as_ref(), self.schema.field(column).data_type(), words, rows)
+        };
+        let keys: Vec<ArrayRef> =
+            by.map(|column| widened(column, &dealt[column])).collect::<Result<_, _>>()?;
+        let places = places(&keys)?;
+        let columns = dealt.iter().enumerate().map(|(column, dealt)| {
+            let taken = dealt.as_ref().map(|dealt| take(dealt, &places, None)).transpose()?;
+            widened(column, &taken)
+        });
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?)?)
     }
 
-    /// Rows with all columns.
-    ///
-    /// # Errors
-    /// They are no rows of this table.
-    pub fn widened(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        Ok(widened(rows, &self.whole, &self.is_dealt)?)
+    /// A range as it was dealt.
+    fn read(&self, range: usize) -> Result<(usize, Columns)> {
+        let all: Vec<usize> = (0..self.forms.len()).collect();
+        let mut rows = 0;
+        let mut pieces: Vec<Columns> = Vec::new();
+        for part in &self.parts {
+            let opened = part.open(&all)?;
+            for piece in (range..part.batches()).step_by(self.ranges) {
+                let (more, columns) = opened.read(piece)?;
+                rows += more;
+                pieces.push(columns);
+            }
+        }
+        Ok((rows, together(&pieces, all.len())?))
     }
+}
+
+/// Pieces one after another, column by column.
+fn together(pieces: &[Columns], columns: usize) -> Result<Columns> {
+    let column = |column: usize| {
+        let pieces = pieces.iter().filter_map(|piece| piece[column].as_deref());
+        let pieces: Vec<&dyn Array> = pieces.collect();
+        if pieces.is_empty() { Ok(None) } else { Ok(Some(concat(&pieces)?)) }
+    };
+    (0..columns).map(column).collect()
 }
 
 /// Ids from all over the table, without nulls.
 fn sample(kept: &KeptScan, id: usize, sizes: &Sizes) -> Result<Vec<ArrayRef>> {
-    let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
+    let rows: usize = kept.parts().iter().map(|part| part.count()).sum();
     let step = Ranges::step(rows, sizes.ranges);
     let mut sampled = Vec::new();
     for (partition, part) in kept.parts().iter().enumerate() {
@@ -202,67 +234,82 @@ fn sample(kept: &KeptScan, id: usize, sizes: &Sizes) -> Result<Vec<ArrayRef>> {
 }
 
 /// A partition, stretch by stretch.
-struct Stretches {
-    opened: Opened,
-    schema: SchemaRef,
+struct Stretches<'a> {
+    reader: Reader,
     batches: Range<usize>,
+    id: usize,
+    forms: &'a [(Form, Words)],
     stretch_rows: usize,
 }
 
-impl Stretches {
+/// Rows that are dealt together.
+struct Stretch {
+    columns: Columns,
+    /// The range of each row.
+    range_of: Vec<u32>,
+}
+
+impl<'a> Stretches<'a> {
     fn of(
         kept: &KeptScan,
         partition: usize,
-        columns: &[usize],
+        id: usize,
+        forms: &'a [(Form, Words)],
         stretch_rows: usize,
     ) -> Result<Self> {
-        let schema = Arc::new(kept.schema().project(columns)?);
-        let opened = kept.open(partition, columns)?;
+        let all: Vec<usize> = (0..forms.len()).collect();
+        let reader = kept.open(partition, &all)?;
         let batches = 0..kept.parts()[partition].batches();
-        Ok(Self { opened, schema, batches, stretch_rows })
+        Ok(Self { reader, batches, id, forms, stretch_rows })
     }
 
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let (mut stretch, mut rows) = (Vec::new(), 0);
-        while rows < self.stretch_rows
+    fn next(&mut self, ranges: &Ranges) -> Result<Option<Stretch>> {
+        let (mut pieces, mut range_of) = (Vec::new(), Vec::new());
+        while range_of.len() < self.stretch_rows
             && let Some(batch) = self.batches.next()
         {
-            let batch = self.opened.read(batch)?;
-            rows += batch.num_rows();
-            stretch.push(batch);
+            let batch = self.reader.read(batch)?;
+            range_of.extend(ranges.of_each(batch.column(self.id))?);
+            let columns = batch.columns().iter().zip(self.forms);
+            pieces.push(
+                columns.map(|(column, (form, words))| form.narrowed(column, words)).collect(),
+            );
         }
-        Ok(if rows == 0 { None } else { Some(concat_batches(&self.schema, &stretch)?) })
+        if range_of.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Stretch { columns: together(&pieces, self.forms.len())?, range_of }))
     }
 }
 
-/// Writes a stretch as one piece for each range.
-fn deal_stretch(
-    stretch: &RecordBatch,
-    id: usize,
-    ranges: &Ranges,
-    writer: &mut PartWriter,
-    counts: &mut [usize],
-) -> Result<()> {
-    let of_rows = ranges.of_each(stretch.column(id))?;
-    let mut starts = vec![0_u32; ranges.count() + 1];
-    for range in &of_rows {
-        starts[*range as usize + 1] += 1;
+impl Stretch {
+    /// Writes it as one piece for each range.
+    fn deal(&self, writer: &mut PartWriter, counts: &mut [usize]) -> Result<()> {
+        let mut starts = vec![0_u32; counts.len() + 1];
+        for range in &self.range_of {
+            starts[*range as usize + 1] += 1;
+        }
+        for range in 1..starts.len() {
+            starts[range] += starts[range - 1];
+        }
+        let mut next = starts.clone();
+        let mut places = vec![0_u32; self.range_of.len()];
+        for (row, range) in (0..).zip(&self.range_of) {
+            let place = &mut next[*range as usize];
+            places[*place as usize] = row;
+            *place += 1;
+        }
+        let places = UInt32Array::from(places);
+        let taken = |column: &Option<ArrayRef>| {
+            column.as_ref().map(|column| take(column, &places, None)).transpose()
+        };
+        let dealt: Columns = self.columns.iter().map(taken).collect::<Result<_, _>>()?;
+        for (pair, count) in starts.windows(2).zip(counts) {
+            let (start, rows) = (pair[0] as usize, (pair[1] - pair[0]) as usize);
+            let piece = |column: &Option<ArrayRef>| column.as_ref().map(|c| c.slice(start, rows));
+            writer.write(rows, &dealt.iter().map(piece).collect::<Vec<_>>())?;
+            *count += rows;
+        }
+        Ok(())
     }
-    for range in 1..starts.len() {
-        starts[range] += starts[range - 1];
-    }
-    let mut next = starts.clone();
-    let mut places = vec![0_u32; of_rows.len()];
-    for (row, range) in (0..).zip(&of_rows) {
-        let place = &mut next[*range as usize];
-        places[*place as usize] = row;
-        *place += 1;
-    }
-    let dealt = take_record_batch(stretch, &UInt32Array::from(places))?;
-    for (pair, count) in starts.windows(2).zip(counts) {
-        let (start, end) = (pair[0] as usize, pair[1] as usize);
-        *count += end - start;
-        writer.write(&dealt.slice(start, end - start))?;
-    }
-    Ok(())
 }

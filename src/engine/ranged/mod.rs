@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{sort_to_indices, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, sort_to_indices};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::config::ConfigOptions;
@@ -28,7 +28,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
@@ -77,6 +77,20 @@ impl PhysicalOptimizerRule for Ranged {
     }
 }
 
+/// A column to sort by.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    column: usize,
+    options: SortOptions,
+}
+
+impl Key {
+    fn of(key: &PhysicalSortExpr) -> Option<Self> {
+        let column = key.expr.downcast_ref::<Column>()?.index();
+        Some(Self { column, options: key.options })
+    }
+}
+
 /// A total sort of a kept table.
 ///
 /// All that the planner asks is answered by the operator it stands for.
@@ -87,9 +101,8 @@ pub struct RangedSort {
     sort: Arc<dyn ExecutionPlan>,
     /// What reads the kept table that is its input.
     scan: Arc<dyn ExecutionPlan>,
-    keys: LexOrdering,
-    /// Which column the first key is.
-    first: usize,
+    ordering: LexOrdering,
+    keys: Arc<[Key]>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -112,23 +125,21 @@ impl RangedSort {
         if all > 1 && !found.preserve_partitioning() {
             return None;
         }
-        let keys = found.expr().clone();
-        let first = keys.first();
-        let options = first.options;
-        let column = first.expr.downcast_ref::<Column>()?.index();
+        let keys: Arc<[Key]> = found.expr().iter().map(Key::of).collect::<Option<_>>()?;
+        let first = keys.first()?;
         let schema = found.schema();
         let is_id = matches!(
-            schema.field(column).data_type(),
+            schema.field(first.column).data_type(),
             DataType::Int64 | DataType::Utf8 | DataType::Utf8View
         );
-        let rows: usize = kept.parts().iter().map(|part| part.rows()).sum();
-        let fits = is_id && !options.descending && !options.nulls_first && rows > Sizes::LEAST_ROWS;
-        fits.then(|| Self {
+        let rows: usize = kept.parts().iter().map(|part| part.count()).sum();
+        let is_plain = !first.options.descending && !first.options.nulls_first;
+        (is_id && is_plain && rows > Sizes::LEAST_ROWS).then(|| Self {
             original: Arc::clone(original),
             sort: Arc::clone(sort),
             scan: Arc::clone(scan),
+            ordering: found.expr().clone(),
             keys,
-            first: column,
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
@@ -160,13 +171,11 @@ fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
 }
 
 /// The places of rows in the order of keys; equal ones in any order.
-fn places(rows: &RecordBatch, keys: &LexOrdering) -> Result<UInt32Array> {
-    let columns = keys.iter().map(|key| key.expr.evaluate(rows)?.into_array(rows.num_rows()));
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    Ok(match columns.as_slice() {
-        [one] => sort_to_indices(one, Some(keys.first().options), None)?,
+fn places(columns: &[ArrayRef], keys: &[Key]) -> Result<UInt32Array> {
+    Ok(match columns {
+        [one] => sort_to_indices(one, Some(keys[0].options), None)?,
         several => {
-            let fields = several.iter().zip(keys.iter()).map(|(column, key)| {
+            let fields = several.iter().zip(keys).map(|(column, key)| {
                 SortField::new_with_options(column.data_type().clone(), key.options)
             });
             let rows = RowConverter::new(fields.collect())?.convert_columns(several)?;
@@ -180,7 +189,7 @@ fn places(rows: &RecordBatch, keys: &LexOrdering) -> Result<UInt32Array> {
 
 impl DisplayAs for RangedSort {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "RangedSort: [{}]", self.keys)
+        write!(f, "RangedSort: [{}]", self.ordering)
     }
 }
 
@@ -250,7 +259,8 @@ impl ExecutionPlan for RangedSort {
         let folder = TempDir::new_in(scratch(&context))?;
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
-        let (keys, first, schema) = (self.keys.clone(), self.first, self.schema());
+        let (keys, schema) = (Arc::clone(&self.keys), self.schema());
+        let first = keys[0].column;
         let (scan, original) = (Arc::clone(&self.scan), Arc::clone(&self.original));
         let range_rows = sizes.range_rows;
         let (dealing, sorting) = (time.clone(), time);
@@ -270,12 +280,11 @@ impl ExecutionPlan for RangedSort {
                 return Ok(original.execute(partition, context)?.boxed());
             }
             let tasks = (0..dealt.ranges()).map(move |range| {
-                let (dealt, keys, time) = (Arc::clone(&dealt), keys.clone(), sorting.clone());
+                let (dealt, keys, time) = (Arc::clone(&dealt), Arc::clone(&keys), sorting.clone());
                 SpawnedTask::spawn_blocking(move || {
                     let _timer = time.timer();
-                    let rows = dealt.range(range)?;
-                    let places = places(&dealt.widened(&rows)?, &keys)?;
-                    dealt.widened(&take_record_batch(&rows, &places)?)
+                    let by = keys.iter().map(|key| key.column);
+                    dealt.range(range, by, |columns| places(columns, &keys))
                 })
             });
             let joined = futures::stream::iter(tasks).map(async |task: SpawnedTask<_>| {

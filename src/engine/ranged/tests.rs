@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringViewArray,
 };
-use arrow::compute::{SortColumn, SortOptions, cast, concat_batches, lexsort_to_indices};
+use arrow::compute::{SortColumn, cast, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::TableReference;
 use datafusion::physical_plan::{collect, displayable};

@@ -2,6 +2,10 @@
 //!
 //! What the planner knew of the rows' spread and order stays known.
 
+mod narrow;
+mod part;
+mod rows;
+
 use std::fmt::Formatter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,13 +29,16 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use super::part::{Opened, Part, PartWriter, Room};
+pub use self::narrow::{Form, Words};
+pub use self::part::{Columns, Part, PartWriter, Room};
+pub use self::rows::Reader;
+use self::rows::{Rows, RowsWriter};
 
 /// A kept table.
 #[derive(Debug)]
 pub struct KeptTable {
     schema: SchemaRef,
-    parts: Vec<Arc<Part>>,
+    parts: Vec<Arc<Rows>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -74,8 +81,8 @@ impl KeptTable {
     }
 }
 
-async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Part> {
-    let mut writer = PartWriter::new(path, &stream.schema(), room)?;
+async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Rows> {
+    let mut writer = RowsWriter::new(path, &stream.schema(), room)?;
     while let Some(batch) = stream.next().await {
         writer.write(&batch?)?;
     }
@@ -122,30 +129,39 @@ impl TableProvider for KeptTable {
 /// Reads columns of a kept table.
 #[derive(Debug)]
 pub struct KeptScan {
-    parts: Vec<Arc<Part>>,
+    parts: Vec<Arc<Rows>>,
     whole: SchemaRef,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
 
 impl KeptScan {
-    /// The files that are read, one a partition.
-    pub fn parts(&self) -> &[Arc<Part>] {
+    /// The rows that are read, file by file: one a partition.
+    pub fn parts(&self) -> &[Arc<Rows>] {
         &self.parts
     }
 
-    /// Opens a partition to read some of the columns.
+    /// Begins to read some of the columns of a partition.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn open(&self, partition: usize, columns: &[usize]) -> Result<Opened> {
-        let columns: Vec<usize> = columns.iter().map(|column| self.columns[*column]).collect();
-        Ok(self.parts[partition].open(&self.whole, &columns)?)
+    pub fn open(&self, partition: usize, columns: &[usize]) -> Result<Reader> {
+        let columns = columns.iter().map(|column| self.columns[*column]).collect();
+        Ok(self.parts[partition].open(&self.whole, columns)?)
     }
 
-    /// Whether a column holds anything anywhere.
-    pub fn holds(&self, column: usize) -> bool {
-        self.parts.iter().any(|part| part.holds(self.columns[column]))
+    /// The form that holds a column of all partitions.
+    pub fn form(&self, column: usize) -> (Form, Words) {
+        let mut words = Words::default();
+        let mut form = Form::Nothing;
+        for part in &self.parts {
+            let (other, others) = part.form(self.columns[column]);
+            form = form.or(other);
+            if !words.add(others) {
+                form = Form::Plain;
+            }
+        }
+        (form, words)
     }
 }
 
@@ -193,7 +209,7 @@ impl ExecutionPlan for KeptScan {
         partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let opened = self.parts[partition].open(&self.whole, &self.columns)?;
+        let opened = self.parts[partition].open(&self.whole, self.columns.clone())?;
         let read = move |batch: usize| Ok(opened.read(batch)?);
         let batches = futures::stream::iter((0..self.parts[partition].batches()).map(read));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
@@ -205,8 +221,8 @@ impl ExecutionPlan for KeptScan {
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let rows = match args.partition() {
-            Some(partition) => self.parts[partition].rows(),
-            None => self.parts.iter().map(|part| part.rows()).sum(),
+            Some(partition) => self.parts[partition].count(),
+            None => self.parts.iter().map(|part| part.count()).sum(),
         };
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = Precision::Exact(rows);

@@ -1,0 +1,435 @@
+//! Columns in as few bytes as what they hold needs: money of 16 bytes a value
+//! is a handful of cents, a state one of five words.
+//!
+//! What a run keeps is written once and read a few times. Fewer bytes cost one
+//! pass over a column that lies in the cache, and save the copies and the disk.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray, new_null_array};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::{max, min, take};
+use arrow::datatypes::{
+    ArrowNativeType, ArrowNumericType, ArrowPrimitiveType, DataType, Date32Type, Decimal128Type,
+    Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::error::ArrowError;
+
+/// How the values of a column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Not at all: they are all null.
+    Nothing,
+    /// Numbers, dates, instants or money: as what they are above the least.
+    Above {
+        /// The least value.
+        least: i64,
+        /// The greatest.
+        most: i64,
+        /// None is null. All alike, they are not written.
+        is_full: bool,
+    },
+    /// Texts, each one of few words: as the word's place.
+    Words,
+    /// As they are.
+    Plain,
+}
+
+impl Form {
+    /// The narrowest for a column; words it has are added to those known.
+    pub fn of(column: &ArrayRef, words: &mut Words) -> Self {
+        if column.null_count() == column.len() {
+            return Self::Nothing;
+        }
+        match column.data_type() {
+            DataType::Utf8View => match words.learn(column.as_string_view()) {
+                true => Self::Words,
+                false => Self::Plain,
+            },
+            _ => match bounds(column) {
+                Some((least, most)) => {
+                    Self::Above { least, most, is_full: column.null_count() == 0 }
+                }
+                None => Self::Plain,
+            },
+        }
+    }
+
+    /// One that can hold what either holds.
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Above { least, most, is_full },
+                Self::Above { least: l, most: m, is_full: f },
+            ) => Self::Above { least: least.min(l), most: most.max(m), is_full: is_full && f },
+            (Self::Nothing, Self::Above { least, most, .. })
+            | (Self::Above { least, most, .. }, Self::Nothing) => {
+                Self::Above { least, most, is_full: false }
+            }
+            (Self::Nothing, same) | (same, Self::Nothing) => same,
+            (Self::Words, Self::Words) => Self::Words,
+            _ => Self::Plain,
+        }
+    }
+
+    /// A column in this form; nothing if there is nothing to write.
+    pub fn narrowed(self, column: &ArrayRef, words: &Words) -> Option<ArrayRef> {
+        match self {
+            Self::Nothing => None,
+            Self::Above { least, most, is_full } => {
+                let width = Width::of(least, most, is_full, column.data_type());
+                (width != Width::Zero).then(|| above(column, least, width))
+            }
+            Self::Words => Some(words.places(column.as_string_view())),
+            Self::Plain => Some(Arc::clone(column)),
+        }
+    }
+
+    /// The column of a type that was narrowed.
+    ///
+    /// # Errors
+    /// It was not written in this form.
+    pub fn widened(
+        self,
+        stored: Option<&ArrayRef>,
+        kind: &DataType,
+        words: &Words,
+        rows: usize,
+    ) -> Result<ArrayRef, ArrowError> {
+        let lacks = || ArrowError::IpcError("a kept column was not written".into());
+        match self {
+            Self::Nothing => Ok(new_null_array(kind, rows)),
+            Self::Above { least, most, is_full } => match Width::of(least, most, is_full, kind) {
+                Width::Zero => Ok(repeated(least, kind, rows)),
+                width => Ok(from_above(stored.ok_or_else(lacks)?, least, width, kind)),
+            },
+            Self::Words => words.texts(stored.ok_or_else(lacks)?.as_primitive()),
+            Self::Plain => stored.cloned().ok_or_else(lacks),
+        }
+    }
+}
+
+/// Bytes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    Zero,
+    One,
+    Two,
+    Four,
+    Eight,
+    /// As the type has it.
+    Own,
+}
+
+impl Width {
+    fn of(least: i64, most: i64, is_full: bool, kind: &DataType) -> Self {
+        let own = kind.primitive_width().unwrap_or(0);
+        match most.abs_diff(least) {
+            0 if is_full => Self::Zero,
+            range if range <= u8::MAX.into() && own > 1 => Self::One,
+            range if range <= u16::MAX.into() && own > 2 => Self::Two,
+            range if range <= u32::MAX.into() && own > 4 => Self::Four,
+            _ if own > 8 => Self::Eight,
+            _ => Self::Own,
+        }
+    }
+}
+
+/// A value that is a whole number, whatever it counts.
+trait Whole: ArrowNativeType {
+    /// The number, where 64 bits hold it.
+    fn exact(self) -> Option<i64>;
+    /// The lower 64 bits of the number.
+    fn wide(self) -> i64;
+    /// The number of these bits, or what fits of them.
+    fn cut(bits: i64) -> Self;
+}
+
+macro_rules! whole {
+    ($($native:ty),*) => {$(
+        impl Whole for $native {
+            fn exact(self) -> Option<i64> {
+                i64::try_from(self).ok()
+            }
+
+            fn wide(self) -> i64 {
+                self as i64
+            }
+
+            fn cut(bits: i64) -> Self {
+                bits as Self
+            }
+        }
+    )*};
+}
+
+whole!(i32, i64, i128, u8, u16, u32, u64);
+
+/// Does something for the arrow type of a data type that counts something.
+macro_rules! by_kind {
+    ($data_type:expr, $do:ident($($argument:expr),*), else $other:expr) => {
+        match $data_type {
+            DataType::Int32 => $do::<Int32Type>($($argument),*),
+            DataType::Int64 => $do::<Int64Type>($($argument),*),
+            DataType::Date32 => $do::<Date32Type>($($argument),*),
+            DataType::Decimal128(..) => $do::<Decimal128Type>($($argument),*),
+            DataType::Timestamp(TimeUnit::Second, _) => $do::<TimestampSecondType>($($argument),*),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                $do::<TimestampMillisecondType>($($argument),*)
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                $do::<TimestampMicrosecondType>($($argument),*)
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                $do::<TimestampNanosecondType>($($argument),*)
+            }
+            _ => $other,
+        }
+    };
+}
+
+/// The least and the greatest value, of a type whose values are whole numbers.
+fn bounds(column: &ArrayRef) -> Option<(i64, i64)> {
+    by_kind!(column.data_type(), bounds_of(column), else None)
+}
+
+fn bounds_of<Kind: ArrowNumericType<Native: Whole>>(column: &ArrayRef) -> Option<(i64, i64)> {
+    let values = column.as_primitive::<Kind>();
+    min(values)?.exact().zip(max(values)?.exact())
+}
+
+fn above(column: &ArrayRef, least: i64, width: Width) -> ArrayRef {
+    by_kind!(column.data_type(), above_of(column, least, width), else Arc::clone(column))
+}
+
+fn above_of<Kind: ArrowPrimitiveType<Native: Whole>>(
+    column: &ArrayRef,
+    least: i64,
+    width: Width,
+) -> ArrayRef {
+    let values = column.as_primitive::<Kind>();
+    let less = |value: Kind::Native| value.wide().wrapping_sub(least);
+    match width {
+        Width::One => Arc::new(values.unary::<_, UInt8Type>(|value| u8::cut(less(value)))),
+        Width::Two => Arc::new(values.unary::<_, UInt16Type>(|value| u16::cut(less(value)))),
+        Width::Four => Arc::new(values.unary::<_, UInt32Type>(|value| u32::cut(less(value)))),
+        Width::Eight => Arc::new(values.unary::<_, UInt64Type>(|value| u64::cut(less(value)))),
+        Width::Zero | Width::Own => Arc::clone(column),
+    }
+}
+
+fn from_above(stored: &ArrayRef, least: i64, width: Width, kind: &DataType) -> ArrayRef {
+    by_kind!(kind, from_above_of(stored, least, width, kind), else Arc::clone(stored))
+}
+
+fn from_above_of<Kind: ArrowPrimitiveType<Native: Whole>>(
+    stored: &ArrayRef,
+    least: i64,
+    width: Width,
+    kind: &DataType,
+) -> ArrayRef {
+    match width {
+        Width::One => grown::<UInt8Type, Kind>(stored, least, kind),
+        Width::Two => grown::<UInt16Type, Kind>(stored, least, kind),
+        Width::Four => grown::<UInt32Type, Kind>(stored, least, kind),
+        Width::Eight => grown::<UInt64Type, Kind>(stored, least, kind),
+        Width::Zero | Width::Own => Arc::clone(stored),
+    }
+}
+
+fn grown<Stored, Kind>(stored: &ArrayRef, least: i64, kind: &DataType) -> ArrayRef
+where
+    Stored: ArrowPrimitiveType<Native: Whole>,
+    Kind: ArrowPrimitiveType<Native: Whole>,
+{
+    let value = |above: Stored::Native| Kind::Native::cut(least.wrapping_add(above.wide()));
+    let values = stored.as_primitive::<Stored>().unary::<_, Kind>(value);
+    Arc::new(values.with_data_type(kind.clone()))
+}
+
+/// A value in so many rows.
+fn repeated(value: i64, kind: &DataType, rows: usize) -> ArrayRef {
+    by_kind!(kind, repeated_of(value, kind, rows), else new_null_array(kind, rows))
+}
+
+fn repeated_of<Kind: ArrowPrimitiveType<Native: Whole>>(
+    value: i64,
+    kind: &DataType,
+    rows: usize,
+) -> ArrayRef {
+    let values = PrimitiveArray::<Kind>::from_value(Kind::Native::cut(value), rows);
+    Arc::new(values.with_data_type(kind.clone()))
+}
+
+/// The few short texts of a column, in the order in which they were met.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    /// As arrow's views have them: the length, then up to twelve bytes.
+    views: Vec<u128>,
+}
+
+/// More words are no few: looking for them would cost more than they take up.
+const WORDS_MAX: usize = 16;
+
+/// Longer texts lie beside their views.
+const WORD_BYTES_MAX: u32 = 12;
+
+impl Words {
+    /// Adds those of a column, if all are short and it stays at few.
+    fn learn(&mut self, texts: &StringViewArray) -> bool {
+        let mut last = None;
+        for (row, view) in texts.views().iter().enumerate() {
+            if last == Some(*view) || texts.is_null(row) {
+                continue;
+            }
+            last = Some(*view);
+            if !self.views.contains(view) {
+                if self.views.len() == WORDS_MAX || length(*view) > WORD_BYTES_MAX {
+                    return false;
+                }
+                self.views.push(*view);
+            }
+        }
+        true
+    }
+
+    /// Adds those of other columns, if it stays at few.
+    pub fn add(&mut self, other: &Self) -> bool {
+        for view in &other.views {
+            if !self.views.contains(view) {
+                self.views.push(*view);
+            }
+        }
+        self.views.len() <= usize::from(u8::MAX)
+    }
+
+    /// The place of each text.
+    fn places(&self, texts: &StringViewArray) -> ArrayRef {
+        let find = |view: &u128| {
+            let found = self.views.iter().position(|word| word == view);
+            // Behind a null stands anything.
+            u8::try_from(found.unwrap_or(0)).unwrap_or(0)
+        };
+        let mut last = None;
+        let place = |view: &u128| match last {
+            Some((same, place)) if same == *view => place,
+            _ => {
+                let place = find(view);
+                last = Some((*view, place));
+                place
+            }
+        };
+        let places: Vec<u8> = texts.views().iter().map(place).collect();
+        Arc::new(PrimitiveArray::<UInt8Type>::new(places.into(), texts.nulls().cloned()))
+    }
+
+    /// The texts at these places.
+    fn texts(&self, places: &PrimitiveArray<UInt8Type>) -> Result<ArrayRef, ArrowError> {
+        let views = ScalarBuffer::from(self.views.clone());
+        take(&StringViewArray::try_new(views, Vec::new(), None)?, places, None)
+    }
+}
+
+/// The length of a view's text.
+fn length(view: u128) -> u32 {
+    view as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
+        TimestampMicrosecondArray,
+    };
+
+    use super::*;
+
+    /// What is left of a column, and that it comes back as it was.
+    fn stored(column: ArrayRef) -> Option<DataType> {
+        let mut words = Words::default();
+        let form = Form::of(&column, &mut words);
+        let whole_table = form.or(Form::of(&column.slice(1, column.len() - 1), &mut words));
+        for form in [form, whole_table] {
+            let stored = form.narrowed(&column, &words);
+            let back = form.widened(stored.as_ref(), column.data_type(), &words, column.len());
+            assert_eq!(&back.expect("written in this form"), &column, "{form:?}");
+        }
+        form.narrowed(&column, &words).map(|stored| stored.data_type().clone())
+    }
+
+    fn numbers(values: &[Option<i64>]) -> ArrayRef {
+        Arc::new(Int64Array::from(values.to_vec()))
+    }
+
+    fn money(values: &[Option<i128>]) -> ArrayRef {
+        let values = Decimal128Array::from(values.to_vec());
+        Arc::new(values.with_precision_and_scale(38, 2).expect("a decimal"))
+    }
+
+    #[test]
+    fn numbers_take_as_many_bytes_as_they_differ() {
+        assert_eq!(stored(numbers(&[Some(7), Some(7)])), None);
+        assert_eq!(stored(numbers(&[None, None])), None);
+        assert_eq!(stored(numbers(&[Some(7), None])), Some(DataType::UInt8));
+        assert_eq!(stored(numbers(&[Some(1 << 40), Some((1 << 40) + 255)])), Some(DataType::UInt8));
+        assert_eq!(stored(numbers(&[Some(-200), Some(200)])), Some(DataType::UInt16));
+        assert_eq!(stored(numbers(&[Some(-40_000), Some(40_000)])), Some(DataType::UInt32));
+        assert_eq!(stored(numbers(&[Some(i64::MIN), Some(i64::MAX)])), Some(DataType::Int64));
+        assert_eq!(stored(numbers(&[Some(0), None, Some(1 << 32)])), Some(DataType::Int64));
+        let dates = Date32Array::from(vec![Some(i32::MIN), None, Some(i32::MAX)]);
+        assert_eq!(stored(Arc::new(dates)), Some(DataType::Date32));
+        let small = Int32Array::from(vec![i32::MIN, i32::MIN + 300]);
+        assert_eq!(stored(Arc::new(small)), Some(DataType::UInt16));
+        let instants = TimestampMicrosecondArray::from(vec![1_000, 2_000]).with_timezone("UTC");
+        assert_eq!(stored(Arc::new(instants)), Some(DataType::UInt16));
+    }
+
+    #[test]
+    fn money_takes_as_many_bytes_as_it_differs() {
+        assert_eq!(stored(money(&[Some(-5), Some(-5)])), None);
+        assert_eq!(stored(money(&[Some(-5), None, Some(250)])), Some(DataType::UInt8));
+        assert_eq!(stored(money(&[Some(0), Some(1 << 31)])), Some(DataType::UInt32));
+        let ends = [Some(i128::from(i64::MIN)), None, Some(i128::from(i64::MAX))];
+        assert_eq!(stored(money(&ends)), Some(DataType::UInt64));
+        let more = Some(i128::from(i64::MAX) + 1);
+        assert_eq!(stored(money(&[Some(0), more])), Some(DataType::Decimal128(38, 2)));
+    }
+
+    #[test]
+    fn few_words_are_told_by_their_place() {
+        let text = |texts: Vec<Option<&str>>| Arc::new(StringViewArray::from(texts)) as ArrayRef;
+        assert_eq!(
+            stored(text(vec![Some("new"), None, Some(""), Some("new")])),
+            Some(DataType::UInt8)
+        );
+        assert_eq!(stored(text(vec![Some("exactly 12 b"), None])), Some(DataType::UInt8));
+        assert_eq!(
+            stored(text(vec![Some("new"), Some("thirteen byte")])),
+            Some(DataType::Utf8View)
+        );
+        let many: Vec<String> = (0..100).map(|n| format!("word {n}")).collect();
+        let many = many.iter().map(|word| Some(word.as_str())).collect();
+        assert_eq!(stored(text(many)), Some(DataType::Utf8View));
+    }
+
+    #[test]
+    fn what_is_no_number_stays() {
+        let yes = BooleanArray::from(vec![Some(true), None, Some(true)]);
+        assert_eq!(stored(Arc::new(yes)), Some(DataType::Boolean));
+        let rates = Float64Array::from(vec![0.5, 0.5]);
+        assert_eq!(stored(Arc::new(rates)), Some(DataType::Float64));
+    }
+
+    #[test]
+    fn a_form_of_several_batches_holds_them_all() {
+        let few = Form::Above { least: 5, most: 9, is_full: true };
+        let other = Form::Above { least: -1, most: 7, is_full: false };
+        let both = Form::Above { least: -1, most: 9, is_full: false };
+        assert_eq!(few.or(other), both);
+        assert_eq!(few.or(Form::Nothing), Form::Above { least: 5, most: 9, is_full: false });
+        assert_eq!(Form::Nothing.or(Form::Words), Form::Words);
+        assert_eq!(few.or(Form::Plain), Form::Plain);
+        assert_eq!(Form::Nothing.or(Form::Nothing), Form::Nothing);
+    }
+}

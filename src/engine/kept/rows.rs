@@ -1,0 +1,182 @@
+//! The rows of a partition, in a file: narrowed as they are written, as they were
+//! when they are read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+use super::narrow::{Form, Words};
+use super::part::{Opened, Part, PartWriter, Room};
+
+/// Rows that are complete.
+#[derive(Debug)]
+pub struct Rows {
+    part: Arc<Part>,
+    /// Of each batch, in the order of the columns.
+    forms: Vec<Vec<Form>>,
+    /// Of each column.
+    words: Arc<Vec<Words>>,
+}
+
+impl Rows {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.part.rows()
+    }
+
+    /// How many batches there are.
+    pub fn batches(&self) -> usize {
+        self.part.batches()
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.part.bytes()
+    }
+
+    /// How they lie there.
+    pub fn room(&self) -> Room {
+        self.part.room()
+    }
+
+    /// The form that holds a column of all batches, and its words.
+    pub fn form(&self, column: usize) -> (Form, &Words) {
+        let forms = self.forms.iter().map(|forms| forms[column]);
+        (forms.reduce(Form::or).unwrap_or(Form::Nothing), &self.words[column])
+    }
+
+    /// Begins to read some columns; `schema` is that of all.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn open(
+        self: &Arc<Self>,
+        schema: &SchemaRef,
+        columns: Vec<usize>,
+    ) -> Result<Reader, ArrowError> {
+        let file = self.part.open(&columns)?;
+        let schema = Arc::new(schema.project(&columns)?);
+        Ok(Reader { rows: Arc::clone(self), file, schema, columns })
+    }
+}
+
+/// Reads some columns of rows.
+#[derive(Debug)]
+pub struct Reader {
+    rows: Arc<Rows>,
+    file: Opened,
+    columns: Vec<usize>,
+    /// Of these columns.
+    schema: SchemaRef,
+}
+
+impl Reader {
+    /// Reads a batch.
+    ///
+    /// # Errors
+    /// The disk fails, or the file is not as it was written.
+    pub fn read(&self, batch: usize) -> Result<RecordBatch, ArrowError> {
+        let (rows, stored) = self.file.read(batch)?;
+        let forms = &self.rows.forms[batch];
+        let fields = self.schema.fields().iter().zip(&self.columns);
+        let columns = fields.zip(stored).map(|((field, column), stored)| {
+            let words = &self.rows.words[*column];
+            forms[*column].widened(stored.as_ref(), field.data_type(), words, rows)
+        });
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+    }
+}
+
+/// Rows that are being written.
+pub struct RowsWriter {
+    file: PartWriter,
+    forms: Vec<Vec<Form>>,
+    words: Vec<Words>,
+}
+
+impl RowsWriter {
+    /// Begins a file for rows of a schema.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn new(path: PathBuf, schema: &SchemaRef, room: Room) -> Result<Self, ArrowError> {
+        let words = vec![Words::default(); schema.fields().len()];
+        Ok(Self { file: PartWriter::new(path, room)?, forms: Vec::new(), words })
+    }
+
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// The disk fails, or a type that cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let mut forms = Vec::with_capacity(batch.num_columns());
+        let mut narrowed = Vec::with_capacity(batch.num_columns());
+        for (column, words) in batch.columns().iter().zip(&mut self.words) {
+            let form = Form::of(column, words);
+            narrowed.push(form.narrowed(column, words));
+            forms.push(form);
+        }
+        self.forms.push(forms);
+        self.file.write(batch.num_rows(), &narrowed)
+    }
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn finish(self) -> Result<Rows, ArrowError> {
+        let part = Arc::new(self.file.finish()?);
+        Ok(Rows { part, forms: self.forms, words: Arc::new(self.words) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, Int64Array, StringViewArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn batch(schema: &SchemaRef, from: i64, money: Option<i128>) -> RecordBatch {
+        let ids = Int64Array::from_iter_values(from..from + 3);
+        let amounts = Decimal128Array::from(vec![None, money, None]);
+        let amounts = amounts.with_precision_and_scale(18, 2).expect("a decimal");
+        let notes = StringViewArray::from(vec![None::<&str>; 3]);
+        let columns = vec![Arc::new(ids) as ArrayRef, Arc::new(amounts), Arc::new(notes)];
+        RecordBatch::try_new(Arc::clone(schema), columns).expect("columns of one length")
+    }
+
+    #[test]
+    fn batches_of_different_shapes_come_back_as_they_were() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("amount", DataType::Decimal128(18, 2), true),
+            Field::new("note", DataType::Utf8View, true),
+        ]));
+        let folder = tempfile::tempdir().expect("a folder");
+        for room in [Room::Plenty, Room::Scarce] {
+            let path = folder.path().join("rows");
+            let mut writer = RowsWriter::new(path, &schema, room).expect("a file");
+            let batches = [None, Some(500), None].map(|money| batch(&schema, 7, money));
+            batches.iter().for_each(|batch| writer.write(batch).expect("written"));
+            writer.write(&batches[0].slice(0, 0)).expect("written");
+            let rows = Arc::new(writer.finish().expect("whole"));
+            assert_eq!((rows.count(), rows.batches()), (9, 4));
+            let holds = [0, 1, 2].map(|column| rows.form(column).0 != Form::Nothing);
+            assert_eq!(holds, [true, true, false]);
+            for columns in [&[0, 1, 2][..], &[2, 0], &[1], &[2], &[]] {
+                let reader = rows.open(&schema, columns.to_vec()).expect("there");
+                for (place, written) in batches.iter().enumerate() {
+                    let read = reader.read(place).expect("read");
+                    assert_eq!(read, written.project(columns).expect("columns"), "{columns:?}");
+                }
+                assert_eq!(reader.read(3).expect("read").num_rows(), 0);
+            }
+        }
+    }
+}
