@@ -152,6 +152,28 @@ pub async fn over_limit(
     })
 }
 
+/// That nothing of a source counts, which is seldom meant: what is made from it
+/// has no rows, and every check of no rows holds.
+pub fn nothing_counts(source: &SourcePlan, read: &SourceRead) -> Option<String> {
+    if read.accepted > 0 {
+        return None;
+    }
+    let SourcePlan { kind, url, .. } = source;
+    let source = kind.name;
+    let empty = "what is made from it is empty";
+    Some(match (read.read, read.files.len()) {
+        (0, files) => {
+            let files = if files == 1 { "1 file".into() } else { format!("{files} files") };
+            format!("source `{source}`: 0 rows read from {files}, {empty}; is `{url}` complete?")
+        }
+        (rows, _) => format!(
+            "source `{source}`: {rows} rows read, 0 accepted ({}), {empty}; `tenure show PIPELINE \
+             quarantine.{source}` has the rows: are the mapping and the day right?",
+            reasons(read)
+        ),
+    })
+}
+
 /// The next move where too much is set aside.
 pub const CORRECT: &str = "correct the files or the mapping, or raise `reject_max`";
 

@@ -80,6 +80,9 @@ pub async fn read(
             staged.push(done);
         }
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
+        if let Some(text) = ingest::nothing_counts(source, &ingested.read) {
+            job.observer.event(&Event::Warning(text));
+        }
         read.push(ingested.read);
         renewals.extend(ingested.renewal);
     }
