@@ -237,6 +237,7 @@ fn a_run_that_went_well_is_told_as_one() {
         --> [TMP]/out
          = note: it has published
          = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: leave out `--run` for what is published now
         exit 2
         ");
     });
@@ -246,6 +247,7 @@ fn a_run_that_went_well_is_told_as_one() {
         error: run [RUN] made no table `nothing`
         --> [TMP]/out
          = note: it found nothing to do, and made no table
+         = help: leave out `--run` for what is published now
         exit 2
         ");
     });
