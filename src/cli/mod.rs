@@ -55,7 +55,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    published, or nothing to do
   1    failed while running; nothing was published
   2    project, arguments or environment invalid; nothing ran
-  3    an audit failed; nothing was published
+  3    an audit failed, or too many rows were set aside; nothing was published
   4    another run holds the target
   130  interrupted";
 

@@ -16,6 +16,10 @@ use crate::run::target::{RunId, RunSummary, Status};
 /// Runs looked through for one that is left, the newest first.
 const RUNS_MAX: usize = 1000;
 
+/// The next move where no run is left to go on with.
+const NEW_RUN: &str =
+    "`tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day";
+
 /// Which run to repeat.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -85,20 +89,22 @@ fn left(earlier: &Earlier, days: Vec<Option<String>>) -> Vec<Option<String>> {
     days.into_iter().filter(is_left).collect()
 }
 
-/// That a run would be gone on with if somebody asked for it. Runs nothing.
+/// That a run would be gone on with if somebody asked for it, and may end better
+/// then. Runs nothing.
 ///
 /// # Errors
-/// Why it would be refused.
+/// Why it would be refused, or fail again.
 async fn would_go_on(opened: &Opened, run_id: &RunId, console: &Console) -> Result<()> {
     let earlier = Earlier::find(&opened.target()?, &opened.name()?, Some(run_id)).await?;
     let again = Again::of(&earlier)?;
     let Some(first) = again.days.first() else { return Err(earlier.nothing_left()) };
-    run::can_begin(&again.asked(opened, &earlier)?, first.as_deref(), console).await
+    run::can_begin(&again.asked(opened, &earlier)?, first.as_deref(), console).await?;
+    earlier.may_go_well()
 }
 
 /// The next move after a run of this pipeline that came to nothing: to go on with
-/// it where that works and nothing has come in its place, else what a retry of it
-/// would say.
+/// it where that may help and nothing has come in its place, else what a retry of
+/// it would say.
 pub async fn advice(
     opened: &Opened,
     pipeline: &Path,
@@ -130,8 +136,10 @@ async fn pointed(nothing_left: Error, opened: &Opened, run_id: &RunId, console: 
     let Error::Invalid(mut problems) = nothing_left else { return nothing_left };
     let before = failed_before(opened, run_id, console).await;
     for problem in &mut problems {
-        problem.help =
-            before.as_ref().map(|run| format!("`--run {run}` goes on with one that failed"));
+        problem.help = Some(match &before {
+            Some(run) => format!("`--run {run}` goes on with one that failed"),
+            None => NEW_RUN.into(),
+        });
     }
     Error::Invalid(problems)
 }

@@ -231,9 +231,12 @@ fn resolve(params: &Params, spec: &Spec, request: &Request, problems: &mut Vec<P
     for (name, text) in as_of.chain(request.params.iter().cloned()) {
         let flag = if name == "as_of" { "--as-of".into() } else { format!("--param {name}") };
         let Some(param) = params.get(&name) else {
-            let help = suggest(&name, params.keys().map(String::as_str));
+            let known: Vec<&str> = params.keys().map(String::as_str).collect();
+            // However many: nothing else lists them to who has no `sql/` folder.
+            let help = suggest(&name, known.iter().copied())
+                .unwrap_or_else(|| format!("known: {}", known.join(", ")));
             let message = format!("no parameter `{name}` in this project");
-            problems.push(Problem::new(message).maybe_help(help));
+            problems.push(Problem::new(message).help(help));
             continue;
         };
         match accept(param, &text) {

@@ -61,7 +61,7 @@ fn one_source(
     let url = source.url.as_ref()?;
     Some(SourcePlan {
         kind,
-        url: interpolate(url, purpose, variables, problems)?,
+        url: place(url, purpose, variables, problems)?,
         at: source.name.at.clone(),
         format: format?,
         rows: rows?,
@@ -177,7 +177,7 @@ pub fn publish(
     let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
     let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
     Some(PublishPlan {
-        url: interpolate(publish.url.as_ref()?, purpose, variables, problems)?,
+        url: place(publish.url.as_ref()?, purpose, variables, problems)?,
         format,
         file_rows: publish.file_rows.as_ref().map_or(FILE_ROWS, |count| count.value),
         keep_runs: publish.keep_runs.as_ref().map_or(30, |count| count.value),
@@ -258,6 +258,27 @@ fn options(
         }
     }
     options
+}
+
+/// A `url`, with its variables replaced.
+fn place(
+    url: &Spanned<String>,
+    purpose: Purpose,
+    variables: &Variables,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let place = interpolate(url, purpose, variables, problems)?;
+    if place.trim().is_empty() {
+        // A variable may be set and empty.
+        let message = match url.value.trim().is_empty() {
+            true => "`url` names no place".to_string(),
+            false => format!("`url` names no place: `{}` is empty", url.value),
+        };
+        let help = "name a folder, or a URL such as s3://bucket/folder";
+        problems.push(Problem::at(&url.at, message).help(help));
+        return None;
+    }
+    Some(place)
 }
 
 /// What stands in a check for a variable that is not set.

@@ -48,7 +48,7 @@ impl Ending {
         for Record { step, .. } in steps {
             match step {
                 Step::Published { .. } => ending.status = Status::Published,
-                Step::Failed { error } => {
+                Step::Failed { error, .. } => {
                     let first = error.lines().next().unwrap_or_default();
                     ending.error = Some(first.trim_end_matches(UNSEEN).to_string());
                     if ending.status == Status::Died {

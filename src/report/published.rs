@@ -177,7 +177,8 @@ fn resolve<'a>(
     matching(word, &names).ok_or_else(|| {
         let problem = Problem::named(location.url(), format!("no table `{word}` is published"));
         let known = || suggest(word, names.iter().map(|name| short(name)));
-        invalid(problem.maybe_help(near(word, &names).or_else(known)))
+        let many = "`tenure plan PIPELINE --as-of YYYY-MM-DD` lists the tables of a pipeline";
+        invalid(problem.help(near(word, &names).or_else(known).unwrap_or_else(|| many.into())))
     })
 }
 
@@ -219,9 +220,9 @@ fn not_made(
 ) -> Problem {
     let problem = Problem::named(location.url(), format!("run {run_id} made no table `{word}`"));
     let problem = match ending.status {
-        Status::Published | Status::Finished => {
-            problem.note("note", format!("it {}", ending.phrase()))
-        }
+        Status::Published | Status::Finished => problem
+            .note("note", format!("it {}", ending.phrase()))
+            .help("leave out `--run` for what is published now"),
         Status::Running | Status::Failed | Status::Died => {
             problem.note("note", format!("nothing of it is published: it {}", ending.phrase()))
         }
@@ -271,8 +272,9 @@ impl Published {
     /// A column the table does not have.
     pub fn chosen(&self, excerpt: &Excerpt) -> Result<Vec<String>> {
         let known = || self.columns.iter().map(|column| column.name.as_str());
+        let all = || known().map(str::to_string).collect::<Vec<_>>();
         if excerpt.columns.is_empty() {
-            return Ok(known().map(str::to_string).collect());
+            return Ok(all());
         }
         let unknown = |name: &&String| !known().any(|known| known == name.as_str());
         let problems: Vec<Problem> = excerpt
@@ -281,7 +283,9 @@ impl Published {
             .filter(unknown)
             .map(|name| {
                 let message = format!("`{}` has no column `{name}`", self.name);
-                Problem::new(message).maybe_help(suggest(name, known()))
+                let help = suggest(name, known());
+                Problem::named(self.location.url(), message)
+                    .help(help.unwrap_or_else(|| format!("known: {}", all().join(", "))))
             })
             .collect();
         match problems.is_empty() {

@@ -12,7 +12,7 @@ use crate::plan::{Model, typecheck};
 use crate::problem::Problem;
 
 /// Counter-examples shown; more would bury the message.
-const SHOWN_ROWS: usize = 5;
+pub const SHOWN_ROWS: usize = 5;
 
 /// Runs one check.
 ///

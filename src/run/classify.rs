@@ -117,7 +117,8 @@ pub fn rejected(source: &SourcePlan, rules: &[Rule]) -> String {
     )
 }
 
-fn absent_reason(column: &str) -> String {
+/// The reason of a row in which a column is null that must be there.
+pub fn absent_reason(column: &str) -> String {
     match column {
         "customer_id" => "no_customer".into(),
         "ordered_at" => "no_time".into(),
@@ -242,6 +243,29 @@ pub fn quarantine(source: &SourcePlan) -> String {
     format!(
         "select reason, cast(row_number() over (partition by reason order by {all}) as bigint) \
          as row_number, {all} from ingest.set_aside"
+    )
+}
+
+/// Some rows that do not count, by what tells a row: the columns that must be
+/// there, and those that a reason is about.
+pub fn examples<'a>(
+    source: &SourcePlan,
+    reasons: impl Iterator<Item = &'a String>,
+    rows_max: usize,
+) -> String {
+    let about = reasons.filter_map(|reason| match reason.as_str() {
+        "unknown_kind" => Some("kind"),
+        "other_currency" => Some("currency"),
+        _ => None,
+    });
+    // A pipeline may give one of its own reasons the same name.
+    let about = about.filter(|name| source.kind.column(name).is_some());
+    let required = source.kind.columns.iter().filter(|column| column.need == Need::Required);
+    let names: Vec<&str> = required.map(|column| column.name).chain(about).collect();
+    format!(
+        "select reason, {} from quarantine.{} order by row_number, reason limit {rows_max}",
+        list(&names),
+        source.kind.name
     )
 }
 

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use super::build::{self, Builder};
 use super::target::Manifest;
 use super::{Event, Job, check_places, ingest, is_published, table_problem, working};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Model, typecheck};
 
 /// A table that was computed.
@@ -32,6 +32,9 @@ pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
         if source.kind.name == "customer_ids" || readers(job, &name) > 0 {
             working(job, source.kind.name);
             let ingested = ingest::ingest(job, &context, &scratch, source).await?;
+            if let Some(problem) = ingest::over_limit(&context, source, &ingested.read).await {
+                return Err(Error::Audit(vec![problem]));
+            }
             builder.keep_source(source, &ingested).await?;
             job.observer.event(&Event::Source(ingested.read, ingested.elapsed));
         }

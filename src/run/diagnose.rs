@@ -1,31 +1,59 @@
 //! Which value of which file stopped a source from being read. Runs only after
 //! something went wrong: the ordinary way does not pay for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::logical_expr::Expr;
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Cast, Expr, TryCast};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 
+use super::classify::absent_reason;
+use super::failure::cause;
+use super::malformed;
 use super::mapping::{Mapped, MappedColumn};
 use super::source::Opened;
 use crate::engine::files::FilesTable;
 use crate::plan::SourcePlan;
+use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
-use crate::problem::Problem;
+use crate::problem::{At, Problem};
 
-/// The first value, file by file and column by column, that does not fit.
+/// What `reject` cannot do, where somebody may hope that it does.
+const NO_SHIELD: &str = "(`reject:` does not keep a conversion from failing)";
+
+/// The first thing, file by file, that does not fit: the file itself, a value
+/// of a column, or a value that a reason is about.
 pub async fn find(
     context: &SessionContext,
     source: &SourcePlan,
     opened: &Opened,
     mapped: &Mapped,
 ) -> Option<Problem> {
+    // On one thread: a file that is read in ranges has its lines counted from
+    // the beginning of each.
+    let config = context.copied_config().with_target_partitions(1);
+    let context = SessionContext::new_with_config_rt(config, context.runtime_env());
     for (file, record) in opened.table.files.iter().zip(&opened.files) {
         let one = FilesTable { files: vec![file.clone()], rows: None, ..opened.table.clone() };
         let place = opened.location.shown(&record.path);
+        let look = Look { context: &context, source, file: &one, place: &place };
+        if let Some(error) = look.unreadable_file(mapped).await {
+            return malformed::problem(source, opened, file, &place, &error).await;
+        }
         for column in &mapped.columns {
-            if let Some(problem) = look(context, source, &one, &place, column).await {
+            if let Some(problem) = look.column(column).await {
+                return Some(problem);
+            }
+        }
+        for ((reason, predicate), written) in mapped.reject.iter().zip(&source.reject) {
+            if let Some(problem) = look.reason(reason, predicate, &written.at).await {
                 return Some(problem);
             }
         }
@@ -33,63 +61,201 @@ pub async fn find(
     None
 }
 
-async fn look(
-    context: &SessionContext,
-    source: &SourcePlan,
-    file: &FilesTable,
-    place: &str,
-    column: &MappedColumn,
-) -> Option<Problem> {
-    let (raw, _) = column.raw.as_ref()?;
-    let frame = context.read_table(Arc::new(file.clone())).ok()?;
-    let bad = frame.filter(column.unreadable()?).ok()?;
-    let bad = bad.select(vec![raw.clone().alias("value")]).ok()?.limit(0, Some(1)).ok()?;
-    match bad.collect().await {
-        Ok(batches) => {
-            let batch = batches.iter().find(|batch| batch.num_rows() > 0)?;
-            let options = FormatOptions::default();
-            let value =
-                ArrayFormatter::try_new(batch.column(0), &options).ok()?.value(0).to_string();
-            Some(unreadable(source, place, column, &value))
+/// One file of a source.
+struct Look<'a> {
+    context: &'a SessionContext,
+    source: &'a SourcePlan,
+    file: &'a FilesTable,
+    place: &'a str,
+}
+
+impl Look<'_> {
+    fn rows(&self) -> Option<DataFrame> {
+        self.context.read_table(Arc::new(self.file.clone())).ok()
+    }
+
+    /// What keeps the file from being read, whatever is made of its values.
+    async fn unreadable_file(&self, mapped: &Mapped) -> Option<DataFusionError> {
+        let raw = mapped.columns.iter().filter_map(|column| column.raw.as_ref());
+        let all = raw.map(|(raw, _)| raw).chain(mapped.reject.iter().map(|(_, test)| test));
+        let used: BTreeSet<&Column> = all.flat_map(Expr::column_refs).collect();
+        if used.is_empty() {
+            return None;
         }
-        // The pipeline's own expression fails on a value of this file.
-        Err(error) => {
-            let message =
-                format!("cannot read `{}` of source `{}`", column.column.name, source.kind.name);
-            Some(
-                Problem::named(place, message)
-                    .note("cause", error.find_root().strip_backtrace())
-                    .maybe_help(
-                        column_text(raw)
-                            .map(|text| format!("it is mapped as `{text}`; does every value fit?")),
-                    ),
-            )
+        let columns: Vec<Expr> = used.into_iter().cloned().map(Expr::Column).collect();
+        failure(self.rows()?.select(columns).ok()?).await
+    }
+
+    async fn column(&self, column: &MappedColumn) -> Option<Problem> {
+        let (raw, at) = column.raw.as_ref()?;
+        let bad = self.rows()?.filter(column.unreadable()?).ok()?;
+        let bad = bad.select(vec![raw.clone().alias("value")]).ok()?;
+        match first_value(bad).await {
+            Ok(value) => Some(self.unreadable(column, raw, at.as_ref(), &value?)),
+            // The pipeline's own expression fails on a value of this file.
+            Err(error) => Some(self.failing(column, raw, at.as_ref(), &error).await),
         }
+    }
+
+    /// A value that is not of the type of its column.
+    fn unreadable(
+        &self,
+        column: &MappedColumn,
+        raw: &Expr,
+        at: Option<&At>,
+        value: &str,
+    ) -> Problem {
+        let SourceColumn { name, kind, .. } = column.column;
+        let text = match raw {
+            Expr::Column(column) => quoted(&column.name),
+            other => at.map_or_else(|| other.to_string(), |at| at.text().to_string()),
+        };
+        let mapping = format!("`{name}: try_cast({text} as {kind})`");
+        let how = match at {
+            Some(_) => format!("map {mapping}"),
+            None => format!("map the columns under `columns:`, this one as {mapping}"),
+        };
+        self.wrong(column, value, noun(kind)).note("column", text).help(format!(
+            "correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
+            without(&column.column)
+        ))
+    }
+
+    /// An expression of the pipeline that fails.
+    async fn failing(
+        &self,
+        column: &MappedColumn,
+        raw: &Expr,
+        at: Option<&At>,
+        error: &DataFusionError,
+    ) -> Problem {
+        let SourceColumn { name, kind, .. } = column.column;
+        let mapped = at.map_or_else(|| raw.to_string(), |at| at.text().to_string());
+        let without = without(&column.column);
+        if let Some((value, wanted)) = self.bad_cast(raw).await {
+            return self.wrong(column, &value, noun_of(&wanted)).note("mapped", mapped).help(
+                format!(
+                    "correct the file, or write `try_cast` for `cast` in the mapping: what cannot \
+                     be read is null then, and {without} {NO_SHIELD}"
+                ),
+            );
+        }
+        let message = format!("cannot read `{name}` of source `{}`", self.source.kind.name);
+        Problem::named(self.place, message).note("mapped", mapped).note("cause", cause(error)).help(
+            format!(
+                "correct the file, or map `{name}` by an expression that is null where it cannot \
+                 read a value, such as `try_cast(… as {kind})`: {without} {NO_SHIELD}"
+            ),
+        )
+    }
+
+    /// A predicate under `reject` that fails.
+    async fn reason(&self, reason: &str, predicate: &Expr, at: &At) -> Option<Problem> {
+        let test = vec![predicate.clone().alias("value")];
+        let error = failure(self.rows()?.select(test).ok()?).await?;
+        let name = self.source.kind.name;
+        let message = format!("cannot tell whether `{reason}` sets a row of source `{name}` aside");
+        let problem = Problem::named(self.place, message).note("reject", at.text());
+        let problem = match self.bad_cast(predicate).await {
+            Some((value, wanted)) => {
+                problem.note("cause", format!("`{value}` is not {}", noun_of(&wanted)))
+            }
+            None => problem.note("cause", cause(&error)),
+        };
+        Some(problem.help(
+            "write `try_cast` for `cast` in the predicate: what cannot be read is null then, and \
+             earns no reason",
+        ))
+    }
+
+    fn wrong(&self, column: &MappedColumn, value: &str, noun: &str) -> Problem {
+        let (name, source) = (column.column.name, self.source.kind.name);
+        let message = format!("`{value}` in `{name}` of source `{source}` is not {noun}");
+        Problem::named(self.place, message)
+    }
+
+    /// The first value on which a cast of an expression fails, and the type it
+    /// was to have.
+    async fn bad_cast(&self, expression: &Expr) -> Option<(String, DataType)> {
+        for Cast { expr, field } in casts(expression) {
+            let value = lenient(*expr)?;
+            let tried =
+                Expr::TryCast(TryCast::new_from_field(Box::new(value.clone()), field.clone()));
+            let is_bad = value.clone().is_not_null().and(tried.is_null());
+            let bad = self.rows()?.filter(is_bad).ok()?;
+            let bad = bad.select(vec![value.alias("value")]).ok()?;
+            if let Ok(Some(value)) = first_value(bad).await {
+                return Some((value, field.data_type().clone()));
+            }
+        }
+        None
     }
 }
 
-fn unreadable(source: &SourcePlan, place: &str, column: &MappedColumn, value: &str) -> Problem {
-    let name = column.column.name;
-    let message = format!(
-        "`{value}` in `{name}` of source `{}` is not {}",
-        source.kind.name,
-        noun(column.column.kind)
-    );
-    let mapped = column.raw.as_ref().and_then(|(raw, _)| column_text(raw));
-    let problem = Problem::named(place, message);
-    let problem = match mapped {
-        Some(text) => problem.note("column", text),
-        None => problem,
-    };
-    problem.help(format!(
-        "correct the file, map `{name}` by an expression that can read it, or set such rows aside under `reject:`"
-    ))
+/// The error that the rows of a query end in, if they do.
+async fn failure(rows: DataFrame) -> Option<DataFusionError> {
+    match rows.execute_stream().await {
+        Ok(mut rows) => {
+            while let Some(batch) = rows.next().await {
+                if let Err(error) = batch {
+                    return Some(error);
+                }
+            }
+            None
+        }
+        Err(error) => Some(error),
+    }
 }
 
-fn column_text(raw: &Expr) -> Option<String> {
-    match raw {
-        Expr::Column(column) => Some(column.name.clone()),
-        other => Some(other.to_string()),
+/// The first value of a query of one column, as text.
+async fn first_value(rows: DataFrame) -> Result<Option<String>, DataFusionError> {
+    let batches = rows.limit(0, Some(1))?.collect().await?;
+    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(batch.column(0), &options)?;
+    Ok(Some(formatter.value(0).to_string()))
+}
+
+/// The casts of an expression, each with what stands in it.
+fn casts(expression: &Expr) -> Vec<Cast> {
+    let mut casts = Vec::new();
+    // The walk itself cannot fail.
+    let _ = expression.apply(|node| {
+        if let Expr::Cast(cast) = node {
+            casts.push(cast.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    casts
+}
+
+/// The expression with casts that give null instead of failing.
+fn lenient(expression: Expr) -> Option<Expr> {
+    let try_casts = expression.transform(|node| {
+        Ok(match node {
+            Expr::Cast(Cast { expr, field }) => {
+                Transformed::yes(Expr::TryCast(TryCast::new_from_field(expr, field)))
+            }
+            other => Transformed::no(other),
+        })
+    });
+    Some(try_casts.ok()?.data)
+}
+
+/// What becomes of a row without a value in a column.
+fn without(column: &SourceColumn) -> String {
+    match column.need {
+        Need::Required => format!("the row is set aside as `{}`", absent_reason(column.name)),
+        Need::Optional | Need::Derived => "the row counts without it".into(),
+    }
+}
+
+/// A column as an expression has to spell it.
+fn quoted(name: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => name.to_string(),
+        false => format!("\"{name}\""),
     }
 }
 
@@ -101,5 +267,16 @@ fn noun(kind: ColumnType) -> &'static str {
         ColumnType::Timestamp => "a time",
         ColumnType::Boolean => "true or false",
         ColumnType::Id | ColumnType::Text => "text",
+    }
+}
+
+fn noun_of(wanted: &DataType) -> &'static str {
+    match wanted {
+        kind if kind.is_integer() => "a whole number",
+        kind if kind.is_numeric() => "a number",
+        DataType::Date32 | DataType::Date64 => "a day",
+        kind if kind.is_temporal() => "a time",
+        DataType::Boolean => "true or false",
+        _ => "what its cast asks for",
     }
 }

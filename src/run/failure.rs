@@ -86,6 +86,12 @@ pub fn engine_problem(error: &DataFusionError, headline: &str) -> Problem {
     }
 }
 
+/// What an error of the engine comes from, without the names of its layers.
+pub fn cause(error: &DataFusionError) -> String {
+    let text = error.find_root().strip_backtrace();
+    clean(text.lines().next().unwrap_or_default())
+}
+
 /// An error while a table was computed.
 pub fn table_problem(table: &str, error: &DataFusionError) -> Error {
     engine_problem(error, &format!("cannot compute `{table}`")).into()

@@ -14,7 +14,7 @@ use super::pieces::{Cache, Renewal};
 use super::reading::{Counts, Reading};
 use super::source::{self, Opened};
 use super::target::SourceRead;
-use super::{Job, classify, diagnose, history};
+use super::{Job, audit, classify, diagnose, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::plan::SourcePlan;
@@ -38,8 +38,8 @@ pub struct Ingested {
 /// session.
 ///
 /// # Errors
-/// A source that cannot be read, does not fit its mapping, or has more rows
-/// set aside than it may.
+/// A source that cannot be read or does not fit its mapping. How much of it may
+/// be set aside is for [`over_limit`] to say.
 pub async fn ingest(
     job: &Job<'_>,
     context: &SessionContext,
@@ -74,7 +74,6 @@ pub async fn ingest(
     };
     let is_kept = counts.is_kept;
     let read = tally(&opened, source, counts)?;
-    within_limit(source, &read)?;
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
     Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal })
@@ -126,24 +125,73 @@ fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceR
     })
 }
 
-fn within_limit(source: &SourcePlan, read: &SourceRead) -> Result<()> {
-    let Some(limit) = source.reject_max else { return Ok(()) };
+/// That more rows of a source are set aside than may be: how many, why, and
+/// which, for instance.
+pub async fn over_limit(
+    context: &SessionContext,
+    source: &SourcePlan,
+    read: &SourceRead,
+) -> Option<Problem> {
+    let limit = source.reject_max?;
     let rejected: u64 = read.rejected.values().sum();
     #[expect(clippy::cast_precision_loss, reason = "a share to two digits")]
     let share = if read.read == 0 { 0.0 } else { rejected as f64 / read.read as f64 };
     if share <= limit {
-        return Ok(());
+        return None;
     }
-    let reasons = read.rejected.iter().map(|(reason, rows)| format!("{reason} {rows}"));
     let message =
         format!("too many rows of source `{}` are set aside; nothing was published", read.source);
-    Err(Error::Audit(vec![
-        Problem::at(&source.at, message)
-            .note("found", format!("{rejected} of {} rows ({:.2} %)", read.read, share * 100.0))
-            .note("reasons", reasons.collect::<Vec<_>>().join(", "))
-            .note("limit", format!("reject_max: {limit}"))
-            .help("look at the reasons, then correct the source, its mapping, or the limit"),
-    ]))
+    let problem = Problem::at(&source.at, message)
+        .note("found", format!("{rejected} of {} rows ({:.2} %)", read.read, share * 100.0))
+        .note("limit", format!("reject_max: {limit}"))
+        .note("reasons", reasons(read))
+        .help(CORRECT);
+    Some(match examples(context, source, read).await {
+        Some(table) => problem.note("rows", table),
+        None => problem,
+    })
+}
+
+/// That nothing of a source counts, which is seldom meant: what is made from it
+/// has no rows, and every check of no rows holds.
+pub fn nothing_counts(source: &SourcePlan, read: &SourceRead) -> Option<String> {
+    if read.accepted > 0 {
+        return None;
+    }
+    let SourcePlan { kind, url, .. } = source;
+    let source = kind.name;
+    let empty = "what is made from it is empty";
+    Some(match (read.read, read.files.len()) {
+        (0, files) => {
+            let files = if files == 1 { "1 file".into() } else { format!("{files} files") };
+            format!("source `{source}`: 0 rows read from {files}, {empty}; is `{url}` complete?")
+        }
+        (rows, _) => format!(
+            "source `{source}`: {rows} rows read, 0 accepted ({}), {empty}; `tenure show PIPELINE \
+             quarantine.{source}` has the rows: are the mapping and the day right?",
+            reasons(read)
+        ),
+    })
+}
+
+/// The next move where too much is set aside.
+pub const CORRECT: &str = "correct the files or the mapping, or raise `reject_max`";
+
+/// `after_as_of 1, no_customer 2`
+fn reasons(read: &SourceRead) -> String {
+    let reasons = read.rejected.iter().map(|(reason, rows)| format!("{reason} {rows}"));
+    reasons.collect::<Vec<_>>().join(", ")
+}
+
+/// Rows that are set aside, one of each reason before a second of any.
+async fn examples(
+    context: &SessionContext,
+    source: &SourcePlan,
+    read: &SourceRead,
+) -> Option<String> {
+    let sql = classify::examples(source, read.rejected.keys(), audit::SHOWN_ROWS);
+    let found = context.sql(&sql).await.ok()?.collect().await.ok()?;
+    audit::as_table(&found)
 }
 
 /// An error of the engine while a source was read.

@@ -15,9 +15,11 @@ mod encode;
 mod failure;
 mod fitted;
 mod grain;
+mod guess;
 mod history;
 mod ingest;
 mod known;
+mod malformed;
 mod mapping;
 mod pass;
 mod pieces;
@@ -199,7 +201,10 @@ async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -
     let worked = work(job, target, graph, &mut claim).await;
     let last = match &worked {
         Ok(_) => Step::Finished,
-        Err(error) => Step::Failed { error: headline(error) },
+        Err(error) => {
+            let repeats = matches!(error, Error::Audit(_));
+            Step::Failed { error: headline(error), repeats }
+        }
     };
     // What is published is published, and what failed has failed: neither
     // changes because the record of it cannot be written.

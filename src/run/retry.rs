@@ -32,6 +32,8 @@ pub struct Earlier {
     pub arguments: Vec<String>,
     version: String,
     texts: BTreeMap<String, String>,
+    /// Whether an audit ended it, and would end a retry.
+    fails_again: bool,
     /// Whether a step of its journal is missing.
     has_gap: bool,
     listed: BTreeMap<String, SourceListed>,
@@ -65,6 +67,7 @@ impl Earlier {
             None => runs.first().ok_or_else(|| {
                 let message = format!("nothing to retry: pipeline `{pipeline}` has not run yet");
                 Problem::named(url, message)
+                    .help("`tenure run PIPELINE --as-of YYYY-MM-DD` is its first run")
             }),
         };
         let chosen = chosen.map_err(refused)?;
@@ -74,7 +77,8 @@ impl Earlier {
         if let Some(retry) = runs.iter().find(|run| is_done(run, &chosen.run_id)) {
             let message = format!("nothing to retry: run {} was retried", chosen.run_id);
             let what = format!("run {} repeated it and has published", retry.run_id);
-            return Err(refused(Problem::named(url, message).note("note", what)));
+            let help = format!("`tenure show PIPELINE TABLE --run {}` shows it", retry.run_id);
+            return Err(refused(Problem::named(url, message).note("note", what).help(help)));
         }
         Self::read(target, chosen).await
     }
@@ -95,6 +99,9 @@ impl Earlier {
             arguments,
             version,
             texts,
+            fails_again: records
+                .iter()
+                .any(|r| matches!(r.step, Step::Failed { repeats: true, .. })),
             has_gap: records.iter().zip(0..).any(|(record, seq)| record.seq != seq),
             listed: BTreeMap::new(),
             read: BTreeMap::new(),
@@ -153,6 +160,22 @@ impl Earlier {
             _ => "has published",
         };
         refused(Problem::new(format!("nothing to retry: run {} {what}", self.run_id)))
+    }
+
+    /// That a retry may end better than it did.
+    ///
+    /// # Errors
+    /// An audit has found something, and would find it again.
+    pub fn may_go_well(&self) -> Result<()> {
+        if !self.fails_again {
+            return Ok(());
+        }
+        let message = format!("run {} would fail again", self.run_id);
+        let help = format!(
+            "correct what it found, then start afresh: `tenure {}`",
+            self.arguments.join(" ")
+        );
+        Err(refused(Problem::new(message).help(help)))
     }
 
     /// That it may be repeated by this program, over these texts.

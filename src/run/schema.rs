@@ -1,21 +1,26 @@
 //! What columns a file has, read from its footer, header or first records.
 
-use std::io::{BufReader, Cursor};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::parquet_to_arrow_schema;
 
+use super::guess;
 use crate::plan::{FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
 
 /// Enough of a text file for its header or first records.
 const HEAD_BYTES: u64 = 1 << 20;
+
+/// Enough of a text to tell what it is: its first line, as a rule.
+const LEAD_BYTES: u64 = 1 << 14;
 
 /// JSON records looked at to find the columns.
 const JSON_RECORDS: usize = 10_000;
@@ -42,8 +47,8 @@ pub async fn read(
     let place = location.shown(relative);
     match plan.format {
         FileFormat::Parquet => parquet(location, meta, &place).await,
-        FileFormat::Csv => text(location, meta, &place, csv_schema).await,
-        FileFormat::Json => text(location, meta, &place, json_schema).await,
+        FileFormat::Csv => text(plan.format, location, meta, &place, csv_schema).await,
+        FileFormat::Json => text(plan.format, location, meta, &place, json_schema).await,
     }
 }
 
@@ -72,15 +77,18 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         }
         () => "the Parquet file cannot be read",
     };
-    Problem::named(place, message)
-        .causes(error)
-        .note("note", format!("{} bytes", meta.size))
-        .help("write the file again, or leave it out of `url`")
+    Problem::named(place, message).causes(error).note("note", format!("{} bytes", meta.size)).help(
+        guess::by_name(place).map_or_else(
+            || "write the file again, or leave it out of `url`".to_string(),
+            |format| format!("if it is what its name says, say `format: {format}` for this source"),
+        ),
+    )
 }
 
-type Infer = fn(Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError>;
+type Infer = fn(Box<dyn Read + Send>) -> Result<Schema, ArrowError>;
 
 async fn text(
+    format: FileFormat,
     location: &Location,
     meta: &ObjectMeta,
     place: &str,
@@ -99,30 +107,33 @@ async fn text(
         Some("zst") => FileCompressionType::ZSTD,
         _ => FileCompressionType::UNCOMPRESSED,
     };
-    let reader = compression.convert_read(Cursor::new(head)).map_err(|error| broken(&error))?;
-    let schema = infer(Box::new(reader)).map_err(|error| broken(&error))?;
+    let mut reader = compression.convert_read(Cursor::new(head)).map_err(|error| broken(&error))?;
+    let mut lead = Vec::new();
+    let read = reader.by_ref().take(LEAD_BYTES).read_to_end(&mut lead);
+    read.map_err(|error| broken(&error))?;
+    guess::other_than(format, &lead, place)?;
+    let whole = Cursor::new(lead).chain(reader);
+    let schema = infer(Box::new(whole)).map_err(|error| broken(&error))?;
     if schema.fields().is_empty() {
-        let problem = Problem::named(place, "the file has no header line");
-        return Err(problem.help("leave empty files out of `url`"));
+        return Err(guess::no_columns(format, place));
     }
     Ok(FileSchema { schema: Arc::new(schema), rows: None })
 }
 
 /// Names from the header line; every column is text, so that `007` stays
 /// `007` until the mapping says what it is.
-fn csv_schema(reader: Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError> {
+fn csv_schema(reader: Box<dyn Read + Send>) -> Result<Schema, ArrowError> {
     let format = arrow::csv::reader::Format::default().with_header(true);
     let (schema, _) = format.infer_schema(reader, Some(0))?;
     let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
     Ok(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-fn json_schema(reader: Box<dyn std::io::Read + Send>) -> Result<Schema, arrow::error::ArrowError> {
+fn json_schema(reader: Box<dyn Read + Send>) -> Result<Schema, ArrowError> {
     let mut reader = BufReader::new(reader);
     // The last record of the head may be cut; up to there is enough.
     let mut values = Vec::new();
     let mut line = String::new();
-    use std::io::BufRead;
     while values.len() < JSON_RECORDS && reader.read_line(&mut line).unwrap_or(0) > 0 {
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) {
             values.push(Ok(value));

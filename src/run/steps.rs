@@ -14,7 +14,7 @@ use super::target::{
 };
 use super::{Event, Job, audit, explain, ingest, note, record, source, working};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
 
 /// Lists the sources and notes what there is: a retry must find the same.
@@ -63,6 +63,9 @@ pub async fn read(
         let name = source.kind.name;
         working(job, name);
         let ingested = ingest::ingest(job, builder.context, builder.scratch, source).await?;
+        if let Some(problem) = ingest::over_limit(builder.context, source, &ingested.read).await {
+            return Err(too_much_aside(claim, builder, source, problem).await);
+        }
         note(claim, Step::SourceRead(ingested.read.clone())).await?;
         if job.earlier.is_some() && look.snapshots.get(name) != Some(&ingested.read.fingerprint) {
             let message = format!("source `{name}` has changed while it was read");
@@ -77,10 +80,37 @@ pub async fn read(
             staged.push(done);
         }
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
+        if let Some(text) = ingest::nothing_counts(source, &ingested.read) {
+            job.observer.event(&Event::Warning(text));
+        }
         read.push(ingested.read);
         renewals.extend(ingested.renewal);
     }
     Ok(Entered { read, renewals })
+}
+
+/// The end of a run that sets too much aside. The rows are staged for somebody
+/// to look at; their count is not noted, so that no retry takes them over.
+async fn too_much_aside(
+    claim: &Claim,
+    builder: &Builder<'_>,
+    source: &SourcePlan,
+    problem: Problem,
+) -> Error {
+    let staged = match builder.quarantine(claim, source).await {
+        Ok(staged) => note(claim, Step::TableStaged(staged)).await.is_ok(),
+        Err(_) => false,
+    };
+    // Where they cannot be staged, the run has failed all the same.
+    Error::Audit(vec![match staged {
+        true => problem.help(format!(
+            "{}; `tenure show PIPELINE quarantine.{} --run {}` has all of them",
+            ingest::CORRECT,
+            source.kind.name,
+            claim.run_id()
+        )),
+        false => problem,
+    }])
 }
 
 /// Makes known what stands and is read on, and what is not there at all.

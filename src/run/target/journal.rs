@@ -93,6 +93,10 @@ pub enum Step {
     Failed {
         /// What went wrong, without causes and help.
         error: String,
+        /// Whether the same run over the same files would fail again: an audit
+        /// found something, and would find it again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        repeats: bool,
     },
     /// The run ended in good order.
     Finished,
@@ -312,7 +316,7 @@ impl RunSummary {
                 (self.tables, self.rows, self.bytes) = (*tables, *rows, *bytes);
                 self.ended_at = Some(record.at);
             }
-            Step::Failed { error } => {
+            Step::Failed { error, .. } => {
                 if self.status != Status::Published {
                     self.status = Status::Failed;
                 }

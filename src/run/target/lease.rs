@@ -10,6 +10,7 @@
 //!
 //! Keeping it alive and what depends on it stand in `lock`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -235,17 +236,32 @@ pub(super) async fn working(
 /// Who has the OS lock, as an error. It is taken before the lease is written,
 /// so for a moment the lease may still be what the run before has given back.
 pub(super) async fn busy(location: &Location, ours: Lease) -> Error {
+    let mut last = None;
     for _ in 0..OS_LOCK_TRIES_MAX {
         match read_lease(location).await {
             Ok(Some((holder, _))) if holder.state == LeaseState::Held => {
                 return locked(location, holder);
             }
-            Ok(_) => tokio::time::sleep(OS_LOCK_PAUSE).await,
+            Ok(found) => {
+                last = found.map(|(lease, _)| lease);
+                tokio::time::sleep(OS_LOCK_PAUSE).await;
+            }
             Err(error) => return error,
         }
     }
-    // A command that only looks has it, and writes no lease.
-    locked(location, ours)
+    match last {
+        // `unlock` took its lease away, which ends neither it nor its OS lock.
+        Some(last) if is_process_here(&last) => locked(location, last),
+        // A command that only looks has it, and writes no lease.
+        _ => locked(location, ours),
+    }
+}
+
+/// Whether the process of a lease is still there, where the system shows its
+/// processes as folders.
+fn is_process_here(lease: &Lease) -> bool {
+    let process = Path::new("/proc").join(lease.pid.to_string());
+    lease.host == host() && process.exists()
 }
 
 pub(super) fn locked(location: &Location, holder: Lease) -> Error {

@@ -1,11 +1,14 @@
 //! What the audit finds: exit code 3, and nothing is published.
 
-use insta::assert_snapshot;
+use insta::{assert_snapshot, with_settings};
 
-use super::{change, run, small, small_but};
+use super::{change, run, said, small, small_but};
 use crate::project::Project;
 
 const FACTS: &str = "sql/facts/customers.sql";
+
+/// The id of a run, which is another each time.
+const RUN: (&str, &str) = (r"\d{8}T\d{9}Z-[0-9a-f]{8}", "[RUN]");
 
 #[test]
 fn a_key_that_stands_twice_stops_the_run() {
@@ -97,19 +100,71 @@ fn all_checks_that_find_something_are_told() {
 #[test]
 fn more_rows_set_aside_than_allowed_stop_the_run() {
     let project = with_bad_rows("    reject_max: 0.01\n");
-    assert_snapshot!(run(&project), @"
-    error: too many rows of source `orders` are set aside; nothing was published
-     --> pipelines/p.yaml:3:3
-      |
-    3 |   orders:
-      |   ^^^^^^
-      |
-      = found: 2 of 6 rows (33.33 %)
-      = reasons: free 1, no_customer 1
-      = limit: reject_max: 0.01
-      = help: look at the reasons, then correct the source, its mapping, or the limit
-    exit 3
-    ");
+    with_settings!({ filters => vec![RUN] }, {
+        assert_snapshot!(run(&project), @"
+        error: too many rows of source `orders` are set aside; nothing was published
+         --> pipelines/p.yaml:3:3
+          |
+        3 |   orders:
+          |   ^^^^^^
+          |
+          = found: 2 of 6 rows (33.33 %)
+          = limit: reject_max: 0.01
+          = reasons: free 1, no_customer 1
+          = rows:
+                  reason       order_id  customer_id  ordered_at           amount
+                  free         3         8            2024-05-11T10:00:00  0.00
+                  no_customer  2         null         2024-03-02T10:00:00  30.00
+          = help: correct the files or the mapping, or raise `reject_max`; `tenure show PIPELINE quarantine.orders --run [RUN]` has all of them
+        exit 3
+        ");
+    });
+}
+
+/// What a run has set aside can be looked at, and a retry is not offered: it
+/// would find the same rows.
+#[test]
+fn rows_of_which_too_many_are_set_aside_can_be_looked_at() {
+    let project = with_bad_rows("    reject_max: 0.01\n");
+    run(&project);
+    let found = std::fs::read_dir(project.path("out/_tenure/runs")).expect("runs");
+    let run = found.last().expect("a run").expect("a run").file_name();
+    let run = run.to_string_lossy();
+    let show =
+        |table: &str| said(&project.tenure(&["show", "pipelines/p.yaml", table, "--run", &run]));
+    with_settings!({ filters => vec![RUN] }, {
+        assert_snapshot!(show("nothing"), @"
+        error: run [RUN] made no table `nothing`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed after it had staged `quarantine.orders`: too many rows of source `orders` are set aside
+         = made: quarantine.orders
+         = help: correct what it found, then start afresh: `tenure run pipelines/p.yaml --as-of 2024-06-30`
+        exit 2
+        ");
+    });
+    let rows = show("quarantine.orders");
+    assert!(rows.ends_with("2 rows\nexit 0"), "{rows}");
+    // A retry reads the source again: what was staged has not been counted.
+    let retried = project.tenure(&["retry", "pipelines/p.yaml"]);
+    assert_eq!(retried.code, 3, "{}", retried.stderr);
+}
+
+/// A reason that is about another column shows it.
+#[test]
+fn a_row_that_is_set_aside_is_shown_with_what_it_is_about() {
+    let project = small();
+    let currency = "pipeline: p\nparams:\n  currency: { type: text, default: EUR, doc: ours }\n";
+    change(&project, "pipelines/p.yaml", "pipeline: p\n", currency);
+    change(&project, "pipelines/p.yaml", "url: orders\n", "url: orders\n    reject_max: 0\n");
+    project.orders(
+        "orders/o.parquet",
+        "order_id,customer_id,ordered_at,amount,currency
+         1,7,2024-01-05T10:00:00,20.00,EUR
+         2,7,2024-03-02T10:00:00,30.00,USD",
+    );
+    let said = run(&project);
+    let shown = "other_currency  2         7            2024-03-02T10:00:00  30.00   USD\n";
+    assert!(said.contains(shown), "{said}");
 }
 
 /// Without a limit quarantine is normal: the run publishes and exits 0.

@@ -107,3 +107,16 @@ fn a_folder_with_files_in_it_is_not_made_a_project() {
     exit 2
     ");
 }
+
+/// Whoever begins with a project has its files, and not those of the program.
+#[test]
+fn a_new_project_speaks_of_no_file_that_it_does_not_have() {
+    let project = Project::new();
+    assert_eq!(project.tenure(&["init", "shop"]).code, 0);
+    let pattern = project.path("shop/**/*");
+    let paths = glob::glob(&pattern.to_string_lossy()).expect("a pattern");
+    for path in paths.map(|path| path.expect("a path")).filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(!text.contains("docs/"), "{}", path.display());
+    }
+}

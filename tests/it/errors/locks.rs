@@ -81,3 +81,22 @@ fn one_run_works_the_other_says_who_does() {
     assert_eq!(third.code, 0, "{}", third.stderr);
     assert_ne!(project.published(), []);
 }
+
+/// The lease is taken away, but not the lock of the operating system: what is in
+/// the way is the process that lives on, not the run that is told so.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_whose_lease_was_taken_away_is_still_named() {
+    let project = Project::new();
+    project.pipeline("facts.*, metrics.*", "");
+    let history = ["generate", ".", "--customers", "2000", "--months", "24", "--seed", "7"];
+    assert_eq!(project.tenure(&history).code, 0);
+
+    let first = Halted::run(&project);
+    let forced = project.tenure(&["unlock", "pipelines/p.yaml", "--force"]);
+    assert_eq!(forced.code, 0, "{}", forced.stderr);
+    let second = project.tenure(&RUN);
+    assert_eq!(second.code, 4, "{}", second.stderr);
+    let process = format!("process {}\n", first.0.id());
+    assert!(second.stderr.contains(&process), "{process}{}", second.stderr);
+}

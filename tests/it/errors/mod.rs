@@ -6,6 +6,8 @@
 mod audits;
 /// Commands and flags.
 mod commands;
+/// Text files that are not what their source says.
+mod formats;
 /// A model's header against its query.
 mod headers;
 /// Two runs at once, and a run that is told to stop.

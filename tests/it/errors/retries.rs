@@ -21,6 +21,17 @@ fn failed() -> Project {
     project
 }
 
+/// The small project after a run that could stage nothing, for a file was in
+/// its way that is gone by now.
+fn obstructed() -> Project {
+    let project = small();
+    project.file("out/_tenure/sets", "");
+    let outcome = project.tenure(&RUN);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    std::fs::remove_file(project.path("out/_tenure/sets")).expect("a file");
+    project
+}
+
 /// What a retry of it says, which leaves no trace.
 fn retry(project: &Project, more: &[&str]) -> String {
     let runs = || std::fs::read_dir(project.path("out/_tenure/runs")).map_or(0, Iterator::count);
@@ -45,6 +56,7 @@ fn what_never_ran_cannot_be_retried() {
     assert_snapshot!(retry(&small(), &[]), @"
     error: nothing to retry: pipeline `p` has not run yet
     --> [TMP]/out
+     = help: `tenure run PIPELINE --as-of YYYY-MM-DD` is its first run
     exit 2
     ");
 }
@@ -56,6 +68,8 @@ fn what_went_well_cannot_be_retried() {
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
         error: nothing to retry: run [RUN] has published
+         |
+         = help: `tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day
         exit 2
         ");
     });
@@ -63,6 +77,8 @@ fn what_went_well_cannot_be_retried() {
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
         error: nothing to retry: run [RUN] found nothing to do
+         |
+         = help: `tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day
         exit 2
         ");
     });
@@ -71,7 +87,7 @@ fn what_went_well_cannot_be_retried() {
 /// The run of another day came between, and a retry is asked for out of habit.
 #[test]
 fn a_failure_before_the_last_run_is_pointed_out() {
-    let project = failed();
+    let project = obstructed();
     project.run("2024-01-04");
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
@@ -86,6 +102,23 @@ fn a_failure_before_the_last_run_is_pointed_out() {
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
         error: nothing to retry: run [RUN] has published
+         |
+         = help: `tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day
+        exit 2
+        ");
+    });
+}
+
+/// A check has found something, and would find it again.
+#[test]
+fn a_failure_that_would_come_again_is_not_pointed_out() {
+    let project = failed();
+    project.run("2024-01-04");
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(retry(&project, &[]), @"
+        error: nothing to retry: run [RUN] has published
+         |
+         = help: `tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day
         exit 2
         ");
     });
@@ -102,6 +135,8 @@ fn a_failure_whose_day_was_published_since_is_over() {
     with_settings!({ filters => FILTERS.to_vec() }, {
         assert_snapshot!(retry(&project, &[]), @"
         error: nothing to retry: run [RUN] has published
+         |
+         = help: `tenure run PIPELINE --as-of YYYY-MM-DD` builds what has changed since, or another day
         exit 2
         ");
     });
@@ -152,7 +187,7 @@ fn what_a_failed_run_did_not_make_is_told_with_how_it_ended() {
         --> [TMP]/out
          = note: nothing of it is published: it failed in its checks: check `checks.money_is_earned` found 1 counter-examples
          = made: facts.customers, metrics.spenders, quarantine.orders
-         = help: `tenure retry pipelines/p.yaml --run [RUN]` goes on with it
+         = help: correct what it found, then start afresh: `tenure run pipelines/p.yaml --as-of 2024-06-30`
         exit 2
         ");
         assert_snapshot!(show("spendres"), @"
@@ -176,6 +211,21 @@ fn what_a_failed_run_did_not_make_is_told_with_how_it_ended() {
 }
 
 #[test]
+fn a_run_that_only_something_in_its_way_has_stopped_is_to_be_gone_on_with() {
+    let project = obstructed();
+    let run = newest_run(&project);
+    with_settings!({ filters => FILTERS.to_vec() }, {
+        assert_snapshot!(shown(&project, "spenders", &run), @"
+        error: run [RUN] made no table `spenders`
+        --> [TMP]/out
+         = note: nothing of it is published: it failed after it had read source `orders`: cannot write: `[TMP]/out/_tenure/sets` is a file, not a folder
+         = help: `tenure retry pipelines/p.yaml --run [RUN]` goes on with it
+        exit 2
+        ");
+    });
+}
+
+#[test]
 fn a_run_that_went_well_is_told_as_one() {
     let project = small();
     project.run("2024-06-30");
@@ -187,6 +237,7 @@ fn a_run_that_went_well_is_told_as_one() {
         --> [TMP]/out
          = note: it has published
          = made: facts.customers, metrics.spenders, quarantine.orders
+         = help: leave out `--run` for what is published now
         exit 2
         ");
     });
@@ -196,6 +247,7 @@ fn a_run_that_went_well_is_told_as_one() {
         error: run [RUN] made no table `nothing`
         --> [TMP]/out
          = note: it found nothing to do, and made no table
+         = help: leave out `--run` for what is published now
         exit 2
         ");
     });

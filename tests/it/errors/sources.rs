@@ -131,9 +131,10 @@ fn a_parquet_file_with_broken_pages_is_named() {
     bytes[4..120].fill(0xff);
     std::fs::write(project.path("orders/o.parquet"), bytes).expect("a file");
     assert_snapshot!(run(&project), @"
-    error: cannot read source `orders`
-     |
+    error: a file of source `orders` cannot be read
+    --> [TMP]/orders/o.parquet
      = cause: Parquet argument error: Unexpected struct field type 15
+     = help: write the file again, or leave it out of `url`
     exit 1
     ");
 }
@@ -226,7 +227,7 @@ fn text_in_an_amount_is_shown_with_its_file() {
     error: `20 euro` in `amount` of source `orders` is not a number
     --> [TMP]/orders/o.csv
      = column: amount
-     = help: correct the file, map `amount` by an expression that can read it, or set such rows aside under `reject:`
+     = help: correct the file, or map the columns under `columns:`, this one as `amount: try_cast(amount as decimal(18,2))`: what cannot be read is null then, and the row is set aside as `no_amount` (`reject:` does not keep a conversion from failing)
     exit 1
     ");
 }
@@ -239,7 +240,7 @@ fn an_impossible_day_is_shown_with_its_file() {
     error: `2024-02-30` in `ordered_at` of source `orders` is not a time
     --> [TMP]/orders/o.csv
      = column: ordered_at
-     = help: correct the file, map `ordered_at` by an expression that can read it, or set such rows aside under `reject:`
+     = help: correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as timestamp)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
     exit 1
     ");
 }
@@ -252,10 +253,49 @@ fn an_expression_that_fails_on_a_value_names_the_file() {
                    customer_id\n      ordered_at: ordered_at\n      amount: cast(price as double)";
     change(&project, "pipelines/p.yaml", "url: orders", columns);
     assert_snapshot!(run(&project), @"
-    error: cannot read `amount` of source `orders`
+    error: `?` in `amount` of source `orders` is not a number
     --> [TMP]/orders/o.csv
-     = cause: Arrow error: Cast error: Cannot cast string '?' to value of Float64 type
-     = help: it is mapped as `CAST(price AS Float64)`; does every value fit?
+     = mapped: cast(price as double)
+     = help: correct the file, or write `try_cast` for `cast` in the mapping: what cannot be read is null then, and the row is set aside as `no_amount` (`reject:` does not keep a conversion from failing)
+    exit 1
+    ");
+    // Which is what it says.
+    change(&project, "pipelines/p.yaml", "cast(price", "try_cast(price");
+    let outcome = project.run("2024-06-30");
+    assert!(outcome.stderr.contains("1 set aside in quarantine.orders: no_amount 1"));
+}
+
+#[test]
+fn a_column_that_does_not_fit_is_mapped_by_an_expression() {
+    let project =
+        csv("order_id,customer_id,ordered_at,Net Price\n1,7,2024-01-05,20.00\n2,7,2024-01-06,?\n");
+    let columns = "url: orders\n    columns:\n      order_id: order_id\n      customer_id: \
+                   customer_id\n      ordered_at: ordered_at\n      amount: Net Price";
+    change(&project, "pipelines/p.yaml", "url: orders", columns);
+    assert_snapshot!(run(&project), @r#"
+    error: `?` in `amount` of source `orders` is not a number
+    --> [TMP]/orders/o.csv
+     = column: "Net Price"
+     = help: correct the file, or map `amount: try_cast("Net Price" as decimal(18,2))`: what cannot be read is null then, and the row is set aside as `no_amount` (`reject:` does not keep a conversion from failing)
+    exit 1
+    "#);
+    let lenient = "amount: try_cast(\"Net Price\" as decimal(18,2))";
+    change(&project, "pipelines/p.yaml", "amount: Net Price", lenient);
+    let outcome = project.run("2024-06-30");
+    assert!(outcome.stderr.contains("1 set aside in quarantine.orders: no_amount 1"));
+}
+
+#[test]
+fn a_reason_that_fails_on_a_value_is_named() {
+    let project = csv("order_id,customer_id,ordered_at,amount,rate\n1,7,2024-01-05,20.00,x\n");
+    let reject = "url: orders\n    reject:\n      odd: cast(rate as int) > 3";
+    change(&project, "pipelines/p.yaml", "url: orders", reject);
+    assert_snapshot!(run(&project), @"
+    error: cannot tell whether `odd` sets a row of source `orders` aside
+    --> [TMP]/orders/o.csv
+     = reject: cast(rate as int) > 3
+     = cause: `x` is not a whole number
+     = help: write `try_cast` for `cast` in the predicate: what cannot be read is null then, and earns no reason
     exit 1
     ");
 }

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{change, check, run, said, small, small_but};
+use super::{ORDERS, change, check, run, said, small, small_but};
 use crate::project::{Project, parquet, typed};
 
 const PIPELINE: &str = "pipelines/p.yaml";
@@ -184,6 +184,13 @@ fn a_table_never_published_is_told_what_there_is() {
      = help: did you mean `spenders`?
     exit 2
     ");
+    let column = project.tenure(&["show", PIPELINE, "spenders", "--columns", "nope"]);
+    assert_snapshot!(said(&column), @"
+    error: `metrics.spenders` has no column `nope`
+    --> [TMP]/out
+     = help: known: customer_id, revenue, grade
+    exit 2
+    ");
     let other_day = project.tenure(&["show", PIPELINE, "spenders", "--as-of", "2024-06-29"]);
     assert_snapshot!(said(&other_day), @"
     error: `metrics.spenders` is not published as of 2024-06-29
@@ -191,4 +198,44 @@ fn a_table_never_published_is_told_what_there_is() {
      = help: published days: 2024-06-30
     exit 2
     ");
+}
+
+/// Where there is much, somebody who is far off is told all the same.
+#[test]
+fn of_many_tables_columns_and_parameters_is_told_where_they_stand() {
+    let project = Project::new();
+    project.orders("orders/o.parquet", ORDERS);
+    project.pipeline("facts.*, metrics.*", "");
+    project.run("2024-06-30");
+    assert_snapshot!(said(&project.tenure(&["show", PIPELINE, "zzz"])), @"
+    error: no table `zzz` is published
+    --> [TMP]/out
+     = help: `tenure plan PIPELINE --as-of YYYY-MM-DD` lists the tables of a pipeline
+    exit 2
+    ");
+    let column = project.tenure(&["show", PIPELINE, "customers", "--columns", "zzz"]);
+    assert!(column.stderr.contains("= help: known: customer_id, "), "{}", column.stderr);
+    let day = ["run", PIPELINE, "--as-of", "2024-06-30", "--param", "zzz=1"];
+    let parameter = project.tenure(&day);
+    assert_eq!(parameter.code, 2);
+    assert!(parameter.stderr.contains("= help: known: as_of, "), "{}", parameter.stderr);
+}
+
+#[test]
+fn a_target_that_names_no_place_is_refused() {
+    let project = small_but(PIPELINE, "url: out", "url: ${NO_SUCH_WAREHOUSE:-}");
+    assert_snapshot!(check(&project), @"
+    error: `url` names no place: `${NO_SUCH_WAREHOUSE:-}` is empty
+     --> pipelines/p.yaml:7:8
+      |
+    7 |   url: ${NO_SUCH_WAREHOUSE:-}
+      |        ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: name a folder, or a URL such as s3://bucket/folder
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    change(&project, PIPELINE, "${NO_SUCH_WAREHOUSE:-}", "''");
+    assert!(check(&project).starts_with("error: `url` names no place\n"));
 }

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::{journal, pipeline};
-use crate::project::Project;
+use crate::project::{Outcome, Project};
 
 /// What the newest run recorded about a source.
 fn source_read(project: &Project, source: &str) -> Value {
@@ -104,10 +104,30 @@ fn a_source_in_which_nothing_counts_gives_empty_tables() {
          2,7,2024-02-05T10:00:00,10.00",
     );
     project.pipeline("facts.customers, metrics.cohort_retention, metrics.rfm_segments", "");
-    project.run("2024-01-31");
+    let outcome = project.run("2024-01-31");
+    assert_snapshot!(warnings(&outcome), @"warning: source `orders`: 2 rows read, 0 accepted (after_as_of 1, no_customer 1), what is made from it is empty; `tenure show PIPELINE quarantine.orders` has the rows: are the mapping and the day right?");
     assert_snapshot!(assert_adds_up(&project, "orders"), @r#"{"accepted":0,"read":2,"rejected":{"after_as_of":1,"no_customer":1}}"#);
     assert_eq!(project.rows("facts.customers", &["customer_id"]).len(), 0);
     assert_eq!(project.rows("metrics.cohort_retention", &["cohort_start"]).len(), 0);
+}
+
+/// The lines that warn.
+fn warnings(outcome: &Outcome) -> String {
+    let lines = outcome.stderr.lines().filter(|line| line.starts_with("warning"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_source_without_rows_is_told() {
+    let project = Project::new();
+    project.file("orders/o.csv", "order_id,customer_id,ordered_at,amount\n");
+    pipeline(&project, "url: orders\nformat: csv", "facts.customers");
+    let outcome = project.run("2024-01-31");
+    assert_snapshot!(warnings(&outcome), @"warning: source `orders`: 0 rows read from 1 file, what is made from it is empty; is `orders` complete?");
+    assert_eq!(project.rows("facts.customers", &["customer_id"]).len(), 0);
+    // What has rows that count needs no warning.
+    project.file("orders/o.csv", "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,10\n");
+    assert_eq!(warnings(&project.run("2024-01-31")), "");
 }
 
 #[test]

@@ -183,7 +183,8 @@ async fn runs_are_listed_newest_first_with_their_end() {
         drop(died);
         target(location).unlock(Unlock::Anyway).await.expect("unlocked");
         let failed = claim(location).await;
-        failed.journal().close(Step::Failed { error: "audit".into() }).await.expect("closed");
+        let last = Step::Failed { error: "audit".into(), repeats: true };
+        failed.journal().close(last).await.expect("closed");
         failed.release().await;
         let runs = target(location).runs(10).await.expect("runs");
         let ends: Vec<_> = runs.iter().map(|run| run.status).collect();

@@ -121,7 +121,7 @@ pub(super) async fn run(
     let published = work(&mut claim, day(date), parts).await;
     let step = match &published {
         Ok(_) => Step::Finished,
-        Err(error) => Step::Failed { error: error.to_string() },
+        Err(error) => Step::Failed { error: error.to_string(), repeats: false },
     };
     let closed = claim.journal().close(step).await;
     claim.release().await;

@@ -1,0 +1,98 @@
+//! What a file seems to be that is not what its source says: by how it begins,
+//! or by its name.
+
+use super::malformed::beginning;
+use crate::plan::FileFormat;
+use crate::problem::Problem;
+
+/// That a text file is of the format its source says, as far as its first bytes
+/// tell.
+///
+/// # Errors
+/// What it seems to be, and what to say or to do instead.
+pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Problem> {
+    let lead = lead.strip_prefix(b"\xef\xbb\xbf").unwrap_or(lead).trim_ascii_start();
+    let line = lead.split(|byte| *byte == b'\n').next().unwrap_or(lead).trim_ascii_end();
+    let found = |message: &str, help: String| {
+        Err(Problem::named(place, message).note("found", beginning(line)).help(help))
+    };
+    if lead.starts_with(b"PAR1") {
+        let problem = Problem::named(place, "the file is a Parquet file");
+        return Err(problem.help("say `format: parquet` for this source"));
+    }
+    match format {
+        FileFormat::Csv if is_json(lead) => {
+            let help = match lead.first() {
+                Some(b'[') => ONE_A_LINE,
+                _ => "say `format: json` for this source",
+            };
+            found("the file is JSON, not CSV", help.into())
+        }
+        FileFormat::Csv => match separator(line) {
+            Some(separator) => found(
+                "the fields of the file are not separated by commas",
+                format!(
+                    "the first line looks separated by {separator}: write the file with commas \
+                     between its fields, and a point in its numbers"
+                ),
+            ),
+            None => Ok(()),
+        },
+        FileFormat::Json if lead.is_empty() => {
+            let problem = Problem::named(place, "the file is empty");
+            Err(problem.help("leave empty files out of `url`"))
+        }
+        FileFormat::Json if lead.starts_with(b"[") => {
+            found("the file is one JSON array, not one object a line", ONE_A_LINE.into())
+        }
+        FileFormat::Json if !lead.starts_with(b"{") => found(
+            "the file is not JSON",
+            "`format: json` reads one object a line; if it is CSV, say `format: csv`".into(),
+        ),
+        FileFormat::Json | FileFormat::Parquet => Ok(()),
+    }
+}
+
+/// The next move where objects are not on lines of their own.
+const ONE_A_LINE: &str = "`format: json` reads one whole object a line: `jq -c '.[]'` makes such \
+                          lines of an array, `jq -c .` of objects";
+
+/// That no columns were found.
+pub fn no_columns(format: FileFormat, place: &str) -> Problem {
+    match format {
+        FileFormat::Json => {
+            Problem::named(place, "no line of the file is a JSON object").help(ONE_A_LINE)
+        }
+        FileFormat::Csv | FileFormat::Parquet => {
+            Problem::named(place, "the file has no header line")
+                .help("leave empty files out of `url`")
+        }
+    }
+}
+
+/// The format whose files are called like this one, if it is not Parquet.
+pub fn by_name(place: &str) -> Option<&'static str> {
+    let name = place.to_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    match name.rsplit_once('.')?.1 {
+        "csv" => Some("csv"),
+        "json" | "jsonl" | "ndjson" => Some("json"),
+        _ => None,
+    }
+}
+
+/// An object, or an array of something: no header begins with a bracket and a
+/// quote behind it.
+fn is_json(lead: &[u8]) -> bool {
+    let Some((b'{' | b'[', rest)) = lead.split_first() else { return false };
+    matches!(rest.trim_ascii_start().first(), Some(b'"' | b'{' | b'['))
+}
+
+/// What stands between the fields of a header that has no commas.
+fn separator(line: &[u8]) -> Option<&'static str> {
+    if line.contains(&b',') {
+        return None;
+    }
+    let known = [(b';', "`;`"), (b'\t', "tabs"), (b'|', "`|`")];
+    known.into_iter().find(|(byte, _)| line.contains(byte)).map(|(_, name)| name)
+}
