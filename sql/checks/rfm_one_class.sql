@@ -64,29 +64,20 @@ counted as (
 miscounted as (
 
     select
-        customers.customer_id,
-        'not in exactly one class' as problem
+        coalesce(customers.customer_id, counted.customer_id) as customer_id,
+        case
+            when customers.customer_id is null then 'never bought'
+            else 'not in exactly one class'
+        end as problem
 
     from customers
 
-    left join counted
+    full join counted
         on customers.customer_id = counted.customer_id
 
-    where counted.classes is null
+    where customers.customer_id is null
+        or counted.classes is null
         or counted.classes <> 1
-
-),
-
-strangers as (
-
-    select
-        counted.customer_id,
-        'never bought' as problem
-
-    from counted
-
-    left anti join customers
-        on counted.customer_id = customers.customer_id
 
 ),
 
@@ -97,10 +88,6 @@ final as (
     union all
 
     select * from miscounted
-
-    union all
-
-    select * from strangers
 
 )
 

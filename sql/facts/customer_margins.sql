@@ -50,7 +50,9 @@ customers as (
     select
         customer_id,
         first_channel,
-        tenure_days
+        net,
+        tenure_days,
+        recency_days
 
     from facts.customers
 
@@ -61,19 +63,13 @@ totals as (
     select
         customer_id,
 
-        sum(net) as revenue,
         sum(margin) as margin,
         count(*) as days,
         count(cost) as days_with_cost,
-        sum(case when age_days < 365 then net else 0 end) as revenue_last_year,
-        sum(case when age_days < 365 then margin else 0 end)
-            as margin_last_year,
-        sum(case when day_of_life < 365 then net else 0 end)
-            as revenue_first_year,
-        sum(case when day_of_life < 365 then margin else 0 end)
-            as margin_first_year,
-        count(case when is_purchase_day and age_days < 365 then 1 end) > 0
-            as bought_last_year,
+        sum(case when age_days < 365 then net end) as revenue_last_year,
+        sum(case when age_days < 365 then margin end) as margin_last_year,
+        sum(case when day_of_life < 365 then net end) as revenue_first_year,
+        sum(case when day_of_life < 365 then margin end) as margin_first_year,
         count(
             case
                 when is_purchase_day and age_days between 365 and 729 then 1
@@ -93,11 +89,11 @@ final as (
 
         customers.first_channel,
         customers.tenure_days,
-        cast(totals.revenue as decimal(18,2)) as revenue,
+        customers.net as revenue,
         cast(totals.margin as decimal(26,8)) as margin,
         case
-            when totals.revenue > 0 then
-                cast(totals.margin as double) / cast(totals.revenue as double)
+            when customers.net > 0 then
+                cast(totals.margin as double) / cast(customers.net as double)
             else cast($margin_rate as double)
         end as margin_rate,
         case
@@ -105,8 +101,10 @@ final as (
             when totals.days_with_cost = totals.days then 'cost'
             else 'cost and rate'
         end as margin_basis,
-        cast(totals.revenue_last_year as decimal(18,2)) as revenue_last_year,
-        cast(totals.margin_last_year as decimal(26,8)) as margin_last_year,
+        cast(coalesce(totals.revenue_last_year, 0) as decimal(18,2))
+            as revenue_last_year,
+        cast(coalesce(totals.margin_last_year, 0) as decimal(26,8))
+            as margin_last_year,
         case
             when customers.tenure_days >= 365
                 then cast(totals.revenue_first_year as decimal(18,2))
@@ -115,7 +113,7 @@ final as (
             when customers.tenure_days >= 365
                 then cast(totals.margin_first_year as decimal(26,8))
         end as margin_first_year,
-        totals.bought_last_year,
+        customers.recency_days < 365 as bought_last_year,
         totals.bought_year_before
 
     from customers

@@ -55,15 +55,15 @@ days as (
         is_purchase_day,
         orders,
         net,
-        case $cohort_grain
-            when 'day' then cast(order_date as bigint)
+        case
+            when $cohort_grain = 'day' then cast(order_date as bigint)
             -- Moved into positive numbers, where division rounds down.
-            when 'week' then
+            when $cohort_grain = 'week' then
                 (cast(order_date as bigint) + 700003) / 7 - 100000
-            when 'month' then
+            when $cohort_grain = 'month' then
                 cast(date_part('year', order_date) as bigint) * 12
                 + cast(date_part('month', order_date) as bigint) - 1
-            when 'quarter' then
+            when $cohort_grain = 'quarter' then
                 cast(date_part('year', order_date) as bigint) * 4
                 + cast(date_part('quarter', order_date) as bigint) - 1
             else cast(date_part('year', order_date) as bigint)

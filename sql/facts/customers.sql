@@ -70,11 +70,13 @@ profiles as (
 
 ),
 
+-- The columns of the first order are those of the one row that has them.
 totals as (
 
     select
         customer_id,
 
+        max(case when order_number = 1 then order_id end) as first_order_id,
         min(ordered_at) as first_order_at,
         min(order_date) as first_order_date,
         min(case when purchase_day_number = 2 then order_date end)
@@ -86,27 +88,15 @@ totals as (
         cast(sum(gross) as decimal(18,2)) as gross,
         cast(sum(refunded) as decimal(18,2)) as refunds,
         cast(sum(net) as decimal(18,2)) as net,
-        cast(sum(cost) as decimal(18,2)) as cost
+        cast(sum(cost) as decimal(18,2)) as cost,
+        max(case when order_number = 1 then discount end) as first_discount,
+        max(case when order_number = 1 then channel end) as first_channel,
+        max(case when order_number = 1 then store end) as first_store,
+        max(case when order_number = 1 then campaign end) as first_campaign
 
     from orders
 
     group by customer_id
-
-),
-
-first_orders as (
-
-    select
-        customer_id,
-        order_id,
-        channel,
-        store,
-        campaign,
-        discount
-
-    from orders
-
-    where order_number = 1
 
 ),
 
@@ -145,7 +135,7 @@ final as (
 
     select
         totals.customer_id,
-        first_orders.order_id as first_order_id,
+        totals.first_order_id,
         totals.first_order_at,
         totals.first_order_date,
         totals.second_purchase_date,
@@ -163,21 +153,17 @@ final as (
         $as_of - totals.first_order_date as tenure_days,
         $as_of - totals.last_order_date as recency_days,
 
-        first_orders.channel as first_channel,
+        totals.first_channel,
         favourites.channel as favourite_channel,
-        first_orders.store as first_store,
-        first_orders.campaign as first_campaign,
-        first_orders.discount > 0 as is_first_order_discounted,
+        totals.first_store,
+        totals.first_campaign,
+        totals.first_discount > 0 as is_first_order_discounted,
         cast(null as bigint) as categories_bought,
         profiles.channel as acquisition_channel,
         profiles.acquired_at as acquired_date,
         profiles.acquisition_cost
 
-    -- A hash join holds its left side: the narrow one.
-    from first_orders
-
-    inner join totals
-        on first_orders.customer_id = totals.customer_id
+    from totals
 
     left join favourites
         on totals.customer_id = favourites.customer_id

@@ -56,58 +56,57 @@ orders as (
 
 ),
 
--- What has been given back and spent so far tells, at a sale, what came before
--- it; the difference from sale to sale is what belongs to one.
-lives as (
+numbered as (
 
     select
         *,
 
-        count(case when not is_refund then 1 end) over so_far as order_number,
-        sum(refunded) over so_far as refunded_so_far,
-        sum(cost) over so_far as cost_so_far,
-        count(cost) over so_far as costs_so_far,
-        sum(refunded) over ever as refunded_ever,
-        sum(cost) over ever as cost_ever,
-        count(cost) over ever as costs_ever
-
-    from orders
-
-    window
-        so_far as (
+        count(case when not is_refund then 1 end) over (
             partition by customer_id
             order by ordered_at, is_refund, order_id
             rows between unbounded preceding and current row
-        ),
-        ever as (
-            partition by customer_id
-            order by ordered_at, is_refund, order_id
-            rows between unbounded preceding and unbounded following
-        )
+        ) as order_number
+
+    from orders
 
 ),
 
--- From here on a row is a sale. Refunds before the first one count with it; those
--- of a customer who never bought stand in facts.unattributed_refunds.
-sales as (
+-- A sale and the refunds up to the next one share a place; refunds before the
+-- first sale share its.
+placed as (
 
     select
         *,
 
-        case when order_number > 1 then refunded_so_far else 0 end
-            as refunded_before,
-        case
-            when order_number > 1
-                then coalesce(cost_so_far, 0) - coalesce(cost, 0)
-            else 0
-        end as cost_before,
-        case
-            when order_number > 1
-                then costs_so_far - case when cost is null then 0 else 1 end
-            else 0
-        end as costs_before
+        count(case when not is_refund and order_number > 1 then 1 end) over (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+            rows between unbounded preceding and current row
+        ) as place
 
-    from lives
+    from numbered
+
+),
+
+settled as (
+
+    select
+        *,
+
+        sum(refunded) over (partition by customer_id, place) as own_refunds,
+        sum(cost) over (partition by customer_id, place) as own_cost
+
+    from placed
+
+),
+
+-- From here on a row is a sale. Refunds of a customer who never bought stand in
+-- facts.unattributed_refunds.
+sales as (
+
+    select *
+
+    from settled
 
     where not is_refund
 
@@ -121,10 +120,7 @@ sequenced as (
         lag(order_id) over customer as previous_order_id,
         lag(order_date) over customer as previous_order_date,
         lead(order_date) over customer as next_order_date,
-        min(order_date) over so_far as first_order_date,
-        lead(refunded_before) over customer as refunded_by_next,
-        lead(cost_before) over customer as cost_by_next,
-        lead(costs_before) over customer as costs_by_next
+        min(order_date) over so_far as first_order_date
 
     from sales
 
@@ -146,10 +142,6 @@ dated as (
     select
         *,
 
-        coalesce(refunded_by_next, refunded_ever) - refunded_before
-            as own_refunds,
-        coalesce(cost_by_next, cost_ever) - cost_before as own_cost,
-        coalesce(costs_by_next, costs_ever) - costs_before as own_costs,
         count(
             case when order_date is distinct from previous_order_date then 1 end
         ) over (
@@ -181,8 +173,7 @@ final as (
         gross,
         cast(own_refunds as decimal(18,2)) as refunded,
         cast(gross - own_refunds as decimal(18,2)) as net,
-        cast(case when own_costs > 0 then own_cost end as decimal(18,2))
-            as cost,
+        cast(own_cost as decimal(18,2)) as cost,
         discount,
 
         channel,

@@ -1,7 +1,7 @@
 -- facts.period_sales: who bought in a period, how often, and for how much.
 --
 -- grain   period
--- reads   facts.orders, facts.customer_periods, facts.periods
+-- reads   facts.orders, facts.cohort_activity, facts.periods
 -- params  none
 --
 -- period               bigint         as in facts.periods
@@ -33,17 +33,16 @@ orders as (
 
 ),
 
-customer_periods as (
+activity as (
 
     select
-        period,
         cohort_period,
-        orders,
-        previous_active_period
+        period,
+        active_customers,
+        repeat_customers,
+        buy_back_customers
 
-    from facts.customer_periods
-
-    where is_active
+    from facts.cohort_activity
 
 ),
 
@@ -103,14 +102,13 @@ buyers as (
     select
         period,
 
-        count(*) as customers,
-        count(case when orders > 1 then 1 end) as repeat_customers,
-        count(case when cohort_period < period then 1 end)
+        sum(active_customers) as customers,
+        sum(repeat_customers) as repeat_customers,
+        sum(case when cohort_period < period then active_customers end)
             as returning_customers,
-        count(case when previous_active_period = period - 1 then 1 end)
-            as buy_back_customers
+        sum(buy_back_customers) as buy_back_customers
 
-    from customer_periods
+    from activity
 
     group by period
 

@@ -4,18 +4,20 @@
 -- reads   facts.customer_days, facts.customers, staging.orders
 -- params  as_of, compare_days, rfm_frequency, rfm_method, rfm_scope, rfm_window_days
 --
--- snapshot       text           now: as of $as_of; before: $compare_days earlier
--- scope          text           all; and $rfm_scope, where that is another
--- scope_value    text           all; else the channel or store
--- customer_id    id             someone who had bought by the day of the snapshot
--- recency_days   bigint         from the last purchase day to the snapshot's, over
---                               all history
--- purchase_days  bigint         days with a purchase in the window
--- orders         bigint         purchases in the window
--- frequency      bigint         what is scored: by $rfm_frequency purchase_days or
---                               orders; auto: orders for quantile_r, as that
---                               package counts, purchase_days for the others
--- monetary       decimal(18,2)  net of the window; 0 without a purchase in it
+-- snapshot         text           now: as of $as_of; before: $compare_days earlier
+-- scope            text           all; and $rfm_scope, where that is another
+-- scope_value      text           all; else the channel or store
+-- customer_id      id             someone who had bought by the day of the snapshot
+-- recency_days     bigint         from the last purchase day to the snapshot's, over
+--                                 all history
+-- purchase_days    bigint         days with a purchase in the window
+-- orders           bigint         purchases in the window
+-- frequency        bigint         what is scored: by $rfm_frequency purchase_days or
+--                                 orders; auto: orders for quantile_r, as that
+--                                 package counts, purchase_days for the others
+-- monetary         decimal(18,2)  net of the window; 0 without a purchase in it
+-- monetary_bucket  bigint         the root of its cents, rounded towards 0, with its
+--                                 sign: never lower for more
 --
 -- The window is the $rfm_window_days up to the snapshot, its own day included;
 -- null: all history. Refunds count on their day, in the channel or store of the
@@ -229,17 +231,10 @@ taken as (
 
 ),
 
-final as (
+scored as (
 
     select
-        snapshot,
-        scope,
-        scope_value,
-        customer_id,
-
-        recency_days,
-        purchase_days,
-        orders,
+        *,
         case
             when $rfm_frequency = 'orders'
                 or ($rfm_frequency = 'auto' and $rfm_method = 'quantile_r')
@@ -253,6 +248,30 @@ final as (
     from taken
 
     where recency_days is not null
+
+),
+
+final as (
+
+    select
+        snapshot,
+        scope,
+        scope_value,
+        customer_id,
+
+        recency_days,
+        purchase_days,
+        orders,
+        frequency,
+        monetary,
+        -- Roots are exact to the last bit, so that no higher value is lower here.
+        cast(
+            signum(cast(monetary as double))
+            * floor(10 * sqrt(abs(cast(monetary as double))))
+            as bigint
+        ) as monetary_bucket
+
+    from scored
 
 )
 

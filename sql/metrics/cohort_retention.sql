@@ -2,7 +2,7 @@
 -- later, and what do they bring?
 --
 -- grain   cohort_start, period_index
--- reads   facts.customer_periods, facts.periods
+-- reads   facts.cohort_activity, facts.periods
 -- params  none
 --
 -- cohort_start                     date           first day of the period of a
@@ -28,16 +28,16 @@
 
 with
 
-customer_periods as (
+activity as (
 
     select
-        period,
         cohort_period,
-        is_active,
+        period,
+        active_customers,
         orders,
         revenue
 
-    from facts.customer_periods
+    from facts.cohort_activity
 
 ),
 
@@ -50,22 +50,6 @@ periods as (
         is_left_truncated
 
     from facts.periods
-
-),
-
-activity as (
-
-    select
-        cohort_period,
-        period,
-
-        count(case when is_active then 1 end) as active_customers,
-        sum(orders) as orders,
-        sum(revenue) as revenue
-
-    from customer_periods
-
-    group by cohort_period, period
 
 ),
 

@@ -124,22 +124,14 @@ running as (
             partition by measure
             order by value
             rows between unbounded preceding and current row
-        ) as end_position
+        ) as end_position,
+        sum(customers) over (
+            partition by measure
+            order by value
+            rows between unbounded preceding and unbounded following
+        ) as population
 
     from histogram
-
-),
-
-populations as (
-
-    select
-        measure,
-
-        sum(customers) as customers
-
-    from histogram
-
-    group by measure
 
 ),
 
@@ -147,27 +139,15 @@ populations as (
 middles as (
 
     select
-        running.measure,
+        measure,
 
-        min(
-            case
-                when running.end_position > (populations.customers - 1) / 2
-                    then running.value
-            end
-        )
-        + min(
-            case
-                when running.end_position > populations.customers / 2
-                    then running.value
-            end
-        ) as middles
+        min(case when end_position > (population - 1) / 2 then value end)
+        + min(case when end_position > population / 2 then value end)
+            as middles
 
     from running
 
-    inner join populations
-        on running.measure = populations.measure
-
-    group by running.measure
+    group by measure
 
 ),
 

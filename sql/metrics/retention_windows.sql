@@ -2,7 +2,7 @@
 -- order, told the four ways that are all called N-day retention?
 --
 -- grain   window_days, method
--- reads   facts.customers, facts.customer_days, facts.retention_trials
+-- reads   facts.customers, facts.customer_days, facts.retention_trials, facts.retention_days
 -- params  as_of
 --
 -- window_days         bigint  N, from $retention_windows
@@ -31,9 +31,9 @@ customers as (
 customer_days as (
 
     select
-        order_date,
-        previous_purchase_date,
-        first_order_date
+        previous_purchase_date - first_order_date as day_before,
+        order_date - first_order_date as return_day,
+        $as_of - first_order_date as observed_days
 
     from facts.customer_days
 
@@ -52,6 +52,17 @@ trials as (
         needed_days
 
     from facts.retention_trials
+
+),
+
+retention_days as (
+
+    select
+        day,
+        bound,
+        is_last_bound
+
+    from facts.retention_days
 
 ),
 
@@ -85,62 +96,31 @@ eligible as (
 
 ),
 
-first_days as (
-
-    select distinct first_day
-
-    from trials
-
-),
-
-last_first_day as (
-
-    select max(first_day) as first_day
-
-    from trials
-
-),
-
--- What comes after the last of them can be nobody's earliest return.
-candidates as (
-
-    select
-        customer_days.order_date,
-        customer_days.previous_purchase_date,
-        customer_days.first_order_date
-
-    from customer_days
-
-    inner join last_first_day
-        on customer_days.previous_purchase_date
-            - customer_days.first_order_date < last_first_day.first_day
-
-),
-
 -- Of a customer's returns only the earliest on or after a first_day decides, so
--- that nobody counts twice.
+-- that nobody counts twice: one that passes a bound no day before it has passed.
 returns as (
 
     select
-        first_days.first_day,
-        $as_of - candidates.first_order_date as observed_days,
-        candidates.order_date - candidates.first_order_date
-            as return_day,
+        before.bound as bound_before,
+        returned.bound as return_bound,
+        observed.bound as observed_bound,
 
         count(*) as customers
 
-    from candidates
+    from customer_days
 
-    inner join first_days
-        on candidates.previous_purchase_date
-            - candidates.first_order_date < first_days.first_day
-        and candidates.order_date
-            - candidates.first_order_date >= first_days.first_day
+    inner join retention_days as before
+        on customer_days.day_before = before.day
 
-    group by
-        first_days.first_day,
-        $as_of - candidates.first_order_date,
-        candidates.order_date - candidates.first_order_date
+    inner join retention_days as returned
+        on customer_days.return_day = returned.day
+
+    inner join retention_days as observed
+        on customer_days.observed_days = observed.day
+
+    where not before.is_last_bound
+
+    group by before.bound, returned.bound, observed.bound
 
 ),
 
@@ -155,9 +135,10 @@ retained as (
     from trials
 
     inner join returns
-        on trials.first_day = returns.first_day
-        and trials.needed_days <= returns.observed_days
-        and coalesce(trials.last_day >= returns.return_day, true)
+        on trials.first_day > returns.bound_before
+        and trials.first_day <= returns.return_bound
+        and coalesce(trials.last_day >= returns.return_bound, true)
+        and trials.needed_days <= returns.observed_bound
 
     group by trials.window_days, trials.method
 

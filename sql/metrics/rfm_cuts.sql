@@ -1,7 +1,7 @@
 -- metrics.rfm_cuts: where are the customers cut into five for their scores?
 --
 -- grain   snapshot, scope, scope_value, measure
--- reads   facts.rfm_values
+-- reads   facts.rfm_measures, facts.rfm_buckets
 -- params  none
 --
 -- snapshot     text           now or before, as in facts.rfm_measures
@@ -20,34 +20,33 @@
 
 with
 
-occurring as (
+measures as (
 
     select
         snapshot,
         scope,
         scope_value,
-        measure,
-        value,
-        first_position,
-        end_position
+        monetary,
+        monetary_bucket
 
-    from facts.rfm_values
+    from facts.rfm_measures
 
 ),
 
-populations as (
+buckets as (
 
     select
         snapshot,
         scope,
         scope_value,
         measure,
+        bucket,
+        customers,
+        first_position,
+        end_position,
+        population
 
-        max(end_position) as customers
-
-    from occurring
-
-    group by snapshot, scope, scope_value, measure
+    from facts.rfm_buckets
 
 ),
 
@@ -58,58 +57,140 @@ fifths as (
 
 ),
 
--- The quantile lies `offset_fifths` fifths of the way from the value at
--- `position` to the next.
-targets as (
+-- A quantile lies between the customers at (population - 1) * fifth / 5 and next to
+-- it: only their buckets are put in order.
+wanted as (
+
+    select distinct
+        buckets.snapshot,
+        buckets.scope,
+        buckets.scope_value,
+        buckets.measure,
+        buckets.bucket,
+        buckets.customers,
+        buckets.first_position,
+        buckets.population
+
+    from buckets
+
+    inner join fifths
+        on buckets.first_position
+            <= (buckets.population - 1) * fifths.fifth / 5 + 1
+        and buckets.end_position > (buckets.population - 1) * fifths.fifth / 5
+
+),
+
+histogram as (
 
     select
-        populations.snapshot,
-        populations.scope,
-        populations.scope_value,
-        populations.measure,
-        populations.customers,
+        snapshot,
+        scope,
+        scope_value,
+        measure,
+        bucket,
+        first_position,
+        population,
+        cast(bucket as decimal(18,2)) as value,
+
+        customers
+
+    from wanted
+
+    where measure <> 'monetary'
+
+    union all
+
+    select
+        wanted.snapshot,
+        wanted.scope,
+        wanted.scope_value,
+        wanted.measure,
+        wanted.bucket,
+        wanted.first_position,
+        wanted.population,
+        measures.monetary as value,
+
+        count(*) as customers
+
+    from measures
+
+    inner join wanted
+        on measures.snapshot = wanted.snapshot
+        and measures.scope = wanted.scope
+        and measures.scope_value = wanted.scope_value
+        and measures.monetary_bucket = wanted.bucket
+
+    where wanted.measure = 'monetary'
+
+    group by
+        wanted.snapshot,
+        wanted.scope,
+        wanted.scope_value,
+        wanted.measure,
+        wanted.bucket,
+        wanted.first_position,
+        wanted.population,
+        measures.monetary
+
+),
+
+placed as (
+
+    select
+        *,
+
+        first_position + sum(customers) over (
+            partition by snapshot, scope, scope_value, measure, bucket
+            order by value
+            rows between unbounded preceding and current row
+        ) as end_position
+
+    from histogram
+
+),
+
+-- The quantile lies `offset_fifths` fifths of the way from the value at
+-- `position` to the next.
+aimed as (
+
+    select
+        placed.snapshot,
+        placed.scope,
+        placed.scope_value,
+        placed.measure,
+        placed.value,
+        placed.population,
+        placed.end_position - placed.customers as begin_position,
+        placed.end_position - 1 as last_position,
         fifths.fifth,
+        (placed.population - 1) * fifths.fifth / 5 as position,
+        (placed.population - 1) * fifths.fifth % 5 as offset_fifths
 
-        (populations.customers - 1) * fifths.fifth / 5 as position,
-        (populations.customers - 1) * fifths.fifth % 5 as offset_fifths
+    from placed
 
-    from populations
-
-    cross join fifths
+    inner join fifths
+        on placed.end_position - placed.customers
+            <= (placed.population - 1) * fifths.fifth / 5 + 1
+        and placed.end_position > (placed.population - 1) * fifths.fifth / 5
 
 ),
 
 weighted as (
 
     select
-        targets.snapshot,
-        targets.scope,
-        targets.scope_value,
-        targets.measure,
-        targets.customers,
-        targets.fifth,
+        *,
         case
-            when targets.position between
-                occurring.first_position and occurring.end_position - 1
-                then (5 - targets.offset_fifths) * occurring.value
+            when position between begin_position and last_position
+                then (5 - offset_fifths) * value
             else 0
         end
         + case
-            when targets.position + 1 between
-                occurring.first_position and occurring.end_position - 1
-                then targets.offset_fifths * occurring.value
+            when position + 1 between begin_position and last_position
+                then offset_fifths * value
             else 0
         end as fifths_of_value
 
-    from occurring
-
-    inner join targets
-        on occurring.snapshot = targets.snapshot
-        and occurring.scope = targets.scope
-        and occurring.scope_value = targets.scope_value
-        and occurring.measure = targets.measure
-        and occurring.first_position <= targets.position + 1
-        and occurring.end_position > targets.position
+    from aimed
 
 ),
 
@@ -120,7 +201,7 @@ quantiles as (
         scope,
         scope_value,
         measure,
-        customers,
+        population,
         fifth,
 
         cast(
@@ -129,7 +210,7 @@ quantiles as (
 
     from weighted
 
-    group by snapshot, scope, scope_value, measure, customers, fifth
+    group by snapshot, scope, scope_value, measure, population, fifth
 
 ),
 
@@ -141,7 +222,7 @@ final as (
         scope_value,
         measure,
 
-        customers,
+        population as customers,
         max(case when fifth = 1 then quantile end) as cut_20,
         max(case when fifth = 2 then quantile end) as cut_40,
         max(case when fifth = 3 then quantile end) as cut_60,
@@ -149,7 +230,7 @@ final as (
 
     from quantiles
 
-    group by snapshot, scope, scope_value, measure, customers
+    group by snapshot, scope, scope_value, measure, population
 
 )
 

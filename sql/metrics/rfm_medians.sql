@@ -40,27 +40,11 @@ classes as (
         r_score,
         f_score,
         m_score,
-        customers,
         segment
 
     from metrics.rfm_classes
 
     where snapshot = 'now'
-
-),
-
-populations as (
-
-    select
-        scope,
-        scope_value,
-        segment,
-
-        sum(customers) as customers
-
-    from classes
-
-    group by scope, scope_value, segment
 
 ),
 
@@ -141,7 +125,12 @@ running as (
             partition by scope, scope_value, segment, measure
             order by value
             rows between unbounded preceding and current row
-        ) as end_position
+        ) as end_position,
+        sum(customers) over (
+            partition by scope, scope_value, segment, measure
+            order by value
+            rows between unbounded preceding and unbounded following
+        ) as population
 
     from histogram
 
@@ -151,36 +140,18 @@ running as (
 middles as (
 
     select
-        running.scope,
-        running.scope_value,
-        running.segment,
-        running.measure,
+        scope,
+        scope_value,
+        segment,
+        measure,
 
-        min(
-            case
-                when running.end_position > (populations.customers - 1) / 2
-                    then running.value
-            end
-        )
-        + min(
-            case
-                when running.end_position > populations.customers / 2
-                    then running.value
-            end
-        ) as middles
+        min(case when end_position > (population - 1) / 2 then value end)
+        + min(case when end_position > population / 2 then value end)
+            as middles
 
     from running
 
-    inner join populations
-        on running.scope = populations.scope
-        and running.scope_value = populations.scope_value
-        and running.segment = populations.segment
-
-    group by
-        running.scope,
-        running.scope_value,
-        running.segment,
-        running.measure
+    group by scope, scope_value, segment, measure
 
 ),
 

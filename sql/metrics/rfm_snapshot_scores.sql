@@ -1,7 +1,7 @@
 -- metrics.rfm_snapshot_scores: the three scores of every customer, now and before.
 --
 -- grain   snapshot, scope, scope_value, customer_id
--- reads   facts.rfm_measures, metrics.rfm_value_scores
+-- reads   facts.rfm_measures, metrics.rfm_cuts, rules.rfm_scores
 -- params  rfm_method
 --
 -- snapshot      text           now or before, as in facts.rfm_measures
@@ -16,8 +16,10 @@
 -- f_score       bigint         1 to 5, 5 for the most frequent
 -- m_score       bigint         1 to 5, 5 for the most revenue
 --
--- ntile cuts five equal groups, ties by customer_id; the other methods are those
--- of metrics.rfm_value_scores.
+-- rules: by rules.rfm_scores, null where no rule covers the value. quantile: 1 + how
+-- many cuts lie strictly below the value. quantile_r: 1 + how many cuts + 1 do not lie
+-- above it. Recency runs the other way, 5 - that count. Under these equal values earn
+-- equal scores; ntile cuts five equal groups, ties by customer_id.
 
 with
 
@@ -37,85 +39,172 @@ measures as (
 
 ),
 
-value_scores as (
+-- A cut is reached by a value above it, under quantile_r by one that is 1 above.
+-- Cuts lie at multiples of 0.002 and values at multiples of 0.01, so that what is
+-- at least 0.001 more than a cut is all that is above it.
+cuts as (
 
     select
         snapshot,
         scope,
         scope_value,
         measure,
-        value,
-        score
+        case
+            when $rfm_method = 'quantile_r' then cast(1 as decimal(4,3))
+            else cast(0.001 as decimal(4,3))
+        end as margin,
+        cut_20,
+        cut_40,
+        cut_60,
+        cut_80
 
-    from metrics.rfm_value_scores
+    from metrics.rfm_cuts
+
+    where $rfm_method in ('quantile', 'quantile_r')
 
 ),
 
-recency_scores as (
+rules as (
 
     select
-        *,
-        cast(value as bigint) as recency_days
+        measure,
+        score,
+        at_least,
+        below
 
-    from value_scores
-
-    where measure = 'recency'
+    from rules.rfm_scores
 
 ),
 
-frequency_scores as (
+bounds as (
 
     select
-        *,
-        cast(value as bigint) as frequency
+        snapshot,
+        scope,
+        scope_value,
 
-    from value_scores
+        max(case when measure = 'recency' then cut_20 + margin end)
+            as recency_20,
+        max(case when measure = 'recency' then cut_40 + margin end)
+            as recency_40,
+        max(case when measure = 'recency' then cut_60 + margin end)
+            as recency_60,
+        max(case when measure = 'recency' then cut_80 + margin end)
+            as recency_80,
+        max(case when measure = 'frequency' then cut_20 + margin end)
+            as frequency_20,
+        max(case when measure = 'frequency' then cut_40 + margin end)
+            as frequency_40,
+        max(case when measure = 'frequency' then cut_60 + margin end)
+            as frequency_60,
+        max(case when measure = 'frequency' then cut_80 + margin end)
+            as frequency_80,
+        max(case when measure = 'monetary' then cut_20 + margin end)
+            as monetary_20,
+        max(case when measure = 'monetary' then cut_40 + margin end)
+            as monetary_40,
+        max(case when measure = 'monetary' then cut_60 + margin end)
+            as monetary_60,
+        max(case when measure = 'monetary' then cut_80 + margin end)
+            as monetary_80
 
-    where measure = 'frequency'
+    from cuts
+
+    group by snapshot, scope, scope_value
 
 ),
 
-monetary_scores as (
+cut as (
 
     select
-        *
+        measures.*,
+        cast(measures.recency_days >= bounds.recency_20 as bigint)
+        + cast(measures.recency_days >= bounds.recency_40 as bigint)
+        + cast(measures.recency_days >= bounds.recency_60 as bigint)
+        + cast(measures.recency_days >= bounds.recency_80 as bigint) as recency_cuts,
+        cast(measures.frequency >= bounds.frequency_20 as bigint)
+        + cast(measures.frequency >= bounds.frequency_40 as bigint)
+        + cast(measures.frequency >= bounds.frequency_60 as bigint)
+        + cast(measures.frequency >= bounds.frequency_80 as bigint) as frequency_cuts,
+        cast(measures.monetary >= bounds.monetary_20 as bigint)
+        + cast(measures.monetary >= bounds.monetary_40 as bigint)
+        + cast(measures.monetary >= bounds.monetary_60 as bigint)
+        + cast(measures.monetary >= bounds.monetary_80 as bigint) as monetary_cuts
 
-    from value_scores
+    from measures
 
-    where measure = 'monetary'
+    inner join bounds
+        on measures.snapshot = bounds.snapshot
+        and measures.scope = bounds.scope
+        and measures.scope_value = bounds.scope_value
 
 ),
 
-scored_by_value as (
+scored_by_cut as (
+
+    select
+        snapshot,
+        scope,
+        scope_value,
+        customer_id,
+        recency_days,
+        frequency,
+        orders,
+        monetary,
+
+        5 - recency_cuts as r_score,
+        1 + frequency_cuts as f_score,
+        1 + monetary_cuts as m_score
+
+    from cut
+
+),
+
+scored_by_rule as (
 
     select
         measures.*,
 
-        recency_scores.score as r_score,
-        frequency_scores.score as f_score,
-        monetary_scores.score as m_score
+        recency_rules.score as r_score,
+        frequency_rules.score as f_score,
+        monetary_rules.score as m_score
 
     from measures
 
-    left join recency_scores
-        on measures.snapshot = recency_scores.snapshot
-        and measures.scope = recency_scores.scope
-        and measures.scope_value = recency_scores.scope_value
-        and measures.recency_days = recency_scores.recency_days
+    left join rules as recency_rules
+        on recency_rules.measure = 'recency'
+        and (
+            recency_rules.at_least is null
+            or measures.recency_days >= recency_rules.at_least
+        )
+        and (
+            recency_rules.below is null
+            or measures.recency_days < recency_rules.below
+        )
 
-    left join frequency_scores
-        on measures.snapshot = frequency_scores.snapshot
-        and measures.scope = frequency_scores.scope
-        and measures.scope_value = frequency_scores.scope_value
-        and measures.frequency = frequency_scores.frequency
+    left join rules as frequency_rules
+        on frequency_rules.measure = 'frequency'
+        and (
+            frequency_rules.at_least is null
+            or measures.frequency >= frequency_rules.at_least
+        )
+        and (
+            frequency_rules.below is null
+            or measures.frequency < frequency_rules.below
+        )
 
-    left join monetary_scores
-        on measures.snapshot = monetary_scores.snapshot
-        and measures.scope = monetary_scores.scope
-        and measures.scope_value = monetary_scores.scope_value
-        and measures.monetary = monetary_scores.value
+    left join rules as monetary_rules
+        on monetary_rules.measure = 'monetary'
+        and (
+            monetary_rules.at_least is null
+            or measures.monetary >= monetary_rules.at_least
+        )
+        and (
+            monetary_rules.below is null
+            or measures.monetary < monetary_rules.below
+        )
 
-    where $rfm_method <> 'ntile'
+    where $rfm_method = 'rules'
 
 ),
 
@@ -145,7 +234,11 @@ scored_by_rank as (
 
 scored as (
 
-    select * from scored_by_value
+    select * from scored_by_cut
+
+    union all
+
+    select * from scored_by_rule
 
     union all
 

@@ -52,7 +52,7 @@ orders as (
 
     from facts.orders
 
-    where $as_of - order_date < 730
+    where order_date > $as_of - interval '730' day
 
 ),
 
@@ -60,7 +60,7 @@ customers as (
 
     select
         customer_id,
-        first_order_date,
+        cast(date_part('year', first_order_date) as bigint) as cohort_year,
         tenure_days,
         acquisition_cost
 
@@ -89,83 +89,132 @@ assumptions as (
 
 ),
 
-placed as (
+-- What each customer bought, in all and through every channel and store.
+bought as (
 
     select
         customer_id,
-        channel,
-        store,
+        'customer' as kind,
+        'all' as place,
 
         count(case when age_days < 365 then 1 end) as orders,
         count(case when age_days >= 365 then 1 end) as orders_before,
-        sum(case when age_days < 365 then net else 0 end) as revenue,
-        sum(case when age_days < 365 then margin else 0 end) as margin
+        sum(case when age_days < 365 then net end) as revenue,
+        sum(case when age_days < 365 then margin end) as margin
 
     from orders
 
-    group by customer_id, channel, store
+    group by customer_id
+
+    union all
+
+    select
+        customer_id,
+        'channel' as kind,
+        channel as place,
+
+        count(case when age_days < 365 then 1 end) as orders,
+        count(case when age_days >= 365 then 1 end) as orders_before,
+        sum(case when age_days < 365 then net end) as revenue,
+        sum(case when age_days < 365 then margin end) as margin
+
+    from orders
+
+    where channel is not null
+
+    group by customer_id, channel
+
+    union all
+
+    select
+        customer_id,
+        'store' as kind,
+        store as place,
+
+        count(case when age_days < 365 then 1 end) as orders,
+        count(case when age_days >= 365 then 1 end) as orders_before,
+        sum(case when age_days < 365 then net end) as revenue,
+        sum(case when age_days < 365 then margin end) as margin
+
+    from orders
+
+    where store is not null
+
+    group by customer_id, store
+
+),
+
+-- Customers alike are counted first: few rows, which find their scopes.
+cells as (
+
+    select
+        bought.kind,
+        bought.place,
+        customers.cohort_year,
+        segments.segment,
+
+        count(case when bought.orders > 0 then 1 end) as buyers,
+        sum(bought.orders) as orders,
+        sum(bought.revenue) as revenue,
+        sum(bought.margin) as margin,
+        sum(case when bought.orders > 0 then customers.tenure_days end)
+            as tenure_days,
+        sum(case when bought.orders > 0 then customers.acquisition_cost end)
+            as acquisition_cost,
+        count(case when bought.orders > 0 then customers.acquisition_cost end)
+            as buyers_with_cost,
+        count(case when bought.orders_before > 0 then 1 end) as buyers_before,
+        count(
+            case when bought.orders_before > 0 and bought.orders = 0 then 1 end
+        ) as churned_buyers
+
+    from bought
+
+    inner join customers
+        on bought.customer_id = customers.customer_id
+
+    left join segments
+        on bought.customer_id = segments.customer_id
+
+    group by
+        bought.kind,
+        bought.place,
+        customers.cohort_year,
+        segments.segment
 
 ),
 
 scopes as (
 
-    select
-        unnest(
-            make_array('all', 'channel', 'store', 'cohort_year', 'segment')
-        ) as scope
+    select *
+
+    from (
+        values
+            ('all', 'customer'),
+            ('channel', 'channel'),
+            ('store', 'store'),
+            ('cohort_year', 'customer'),
+            ('segment', 'customer')
+    ) as scopes_of_kinds (scope, kind)
 
 ),
 
 scoped as (
 
     select
-        placed.*,
-        customers.tenure_days,
-        customers.acquisition_cost,
+        cells.*,
         scopes.scope,
         case
-            when scopes.scope = 'all' then 'all'
-            when scopes.scope = 'channel' then placed.channel
-            when scopes.scope = 'store' then placed.store
-            when scopes.scope = 'segment' then segments.segment
-            else cast(
-                cast(date_part('year', customers.first_order_date) as bigint)
-                as varchar
-            )
+            when scopes.scope = 'cohort_year'
+                then cast(cells.cohort_year as varchar)
+            when scopes.scope = 'segment' then cells.segment
+            else cells.place
         end as scope_value
 
-    from placed
+    from cells
 
-    inner join customers
-        on placed.customer_id = customers.customer_id
-
-    left join segments
-        on placed.customer_id = segments.customer_id
-
-    cross join scopes
-
-),
-
-by_customer as (
-
-    select
-        customer_id,
-        scope,
-        scope_value,
-
-        sum(orders) as orders,
-        sum(orders_before) as orders_before,
-        sum(revenue) as revenue,
-        sum(margin) as margin,
-        max(case when orders > 0 then tenure_days end) as tenure_days,
-        max(case when orders > 0 then acquisition_cost end)
-            as acquisition_cost
-
-    from scoped
-
-    where scope_value is not null
-
-    group by customer_id, scope, scope_value
+    inner join scopes
+        on cells.kind = scopes.kind
 
 ),
 
@@ -175,18 +224,19 @@ totals as (
         scope,
         scope_value,
 
-        count(case when orders > 0 then 1 end) as buyers,
+        sum(buyers) as buyers,
         sum(orders) as orders,
-        sum(revenue) as revenue,
-        cast(sum(margin) as decimal(18,2)) as margin,
+        coalesce(sum(revenue), 0) as revenue,
+        cast(coalesce(sum(margin), 0) as decimal(18,2)) as margin,
         sum(tenure_days) as tenure_days,
         sum(acquisition_cost) as acquisition_cost,
-        count(acquisition_cost) as buyers_with_cost,
-        count(case when orders_before > 0 then 1 end) as buyers_before,
-        count(case when orders_before > 0 and orders = 0 then 1 end)
-            as churned_buyers
+        sum(buyers_with_cost) as buyers_with_cost,
+        sum(buyers_before) as buyers_before,
+        sum(churned_buyers) as churned_buyers
 
-    from by_customer
+    from scoped
+
+    where scope_value is not null
 
     group by scope, scope_value
 
