@@ -1,15 +1,13 @@
 -- metrics.lifecycle_states: where in the life of a customer does everyone stand?
 --
 -- grain   customer_id
--- reads   metrics.lifecycle_runs, facts.lifecycle_periods
+-- reads   metrics.lifecycle_moments, metrics.lifecycle_vip, facts.lifecycle_rules, facts.lifecycle_periods
 -- params  none
 --
 -- customer_id         id      everyone who ever bought
--- state               text    new, active, vip, dormant or lost at the end of the
---                             last period
+-- state               text    new, active, vip, dormant or lost at the end of the last period
 -- state_before        text    at the end of the one before; none: not a customer yet
--- since_date          date    first day of the period since which the state holds
---                             without a break
+-- since_date          date    first day of the period since which the state holds without a break
 -- last_active_period  bigint  the latest period with a purchase
 -- last_active_start   date    its first day
 -- idle_periods        bigint  complete periods since then
@@ -19,17 +17,42 @@
 
 with
 
-runs as (
+moments as (
 
     select
         customer_id,
-        start_period,
-        end_period,
+        period,
+        rung,
+        is_active,
+        rolling_revenue
+
+    from metrics.lifecycle_moments
+
+),
+
+bounds as (
+
+    select
+        period,
+        vip_bound
+
+    from metrics.lifecycle_vip
+
+),
+
+rules as (
+
+    select
+        rung,
+        idle_periods,
+        is_prolonging,
+        first_step,
+        last_step,
         state,
         previous_state,
-        last_active_period
+        since_step
 
-    from metrics.lifecycle_runs
+    from facts.lifecycle_rules
 
 ),
 
@@ -54,39 +77,192 @@ calendar as (
 
 ),
 
--- Runs follow each other without a gap: one of each customer ends with the last
--- period, and the latest change of state is when the present one began.
-current_states as (
+sequenced as (
 
     select
-        runs.customer_id,
+        *,
+
+        lag(period) over customer as previous_period,
+        lag(rung) over customer as previous_rung,
+        lead(period) over customer as next_period
+
+    from moments
+
+    window
+        customer as (
+            partition by customer_id
+            order by period
+        )
+
+),
+
+-- What follows idle periods is no active state: to be active after them is a change.
+-- Nothing before a customer's latest such change matters.
+bounded as (
+
+    select
+        *,
 
         max(
             case
-                when runs.end_period = calendar.last_period then runs.state
+                when previous_period is null
+                    or (is_active and previous_period < period - 1)
+                    then period
             end
-        ) as state,
-        max(
-            case
-                when runs.end_period < calendar.last_period then null
-                when runs.start_period = calendar.last_period
-                    then runs.previous_state
-                else runs.state
-            end
-        ) as state_before,
-        max(
-            case
-                when runs.state <> runs.previous_state then runs.start_period
-            end
-        ) as since_period,
-        max(runs.last_active_period) as last_active_period,
-        max(calendar.last_complete_period) as last_complete_period
+        ) over (
+            partition by customer_id
+            order by period
+            rows between unbounded preceding and unbounded following
+        ) as first_period
 
-    from runs
+    from sequenced
+
+),
+
+judged as (
+
+    select
+        bounded.customer_id,
+        bounded.period,
+        bounded.rung,
+        coalesce(bounded.previous_period, bounded.period - 1) as previous_period,
+        coalesce(bounded.previous_rung, 0) as previous_rung,
+        bounded.next_period is null as is_last,
+        coalesce(
+            bounded.is_active and bounded.rolling_revenue >= bounds.vip_bound,
+            false
+        ) as is_vip
+
+    from bounds
+
+    inner join bounded
+        on bounds.period = bounded.period
+
+    where bounded.period >= bounded.first_period
+
+),
+
+told as (
+
+    select
+        *,
+
+        lag(is_vip) over (
+            partition by customer_id
+            order by period
+        ) as previous_is_vip
+
+    from judged
+
+),
+
+-- The state before a moment follows from the moment before.
+entered as (
+
+    select
+        told.customer_id,
+        told.period,
+        told.rung,
+        told.is_last,
+        told.is_vip,
+        case
+            when told.previous_is_vip and rules.first_step = 0 then 'vip'
+            else rules.state
+        end as from_state
+
+    from rules
+
+    inner join told
+        on rules.rung = told.previous_rung
+        and rules.first_step <= told.period - 1 - told.previous_period
+        and rules.last_step >= told.period - 1 - told.previous_period
+
+),
+
+stated as (
+
+    select
+        entered.customer_id,
+        entered.period,
+        entered.rung,
+        entered.is_last,
+        entered.is_vip,
+        entered.from_state,
+        case when entered.is_vip then 'vip' else rules.state end as state
+
+    from rules
+
+    inner join entered
+        on rules.rung = entered.rung
+
+    where rules.first_step = 0
+
+),
+
+last_moments as (
+
+    select
+        customer_id,
+
+        max(period) as period,
+        max(case when is_last then rung end) as rung,
+        count(case when is_last and is_vip then 1 end) > 0 as is_vip,
+        max(case when is_last then from_state end) as from_state,
+        max(case when from_state <> state then period end) as entry_period
+
+    from stated
+
+    group by customer_id
+
+),
+
+-- From the last moment follows the present, and what was a period ago.
+elapsed as (
+
+    select
+        last_moments.*,
+        greatest(
+            coalesce(calendar.last_complete_period - last_moments.period, 0), 0
+        ) as step,
+        calendar.last_period - 1 - last_moments.period as step_before,
+        calendar.last_complete_period
+
+    from last_moments
 
     cross join calendar
 
-    group by runs.customer_id
+),
+
+current_states as (
+
+    select
+        elapsed.customer_id,
+        case
+            when elapsed.is_vip and rules.first_step = 0 then 'vip'
+            else rules.state
+        end as state,
+        case
+            when elapsed.step_before < 0 then elapsed.from_state
+            when elapsed.step_before >= rules.first_step then rules.state
+            when elapsed.is_vip and elapsed.step_before = 0 then 'vip'
+            else rules.previous_state
+        end as state_before,
+        case
+            when rules.since_step > 0 then elapsed.period + rules.since_step
+            else elapsed.entry_period
+        end as since_period,
+        case
+            when rules.is_prolonging then elapsed.period - 1
+            else elapsed.period
+        end - rules.idle_periods as last_active_period,
+        elapsed.last_complete_period
+
+    from rules
+
+    inner join elapsed
+        on rules.rung = elapsed.rung
+        and rules.first_step <= elapsed.step
+        and rules.last_step >= elapsed.step
 
 ),
 

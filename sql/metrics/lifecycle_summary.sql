@@ -1,17 +1,14 @@
 -- metrics.lifecycle_summary: how many customers are won, kept, lost and won back?
 --
 -- grain   period
--- reads   facts.lifecycle_periods, metrics.lifecycle_transitions,
---         facts.lifecycle_activity, facts.orders
--- params  none
+-- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders, metrics.lifecycle_paths, facts.lifecycle_rules
+-- params  lifecycle_grain
 --
 -- period                        bigint         as in facts.lifecycle_periods
 -- period_start                  date           first day
 -- is_complete                   boolean        $as_of does not cut it short
--- prospects                     bigint         unconverted leads in stock; null
---                                              while no leads are read
--- customers                     bigint         everyone who ever bought, at the end;
---                                              the sum of the next five
+-- prospects                     bigint         unconverted leads in stock; null while no leads are read
+-- customers                     bigint         everyone who ever bought, at the end; the sum of the next five
 -- new                           bigint         in that state at the end
 -- active                        bigint         in that state, VIPs not included
 -- vip                           bigint         in that state
@@ -22,24 +19,15 @@
 -- active_turned_dormant         bigint         from active to dormant
 -- vip_turned_dormant            bigint         from vip to dormant
 -- turned_lost                   bigint         from another state to lost
--- existing_average_order_value  decimal(18,2)  net per order of those who bought
---                                              before the period; null without any
+-- existing_average_order_value  decimal(18,2)  net per order of those who bought before the period; null without any
 -- buyers                        bigint         customers with a purchase
 -- first_buyers                  bigint         those whose first it was
 -- retained                      bigint         those who bought in the period before
 -- resurrected                   bigint         the other buyers
--- lapsed                        bigint         bought in the period before, not in
---                                              this one; so far, if not is_complete
--- churn_rate                    double         turned_lost / not lost at the end of
---                                              the period before; null if nobody, or
---                                              if not is_complete: nobody can be lost
---                                              to a period that is not over
--- win_back_rate                 double         reactivated / dormant or lost at the
---                                              end of the period before; null if
---                                              nobody; so far, if not is_complete
--- conversion_rate               double         leads that bought within
---                                              $lead_window_days; null while no leads
---                                              are read
+-- lapsed                        bigint         bought in the period before, not in this one; so far, if not is_complete
+-- churn_rate                    double         turned_lost / not lost at the end of the period before; null if nobody, or if not is_complete: nobody can be lost to a period that is not over
+-- win_back_rate                 double         reactivated / dormant or lost at the end of the period before; null if nobody; so far, if not is_complete
+-- conversion_rate               double         leads that bought within $lead_window_days; null while no leads are read
 --
 -- Dense: every period since the first sale. A state is one of the automaton of
 -- rules.lifecycle; the product view, from buyers to lapsed, only asks who bought
@@ -52,7 +40,6 @@ periods as (
     select
         period,
         period_start,
-        period_end,
         is_complete
 
     from facts.lifecycle_periods
@@ -71,16 +58,28 @@ transitions as (
 
 ),
 
-activity as (
+paths as (
 
     select
         period,
-        first_period,
-        next_active_period
+        rung,
+        previous_period,
+        previous_rung,
+        customers
 
-    from facts.lifecycle_activity
+    from metrics.lifecycle_paths
 
-    where is_active
+),
+
+rungs as (
+
+    select
+        rung,
+        is_purchase
+
+    from facts.lifecycle_rules
+
+    where first_step = 0
 
 ),
 
@@ -160,65 +159,50 @@ flows as (
 
 ),
 
+-- Who bought in the period before comes from the moment of that purchase.
 buyers as (
 
     select
-        period,
+        paths.period,
 
-        count(*) as buyers,
-        count(case when period = first_period then 1 end) as first_buyers,
-        count(case when next_active_period = period + 1 then 1 end)
-            as buyers_who_stay
+        sum(paths.customers) as buyers,
+        sum(case when paths.previous_rung = 0 then paths.customers else 0 end)
+            as first_buyers,
+        sum(
+            case
+                when previous_rungs.is_purchase
+                    and paths.previous_period = paths.period - 1
+                    then paths.customers
+                else 0
+            end
+        ) as retained
 
-    from activity
+    from paths
 
-    group by period
+    inner join rungs
+        on paths.rung = rungs.rung
+        and rungs.is_purchase
 
-),
+    inner join rungs as previous_rungs
+        on paths.previous_rung = previous_rungs.rung
 
-days as (
-
-    select
-        period,
-        period_start,
-        unnest(range(cast(period_start as int), cast(period_end as int) + 1))
-            as day_number
-
-    from periods
-
-),
-
--- Pairs of days first: as many as there are, however many orders.
-pairs_of_days as (
-
-    select
-        cast(order_date as int) as day_number,
-        first_order_date,
-
-        count(*) as orders,
-        sum(net) as net
-
-    from orders
-
-    group by cast(order_date as int), first_order_date
+    group by paths.period
 
 ),
 
 existing_orders as (
 
     select
-        days.period,
+        date_trunc($lifecycle_grain, order_date) as period_start,
 
-        sum(pairs_of_days.orders) as orders,
-        sum(pairs_of_days.net) as net
+        count(*) as orders,
+        sum(net) as net
 
-    from pairs_of_days
+    from orders
 
-    inner join days
-        on pairs_of_days.day_number = days.day_number
-        and pairs_of_days.first_order_date < days.period_start
+    where first_order_date < date_trunc($lifecycle_grain, order_date)
 
-    group by days.period
+    group by date_trunc($lifecycle_grain, order_date)
 
 ),
 
@@ -229,9 +213,7 @@ product_view as (
 
         coalesce(buyers.buyers, 0) as buyers,
         coalesce(buyers.first_buyers, 0) as first_buyers,
-        coalesce(
-            lag(buyers.buyers_who_stay) over (order by periods.period), 0
-        ) as retained,
+        coalesce(buyers.retained, 0) as retained,
         coalesce(lag(buyers.buyers) over (order by periods.period), 0)
             as buyers_before
 
@@ -287,7 +269,7 @@ final as (
         on periods.period = product_view.period
 
     left join existing_orders
-        on periods.period = existing_orders.period
+        on periods.period_start = existing_orders.period_start
 
 )
 

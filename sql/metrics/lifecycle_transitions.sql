@@ -1,7 +1,8 @@
 -- metrics.lifecycle_transitions: who went from which state to which, period by period?
 --
 -- grain   period, from_state, to_state
--- reads   metrics.lifecycle_runs, facts.lifecycle_periods
+-- reads   metrics.lifecycle_paths, metrics.lifecycle_spans, facts.lifecycle_periods,
+--         facts.lifecycle_rules
 -- params  none
 --
 -- period        bigint   as in facts.lifecycle_periods
@@ -20,15 +21,31 @@
 
 with
 
-runs as (
+paths as (
+
+    select
+        period,
+        rung,
+        is_vip,
+        previous_period,
+        previous_rung,
+        previous_is_vip,
+        customers
+
+    from metrics.lifecycle_paths
+
+),
+
+spans as (
 
     select
         start_period,
         end_period,
         state,
-        previous_state
+        from_state,
+        customers
 
-    from metrics.lifecycle_runs
+    from metrics.lifecycle_spans
 
 ),
 
@@ -43,39 +60,60 @@ periods as (
 
 ),
 
-entries as (
+rules as (
+
+    select
+        rung,
+        first_step,
+        last_step,
+        state
+
+    from facts.lifecycle_rules
+
+),
+
+-- Into the state of a moment, from where the moment before has led.
+arrivals as (
+
+    select
+        paths.period,
+        case
+            when paths.previous_is_vip and previous_rules.first_step = 0
+                then 'vip'
+            else previous_rules.state
+        end as from_state,
+        case when paths.is_vip then 'vip' else rules.state end as to_state,
+        paths.customers
+
+    from paths
+
+    inner join rules
+        on paths.rung = rules.rung
+        and rules.first_step = 0
+
+    inner join rules as previous_rules
+        on paths.previous_rung = previous_rules.rung
+        and paths.period - 1 - paths.previous_period
+        between previous_rules.first_step and previous_rules.last_step
+
+),
+
+-- Into the states that follow from a moment.
+departures as (
 
     select
         start_period as period,
-        previous_state as from_state,
+        from_state,
         state as to_state,
+        customers
 
-        count(*) as customers
+    from spans
 
-    from runs
-
-    group by start_period, previous_state, state
-
-),
-
-lasting_runs as (
-
-    select
-        start_period,
-        end_period,
-        state,
-
-        count(*) as customers
-
-    from runs
-
-    where end_period > start_period
-
-    group by start_period, end_period, state
+    where from_state is not null
 
 ),
 
--- From the second period of a run on its customers stay, until after its last.
+-- From the second period of a span on its customers stay, until after its last.
 changes as (
 
     select
@@ -83,7 +121,9 @@ changes as (
         state,
         customers
 
-    from lasting_runs
+    from spans
+
+    where end_period > start_period
 
     union all
 
@@ -92,7 +132,9 @@ changes as (
         state,
         -customers as customers
 
-    from lasting_runs
+    from spans
+
+    where end_period > start_period
 
 ),
 
@@ -114,7 +156,7 @@ lasting_states as (
 
     select state
 
-    from lasting_runs
+    from net_changes
 
     group by state
 
@@ -150,7 +192,17 @@ steps as (
         to_state,
         customers
 
-    from entries
+    from arrivals
+
+    union all
+
+    select
+        period,
+        from_state,
+        to_state,
+        customers
+
+    from departures
 
     union all
 

@@ -12,7 +12,7 @@ const FACTS: [&str; 6] = [
     "facts.customer_days",
     "facts.customer_periods",
     "facts.lifecycle_activity",
-    "metrics.lifecycle_runs",
+    "metrics.lifecycle_moments",
 ];
 
 /// The plan of each table, as the log tells it. A fact that is read on and
