@@ -5,16 +5,19 @@
 -- reads   rules.lifecycle, facts.lifecycle_periods
 -- params  none
 --
--- rung            decimal(20,0)  number of the kind of moment; 0: no customer yet, or a period with nothing but refunds
--- first_step      bigint         periods after the moment from which the state holds
--- purchase_days   bigint         days with a purchase so far; 2 stands for more, too
--- idle_periods    bigint         idle periods at the moment; 0: the period of a purchase
--- is_prolonging   boolean        for the period that $as_of cuts short: it is no idle one, so who was active stays so
--- is_purchase     boolean        the moment of a purchase
--- last_step       bigint         and up to which
--- state           text           new, active, dormant or lost; none for rung 0
--- previous_state  text           at the step before first_step; null for the moment
--- since_step      bigint         from which the state holds without a break; 0: from the moment on, or longer
+-- rung            bigint   number of the kind of moment; 0: no customer yet, or a
+--                          period with nothing but refunds
+-- first_step      bigint   periods after the moment from which the state holds
+-- purchase_days   bigint   days with a purchase so far; 2 stands for more, too
+-- idle_periods    bigint   idle periods at the moment; 0: the period of a purchase
+-- is_prolonging   boolean  for the period that $as_of cuts short: it is no idle one, so
+--                          who was active stays so
+-- is_purchase     boolean  the moment of a purchase
+-- last_step       bigint   and up to which
+-- state           text     new, active, dormant or lost; none for rung 0
+-- previous_state  text     at the step before first_step; null for the moment
+-- since_step      bigint   from which the state holds without a break; 0: from the
+--                          moment on, or longer
 --
 -- The VIP rule is asked every period, so each period of the active is a moment.
 -- The other states follow from the last moment and the periods since.
@@ -81,11 +84,13 @@ rungs as (
         moments.idle_periods,
         kinds.is_prolonging,
 
-        row_number() over (
-            order by
-                moments.purchase_days,
-                moments.idle_periods,
-                kinds.is_prolonging
+        cast(
+            row_number() over (
+                order by
+                    moments.purchase_days,
+                    moments.idle_periods,
+                    kinds.is_prolonging
+            ) as bigint
         ) as rung,
         coalesce(
             lead(moments.idle_periods) over (

@@ -6,8 +6,9 @@
 -- params  vip_periods
 --
 -- customer_id      id             who
--- period           bigint         one with a purchase, or a later one at whose end the customer is active, too
--- rung             decimal(20,0)  the kind of moment, as in facts.lifecycle_rules
+-- period           bigint         one with a purchase, or a later one at whose end the
+--                                 customer is active, too
+-- rung             bigint         the kind of moment, as in facts.lifecycle_rules
 -- is_active        boolean        the state is active, or vip
 -- rolling_revenue  decimal(18,2)  net of the $vip_periods up to the period
 --

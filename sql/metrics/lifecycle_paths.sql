@@ -4,14 +4,15 @@
 -- reads   metrics.lifecycle_moments, metrics.lifecycle_vip
 -- params  none
 --
--- period           bigint         of the moment
--- rung             decimal(20,0)  its kind, as in facts.lifecycle_rules
--- is_vip           boolean        the VIP rule holds
--- previous_period  bigint         of the customer's moment before; of the first one, the period before it
--- previous_rung    decimal(20,0)  its kind; 0: no customer yet
--- previous_is_vip  boolean        the VIP rule held then
--- customers        bigint         who came this way
--- last_customers   bigint         those for whom no moment followed so far
+-- period           bigint   of the moment
+-- rung             bigint   its kind, as in facts.lifecycle_rules
+-- is_vip           boolean  the VIP rule holds
+-- previous_period  bigint   of the customer's moment before; of the first one, the
+--                           period before it
+-- previous_rung    bigint   its kind; 0: no customer yet
+-- previous_is_vip  boolean  the VIP rule held then
+-- customers        bigint   who came this way
+-- last_customers   bigint   those for whom no moment followed so far
 
 with
 
@@ -38,16 +39,21 @@ bounds as (
 
 ),
 
+-- One number for what tells moments apart: groups by two numbers take a third of
+-- the time of groups by six columns.
 judged as (
 
     select
         moments.customer_id,
         moments.period,
-        moments.rung,
-        coalesce(
-            moments.is_active and moments.rolling_revenue >= bounds.vip_bound,
-            false
-        ) as is_vip
+        (moments.period + 1000000) * 1000000
+        + moments.rung * 2
+        + case
+            when moments.is_active
+                and moments.rolling_revenue >= bounds.vip_bound
+                then 1
+            else 0
+        end as moment
 
     from bounds
 
@@ -59,14 +65,10 @@ judged as (
 sequenced as (
 
     select
-        period,
-        rung,
-        is_vip,
+        moment,
 
-        lag(period) over customer as previous_period,
-        lag(rung) over customer as previous_rung,
-        lag(is_vip) over customer as previous_is_vip,
-        lead(period) over customer as next_period
+        lag(moment) over customer as previous_moment,
+        lead(moment) over customer as next_moment
 
     from judged
 
@@ -78,28 +80,36 @@ sequenced as (
 
 ),
 
-final as (
+counted as (
 
     select
-        period,
-        rung,
-        is_vip,
-        coalesce(previous_period, period - 1) as previous_period,
-        coalesce(previous_rung, 0) as previous_rung,
-        coalesce(previous_is_vip, false) as previous_is_vip,
+        moment,
+        previous_moment,
 
         count(*) as customers,
-        count(case when next_period is null then 1 end) as last_customers
+        count(*) - count(next_moment) as last_customers
 
     from sequenced
 
-    group by
-        period,
-        rung,
-        is_vip,
-        coalesce(previous_period, period - 1),
-        coalesce(previous_rung, 0),
-        coalesce(previous_is_vip, false)
+    group by moment, previous_moment
+
+),
+
+final as (
+
+    select
+        moment / 1000000 - 1000000 as period,
+        moment % 1000000 / 2 as rung,
+        moment % 2 = 1 as is_vip,
+        coalesce(previous_moment, moment - 1000000) / 1000000 - 1000000
+            as previous_period,
+        coalesce(previous_moment % 1000000 / 2, 0) as previous_rung,
+        coalesce(previous_moment % 2 = 1, false) as previous_is_vip,
+
+        customers,
+        last_customers
+
+    from counted
 
 )
 

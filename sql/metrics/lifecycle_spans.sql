@@ -4,15 +4,17 @@
 -- reads   metrics.lifecycle_paths, facts.lifecycle_periods, facts.lifecycle_rules
 -- params  none
 --
--- period        bigint         of the moment from which they come
--- rung          decimal(20,0)  its kind, as in facts.lifecycle_rules
--- is_vip        boolean        the VIP rule held then
--- next_period   bigint         of the moment after it; of the last one, the period after the calendar
--- start_period  bigint         first period at whose end the state holds
--- end_period    bigint         last one
--- state         text           new, active, vip, dormant or lost
--- from_state    text           at the end of the period before start_period; null for the moment itself: what came before differs
--- customers     bigint         who went this way
+-- period        bigint   of the moment from which they come
+-- rung          bigint   its kind, as in facts.lifecycle_rules
+-- is_vip        boolean  the VIP rule held then
+-- next_period   bigint   of the moment after it; of the last one, the period after the
+--                        calendar
+-- start_period  bigint   first period at whose end the state holds
+-- end_period    bigint   last one
+-- state         text     new, active, vip, dormant or lost
+-- from_state    text     at the end of the period before start_period; null for the
+--                        moment itself: what came before differs
+-- customers     bigint   who went this way
 --
 -- The spans of a way follow each other without a gap, from its moment to the period
 -- before the next. A period that $as_of cuts short is no idle one, so it prolongs

@@ -1,13 +1,16 @@
 -- metrics.lifecycle_states: where in the life of a customer does everyone stand?
 --
 -- grain   customer_id
--- reads   metrics.lifecycle_moments, metrics.lifecycle_vip, facts.lifecycle_rules, facts.lifecycle_periods
+-- reads   metrics.lifecycle_moments, metrics.lifecycle_vip, facts.lifecycle_rules,
+--         facts.lifecycle_periods
 -- params  none
 --
 -- customer_id         id      everyone who ever bought
--- state               text    new, active, vip, dormant or lost at the end of the last period
+-- state               text    new, active, vip, dormant or lost at the end of the last
+--                             period
 -- state_before        text    at the end of the one before; none: not a customer yet
--- since_date          date    first day of the period since which the state holds without a break
+-- since_date          date    first day of the period since which the state holds
+--                             without a break
 -- last_active_period  bigint  the latest period with a purchase
 -- last_active_start   date    its first day
 -- idle_periods        bigint  complete periods since then

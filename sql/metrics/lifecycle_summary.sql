@@ -1,14 +1,17 @@
 -- metrics.lifecycle_summary: how many customers are won, kept, lost and won back?
 --
 -- grain   period
--- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders, metrics.lifecycle_paths, facts.lifecycle_rules
--- params  lifecycle_grain
+-- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders,
+--         metrics.lifecycle_paths, facts.lifecycle_rules, facts.lifecycle_days
+-- params  none
 --
 -- period                        bigint         as in facts.lifecycle_periods
 -- period_start                  date           first day
 -- is_complete                   boolean        $as_of does not cut it short
--- prospects                     bigint         unconverted leads in stock; null while no leads are read
--- customers                     bigint         everyone who ever bought, at the end; the sum of the next five
+-- prospects                     bigint         unconverted leads in stock; null while
+--                                              no leads are read
+-- customers                     bigint         everyone who ever bought, at the end;
+--                                              the sum of the next five
 -- new                           bigint         in that state at the end
 -- active                        bigint         in that state, VIPs not included
 -- vip                           bigint         in that state
@@ -19,15 +22,24 @@
 -- active_turned_dormant         bigint         from active to dormant
 -- vip_turned_dormant            bigint         from vip to dormant
 -- turned_lost                   bigint         from another state to lost
--- existing_average_order_value  decimal(18,2)  net per order of those who bought before the period; null without any
+-- existing_average_order_value  decimal(18,2)  net per order of those who bought before
+--                                              the period; null without any
 -- buyers                        bigint         customers with a purchase
 -- first_buyers                  bigint         those whose first it was
 -- retained                      bigint         those who bought in the period before
 -- resurrected                   bigint         the other buyers
--- lapsed                        bigint         bought in the period before, not in this one; so far, if not is_complete
--- churn_rate                    double         turned_lost / not lost at the end of the period before; null if nobody, or if not is_complete: nobody can be lost to a period that is not over
--- win_back_rate                 double         reactivated / dormant or lost at the end of the period before; null if nobody; so far, if not is_complete
--- conversion_rate               double         leads that bought within $lead_window_days; null while no leads are read
+-- lapsed                        bigint         bought in the period before, not in this
+--                                              one; so far, if not is_complete
+-- churn_rate                    double         turned_lost / not lost at the end of the
+--                                              period before; null if nobody, or if not
+--                                              is_complete: nobody can be lost to a
+--                                              period that is not over
+-- win_back_rate                 double         reactivated / dormant or lost at the end
+--                                              of the period before; null if nobody; so
+--                                              far, if not is_complete
+-- conversion_rate               double         leads that bought within
+--                                              $lead_window_days; null while no leads
+--                                              are read
 --
 -- Dense: every period since the first sale. A state is one of the automaton of
 -- rules.lifecycle; the product view, from buyers to lapsed, only asks who bought
@@ -68,6 +80,17 @@ paths as (
         customers
 
     from metrics.lifecycle_paths
+
+),
+
+days as (
+
+    select
+        day_date,
+        period,
+        period_start
+
+    from facts.lifecycle_days
 
 ),
 
@@ -193,16 +216,18 @@ buyers as (
 existing_orders as (
 
     select
-        date_trunc($lifecycle_grain, order_date) as period_start,
+        days.period,
 
         count(*) as orders,
-        sum(net) as net
+        sum(orders.net) as net
 
-    from orders
+    from days
 
-    where first_order_date < date_trunc($lifecycle_grain, order_date)
+    inner join orders
+        on days.day_date = orders.order_date
+        and days.period_start > orders.first_order_date
 
-    group by date_trunc($lifecycle_grain, order_date)
+    group by days.period
 
 ),
 
@@ -269,7 +294,7 @@ final as (
         on periods.period = product_view.period
 
     left join existing_orders
-        on periods.period_start = existing_orders.period_start
+        on periods.period = existing_orders.period
 
 )
 

@@ -6,15 +6,14 @@
 -- params  none
 --
 -- period        bigint   as in facts.lifecycle_periods
--- from_state    text     state at the end of the period before; none: not a
---                        customer yet
--- to_state      text     state at the end of the period: new, active, vip, dormant
---                        or lost
+-- from_state    text     state at the end of the period before; none: not a customer
+--                        yet
+-- to_state      text     state at the end of the period: new, active, vip, dormant or
+--                        lost
 -- period_start  date     first day of the period
--- is_complete   boolean  $as_of does not cut the period short; where it does, there
---                        are only purchases, no steps towards dormant or lost
--- customers     bigint   who took this step, or stayed; steps nobody took are left
---                        out
+-- is_complete   boolean  $as_of does not cut the period short; where it does, there are
+--                        only purchases, no steps towards dormant or lost
+-- customers     bigint   who took this step, or stayed; steps nobody took are left out
 --
 -- Flows reconcile: who is in a state at a period's end is from that state in the
 -- next period.

@@ -30,8 +30,7 @@ candidates as (
         period,
         rolling_revenue,
         cast(
-            signum(cast(rolling_revenue as double))
-            * floor(8 * sqrt(sqrt(abs(cast(rolling_revenue as double)))))
+            8 * sqrt(sqrt(greatest(cast(rolling_revenue as double), 0)))
             as bigint
         ) as bucket
 
