@@ -1,16 +1,21 @@
 -- metrics.lifecycle_paths: how many customers came from which moment to which?
 --
--- grain   period, rung, is_vip, previous_period, previous_rung, previous_is_vip
--- reads   metrics.lifecycle_moments, metrics.lifecycle_vip
+-- grain   moment, previous_moment
+-- reads   metrics.lifecycle_moments, metrics.lifecycle_vip, facts.lifecycle_rules
 -- params  none
 --
+-- moment           bigint   period, rung and is_vip in one number
+-- previous_moment  bigint   the same of the customer's moment before; of the first
+--                           one: no customer yet, in the period before it
 -- period           bigint   of the moment
 -- rung             bigint   its kind, as in facts.lifecycle_rules
 -- is_vip           boolean  the VIP rule holds
--- previous_period  bigint   of the customer's moment before; of the first one, the
---                           period before it
+-- state            text     new, active, vip, dormant or lost
+-- previous_period  bigint   of the moment before
 -- previous_rung    bigint   its kind; 0: no customer yet
 -- previous_is_vip  boolean  the VIP rule held then
+-- from_state       text     at the end of the period before the moment, to which the
+--                           moment before has led; none: not a customer yet
 -- customers        bigint   who came this way
 -- last_customers   bigint   those for whom no moment followed so far
 
@@ -36,6 +41,18 @@ bounds as (
         vip_bound
 
     from metrics.lifecycle_vip
+
+),
+
+rules as (
+
+    select
+        rung,
+        first_step,
+        last_step,
+        state
+
+    from facts.lifecycle_rules
 
 ),
 
@@ -95,21 +112,65 @@ counted as (
 
 ),
 
-final as (
+paths as (
 
     select
-        moment / 1000000 - 1000000 as period,
-        moment % 1000000 / 2 as rung,
-        moment % 2 = 1 as is_vip,
-        coalesce(previous_moment, moment - 1000000) / 1000000 - 1000000
-            as previous_period,
-        coalesce(previous_moment % 1000000 / 2, 0) as previous_rung,
-        coalesce(previous_moment % 2 = 1, false) as previous_is_vip,
-
+        moment,
+        coalesce(previous_moment, (moment / 1000000 - 1) * 1000000)
+            as previous_moment,
         customers,
         last_customers
 
     from counted
+
+),
+
+told as (
+
+    select
+        *,
+        moment / 1000000 - 1000000 as period,
+        moment % 1000000 / 2 as rung,
+        moment % 2 = 1 as is_vip,
+        previous_moment / 1000000 - 1000000 as previous_period,
+        previous_moment % 1000000 / 2 as previous_rung,
+        previous_moment % 2 = 1 as previous_is_vip
+
+    from paths
+
+),
+
+final as (
+
+    select
+        told.moment,
+        told.previous_moment,
+
+        told.period,
+        told.rung,
+        told.is_vip,
+        case when told.is_vip then 'vip' else rules.state end as state,
+        told.previous_period,
+        told.previous_rung,
+        told.previous_is_vip,
+        case
+            when told.previous_is_vip and previous_rules.first_step = 0
+                then 'vip'
+            else previous_rules.state
+        end as from_state,
+        told.customers,
+        told.last_customers
+
+    from told
+
+    inner join rules
+        on told.rung = rules.rung
+        and rules.first_step = 0
+
+    inner join rules as previous_rules
+        on told.previous_rung = previous_rules.rung
+        and told.period - 1 - told.previous_period
+        between previous_rules.first_step and previous_rules.last_step
 
 )
 

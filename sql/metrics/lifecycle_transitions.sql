@@ -1,8 +1,7 @@
 -- metrics.lifecycle_transitions: who went from which state to which, period by period?
 --
 -- grain   period, from_state, to_state
--- reads   metrics.lifecycle_paths, metrics.lifecycle_spans, facts.lifecycle_periods,
---         facts.lifecycle_rules
+-- reads   metrics.lifecycle_paths, metrics.lifecycle_spans, facts.lifecycle_periods
 -- params  none
 --
 -- period        bigint   as in facts.lifecycle_periods
@@ -20,15 +19,13 @@
 
 with
 
-paths as (
+-- Into the state of a moment.
+arrivals as (
 
     select
         period,
-        rung,
-        is_vip,
-        previous_period,
-        previous_rung,
-        previous_is_vip,
+        from_state,
+        state as to_state,
         customers
 
     from metrics.lifecycle_paths
@@ -56,44 +53,6 @@ periods as (
         is_complete
 
     from facts.lifecycle_periods
-
-),
-
-rules as (
-
-    select
-        rung,
-        first_step,
-        last_step,
-        state
-
-    from facts.lifecycle_rules
-
-),
-
--- Into the state of a moment, from where the moment before has led.
-arrivals as (
-
-    select
-        paths.period,
-        case
-            when paths.previous_is_vip and previous_rules.first_step = 0
-                then 'vip'
-            else previous_rules.state
-        end as from_state,
-        case when paths.is_vip then 'vip' else rules.state end as to_state,
-        paths.customers
-
-    from paths
-
-    inner join rules
-        on paths.rung = rules.rung
-        and rules.first_step = 0
-
-    inner join rules as previous_rules
-        on paths.previous_rung = previous_rules.rung
-        and paths.period - 1 - paths.previous_period
-        between previous_rules.first_step and previous_rules.last_step
 
 ),
 
