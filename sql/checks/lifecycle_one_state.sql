@@ -1,14 +1,15 @@
 -- checks.lifecycle_one_state: every customer is in exactly one state in every period.
 --
 -- reads   facts.customers, facts.lifecycle_activity, facts.lifecycle_periods,
---         metrics.lifecycle_moments, metrics.lifecycle_paths,
+--         facts.lifecycle_rules, metrics.lifecycle_moments, metrics.lifecycle_paths,
 --         metrics.lifecycle_spans, metrics.lifecycle_states,
 --         metrics.lifecycle_transitions
 -- params  none
 --
--- A life is one moment after the other from the first purchase on; all who come to a
--- moment go on from it; and what follows a moment covers each period up to the next
--- one once. So each period of a life has one state, though nobody lists them.
+-- A life is one moment after the other from the first purchase on, and no purchase is
+-- left out; all who come to a moment go on from it; and what follows a moment covers
+-- each period up to the next one once. So each period of a life has one state, though
+-- nobody lists them.
 
 with
 
@@ -76,6 +77,18 @@ paths as (
     from metrics.lifecycle_paths
 
     group by period, rung, is_vip
+
+),
+
+rungs as (
+
+    select
+        rung,
+        is_purchase
+
+    from facts.lifecycle_rules
+
+    where first_step = 0
 
 ),
 
@@ -171,6 +184,52 @@ misbegun as (
 
     where begun.repeated > 0
         or begun.first_period is distinct from lives.first_period
+
+),
+
+buyers as (
+
+    select
+        period,
+
+        count(*) as customers
+
+    from activity
+
+    group by period
+
+),
+
+buyers_asked as (
+
+    select
+        paths.period,
+
+        sum(paths.customers) as customers
+
+    from paths
+
+    inner join rungs
+        on paths.rung = rungs.rung
+        and rungs.is_purchase
+
+    group by paths.period
+
+),
+
+passed_over as (
+
+    select
+        null as customer_id,
+        coalesce(buyers.period, buyers_asked.period) as period,
+        'not every purchase is a moment' as problem
+
+    from buyers
+
+    full join buyers_asked
+        on buyers.period = buyers_asked.period
+
+    where buyers.customers is distinct from buyers_asked.customers
 
 ),
 
@@ -389,6 +448,10 @@ misplaced as (
 final as (
 
     select * from misbegun
+
+    union all
+
+    select * from passed_over
 
     union all
 

@@ -23,7 +23,8 @@ periods as (
 ),
 
 -- Buckets of revenue, wider the more it is: a root is exact to the last bit, so
--- who has more is never in a bucket below.
+-- who has more is never in a bucket below. Who brought nothing, or less, is in the
+-- lowest. A bound that is given needs none.
 candidates as (
 
     select
