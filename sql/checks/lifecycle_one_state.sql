@@ -27,7 +27,8 @@ activity as (
 
     select
         customer_id,
-        period
+        period,
+        purchase_days = purchase_days_to_date as is_first
 
     from facts.lifecycle_activity
 
@@ -132,12 +133,11 @@ lives as (
 
     select
         customer_id,
-
-        min(period) as first_period
+        period as first_period
 
     from activity
 
-    group by customer_id
+    where is_first
 
 ),
 
@@ -156,17 +156,17 @@ neighbours as (
 
 ),
 
+-- The first moment of each customer, and those that do not come after another.
 begun as (
 
     select
         customer_id,
-
-        min(period) as first_period,
-        count(case when previous_period >= period then 1 end) as repeated
+        case when previous_period is null then period end as first_period
 
     from neighbours
 
-    group by customer_id
+    where previous_period is null
+        or previous_period >= period
 
 ),
 
@@ -182,8 +182,7 @@ misbegun as (
     left join begun
         on lives.customer_id = begun.customer_id
 
-    where begun.repeated > 0
-        or begun.first_period is distinct from lives.first_period
+    where begun.first_period is distinct from lives.first_period
 
 ),
 

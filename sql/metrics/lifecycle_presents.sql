@@ -7,8 +7,9 @@
 --
 -- moment              bigint  the latest moment so far, as in metrics.lifecycle_paths
 -- previous_moment     bigint  the one before
--- entry_date          date    first day of the moment's period; null if the state was
---                             the same before it
+-- entry_date          date    first day of the period of the latest change between the
+--                             moment before and this one, which counts; null without
+--                             any
 -- state               text    new, active, vip, dormant or lost at the end of the last
 --                             period; null if everybody came to another moment
 -- state_before        text    at the end of the one before; none: not a customer yet
@@ -32,6 +33,8 @@ paths as (
         rung,
         is_vip,
         state,
+        previous_period,
+        previous_rung,
         from_state
 
     from metrics.lifecycle_paths
@@ -54,16 +57,17 @@ spans as (
 
 ),
 
-rungs as (
+rules as (
 
     select
         rung,
         idle_periods,
-        is_prolonging
+        is_prolonging,
+        first_step,
+        last_step,
+        since_step
 
     from facts.lifecycle_rules
-
-    where first_step = 0
 
 ),
 
@@ -130,15 +134,24 @@ present_ways as (
         open_ways.state,
         open_ways.state_before,
         open_ways.since_period,
-        case when paths.state <> paths.from_state then paths.period end
-            as entry_period,
-        case when rungs.is_prolonging then paths.period - 1 else paths.period end
-        - rungs.idle_periods as last_active_period
+        case
+            when paths.state <> paths.from_state then paths.period
+            when previous_rules.since_step > 0
+                then paths.previous_period + previous_rules.since_step
+        end as entry_period,
+        case when rules.is_prolonging then paths.period - 1 else paths.period end
+        - rules.idle_periods as last_active_period
 
     from paths
 
-    inner join rungs
-        on paths.rung = rungs.rung
+    inner join rules
+        on paths.rung = rules.rung
+        and rules.first_step = 0
+
+    inner join rules as previous_rules
+        on paths.previous_rung = previous_rules.rung
+        and paths.period - 1 - paths.previous_period
+        between previous_rules.first_step and previous_rules.last_step
 
     left join open_ways
         on paths.period = open_ways.period
