@@ -50,6 +50,7 @@ rules as (
 
 ),
 
+-- The purchase, whatever its state, and each idle period of the active.
 moments as (
 
     select
@@ -110,7 +111,8 @@ rungs as (
 
 ),
 
--- Nothing comes after the last period.
+-- The rules that hold from a moment up to the next one; after the period that $as_of
+-- cuts short comes nothing.
 ruled as (
 
     select
