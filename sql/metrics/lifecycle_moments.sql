@@ -48,6 +48,7 @@ rungs as (
         purchase_days,
         idle_periods,
         is_prolonging,
+        idle_periods = 0 and not is_prolonging as is_own_period,
         state = 'active' as is_active
 
     from facts.lifecycle_rules
@@ -69,13 +70,14 @@ gaps as (
             else 0
         end as purchase_days,
         calendar.last_period,
-        case
-            when activity.next_active_period is not null
-                then activity.next_active_period - 1 - activity.period
-            when calendar.last_complete_period > activity.period
-                then calendar.last_complete_period - activity.period
-            else 0
-        end as last_idle_periods,
+        greatest(
+            coalesce(
+                activity.next_active_period - 1,
+                calendar.last_complete_period,
+                activity.period
+            ) - activity.period,
+            0
+        ) as last_idle_periods,
         activity.next_active_period is null
         and calendar.last_complete_period >= activity.period
         and calendar.last_complete_period < calendar.last_period
@@ -98,8 +100,7 @@ moments as (
         rungs.rung,
         rungs.is_active,
         case
-            when rungs.idle_periods = 0 and not rungs.is_prolonging
-                then gaps.revenue
+            when rungs.is_own_period then gaps.revenue
             else cast(0 as decimal(18,2))
         end as revenue
 
