@@ -1,13 +1,23 @@
 -- checks.lifecycle_one_state: every customer is in exactly one state in every period.
 --
--- reads   facts.customers, facts.lifecycle_activity, facts.lifecycle_periods, metrics.lifecycle_runs, metrics.lifecycle_states
+-- reads   facts.customers, facts.lifecycle_activity, facts.lifecycle_periods,
+--         facts.lifecycle_rules, metrics.lifecycle_moments, metrics.lifecycle_paths,
+--         metrics.lifecycle_spans, metrics.lifecycle_states,
+--         metrics.lifecycle_transitions
 -- params  none
+--
+-- A life is one moment after the other from the first purchase on, and no purchase is
+-- left out; all who come to a moment go on from it; and what follows a moment covers
+-- each period up to the next one once. So each period of a life has one state, though
+-- nobody lists them.
 
 with
 
 customers as (
 
-    select customer_id
+    select
+        customer_id,
+        first_order_date
 
     from facts.customers
 
@@ -17,7 +27,8 @@ activity as (
 
     select
         customer_id,
-        period
+        period,
+        purchase_days = purchase_days_to_date as is_first
 
     from facts.lifecycle_activity
 
@@ -27,33 +38,12 @@ activity as (
 
 periods as (
 
-    select period
+    select
+        period,
+        period_start,
+        period_end
 
     from facts.lifecycle_periods
-
-),
-
-runs as (
-
-    select
-        customer_id,
-        start_period,
-        end_period
-
-    from metrics.lifecycle_runs
-
-),
-
-states as (
-
-    select
-        customer_id,
-
-        count(*) as states
-
-    from metrics.lifecycle_states
-
-    group by customer_id
 
 ),
 
@@ -66,63 +56,117 @@ calendar as (
 
 ),
 
+moments as (
+
+    select
+        customer_id,
+        period
+
+    from metrics.lifecycle_moments
+
+),
+
+paths as (
+
+    select
+        period,
+        rung,
+        is_vip,
+
+        sum(customers) as customers
+
+    from metrics.lifecycle_paths
+
+    group by period, rung, is_vip
+
+),
+
+rungs as (
+
+    select
+        rung,
+        is_purchase
+
+    from facts.lifecycle_rules
+
+    where first_step = 0
+
+),
+
+spans as (
+
+    select
+        period,
+        rung,
+        is_vip,
+        next_period,
+        start_period,
+        end_period,
+        customers
+
+    from metrics.lifecycle_spans
+
+),
+
+states as (
+
+    select
+        customer_id,
+        state
+
+    from metrics.lifecycle_states
+
+),
+
+transitions as (
+
+    select
+        period,
+        to_state,
+        customers
+
+    from metrics.lifecycle_transitions
+
+),
+
 lives as (
 
     select
         customer_id,
-
-        min(period) as first_period
+        period as first_period
 
     from activity
 
-    group by customer_id
+    where is_first
 
 ),
 
--- Runs that start with the first purchase, follow each other and end with the
--- last period cover each period once.
-sequenced as (
+neighbours as (
 
     select
         customer_id,
-        start_period,
-        end_period,
+        period,
 
-        lead(start_period) over (
+        lag(period) over (
             partition by customer_id
-            order by start_period
-        ) as next_start_period
+            order by period
+        ) as previous_period
 
-    from runs
-
-),
-
-broken as (
-
-    select
-        sequenced.customer_id,
-        'runs overlap or leave a gap' as problem
-
-    from sequenced
-
-    cross join calendar
-
-    where sequenced.end_period < sequenced.start_period
-        or coalesce(sequenced.next_start_period, calendar.last_period + 1)
-        <> sequenced.end_period + 1
+    from moments
 
 ),
 
+-- The first moment of each customer, and those that do not come after another.
 begun as (
 
     select
         customer_id,
+        case when previous_period is null then period end as first_period
 
-        min(start_period) as start_period
+    from neighbours
 
-    from runs
-
-    group by customer_id
+    where previous_period is null
+        or previous_period >= period
 
 ),
 
@@ -130,14 +174,212 @@ misbegun as (
 
     select
         lives.customer_id,
-        'runs do not start with the first purchase' as problem
+        lives.first_period as period,
+        'moments do not rise from the first purchase on' as problem
 
     from lives
 
     left join begun
         on lives.customer_id = begun.customer_id
 
-    where begun.start_period is distinct from lives.first_period
+    where begun.first_period is distinct from lives.first_period
+
+),
+
+buyers as (
+
+    select
+        period,
+
+        count(*) as customers
+
+    from activity
+
+    group by period
+
+),
+
+buyers_asked as (
+
+    select
+        paths.period,
+
+        sum(paths.customers) as customers
+
+    from paths
+
+    inner join rungs
+        on paths.rung = rungs.rung
+        and rungs.is_purchase
+
+    group by paths.period
+
+),
+
+passed_over as (
+
+    select
+        null as customer_id,
+        coalesce(buyers.period, buyers_asked.period) as period,
+        'not every purchase is a moment' as problem
+
+    from buyers
+
+    full join buyers_asked
+        on buyers.period = buyers_asked.period
+
+    where buyers.customers is distinct from buyers_asked.customers
+
+),
+
+gone_on as (
+
+    select
+        period,
+        rung,
+        is_vip,
+
+        sum(customers) as customers
+
+    from spans
+
+    where start_period = period
+
+    group by period, rung, is_vip
+
+),
+
+lost_on_the_way as (
+
+    select
+        null as customer_id,
+        coalesce(paths.period, gone_on.period) as period,
+        'not everyone goes on from a moment' as problem
+
+    from paths
+
+    full join gone_on
+        on paths.period = gone_on.period
+        and paths.rung = gone_on.rung
+        and paths.is_vip = gone_on.is_vip
+
+    where paths.customers is distinct from gone_on.customers
+
+),
+
+sequenced as (
+
+    select
+        period,
+        next_period,
+        start_period,
+        end_period,
+        customers,
+
+        lag(end_period) over way as previous_end_period,
+        lag(customers) over way as previous_customers,
+        lead(start_period) over way as next_start_period
+
+    from spans
+
+    window
+        way as (
+            partition by period, rung, is_vip, next_period
+            order by start_period
+        )
+
+),
+
+broken as (
+
+    select
+        null as customer_id,
+        start_period as period,
+        'spans overlap or leave a gap' as problem
+
+    from sequenced
+
+    where end_period < start_period
+        or coalesce(previous_end_period + 1, period) <> start_period
+        or coalesce(previous_customers, customers) <> customers
+        or (next_start_period is null and end_period + 1 <> next_period)
+
+),
+
+-- Counted once more, from what is published.
+joined as (
+
+    select
+        first_order_date,
+
+        count(*) as customers
+
+    from customers
+
+    group by first_order_date
+
+),
+
+joined_by_period as (
+
+    select
+        periods.period,
+
+        sum(
+            case
+                when joined.first_order_date <= periods.period_end
+                    then joined.customers
+                else 0
+            end
+        ) as customers
+
+    from periods
+
+    cross join joined
+
+    group by periods.period
+
+),
+
+counted as (
+
+    select
+        period,
+
+        sum(customers) as customers
+
+    from transitions
+
+    group by period
+
+),
+
+uncounted as (
+
+    select
+        null as customer_id,
+        joined_by_period.period,
+        'not as many states as customers' as problem
+
+    from joined_by_period
+
+    left join counted
+        on joined_by_period.period = counted.period
+
+    where counted.customers is distinct from joined_by_period.customers
+
+),
+
+states_by_customer as (
+
+    select
+        customer_id,
+
+        count(*) as states
+
+    from states
+
+    group by customer_id
 
 ),
 
@@ -145,29 +387,90 @@ miscounted as (
 
     select
         customers.customer_id,
+        null as period,
         'not in exactly one state now' as problem
 
     from customers
 
-    left join states
-        on customers.customer_id = states.customer_id
+    left join states_by_customer
+        on customers.customer_id = states_by_customer.customer_id
 
-    where states.states is null
-        or states.states <> 1
+    where states_by_customer.states is distinct from 1
+
+),
+
+present as (
+
+    select
+        state,
+
+        count(*) as customers
+
+    from states
+
+    group by state
+
+),
+
+last_flows as (
+
+    select
+        transitions.to_state as state,
+
+        sum(transitions.customers) as customers
+
+    from transitions
+
+    inner join calendar
+        on transitions.period = calendar.last_period
+
+    group by transitions.to_state
+
+),
+
+misplaced as (
+
+    select
+        null as customer_id,
+        null as period,
+        'others are in a state than went into it' as problem
+
+    from present
+
+    full join last_flows
+        on present.state = last_flows.state
+
+    where present.customers is distinct from last_flows.customers
 
 ),
 
 final as (
 
-    select * from broken
-
-    union all
-
     select * from misbegun
 
     union all
 
+    select * from passed_over
+
+    union all
+
+    select * from lost_on_the_way
+
+    union all
+
+    select * from broken
+
+    union all
+
+    select * from uncounted
+
+    union all
+
     select * from miscounted
+
+    union all
+
+    select * from misplaced
 
 )
 

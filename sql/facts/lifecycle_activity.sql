@@ -1,13 +1,12 @@
 -- facts.lifecycle_activity: what a customer did in a period of $lifecycle_grain.
 --
 -- grain   customer_id, period
--- reads   facts.customer_days
--- params  lifecycle_grain
+-- reads   facts.customer_days, facts.lifecycle_days
+-- params  none
 --
 -- customer_id            id             someone with at least one sale
--- period                 bigint         as in facts.lifecycle_periods; has a sale
---                                       or a refund
--- first_period           bigint         the period of the customer's first order
+-- period                 bigint         as in facts.lifecycle_periods; has a sale or a
+--                                       refund
 -- is_active              boolean        has a sale
 -- purchase_days          bigint         days with a sale in the period
 -- purchase_days_to_date  bigint         those up to the period's end
@@ -32,28 +31,29 @@ customer_days as (
 
 ),
 
+calendar as (
+
+    select
+        day_date,
+        period
+
+    from facts.lifecycle_days
+
+),
+
 days as (
 
     select
-        customer_id,
-        is_purchase_day,
-        purchase_day_number,
-        net,
-        case $lifecycle_grain
-            when 'day' then cast(order_date as bigint)
-            -- Moved into positive numbers, where division rounds down.
-            when 'week' then
-                (cast(order_date as bigint) + 700003) / 7 - 100000
-            when 'month' then
-                cast(date_part('year', order_date) as bigint) * 12
-                + cast(date_part('month', order_date) as bigint) - 1
-            when 'quarter' then
-                cast(date_part('year', order_date) as bigint) * 4
-                + cast(date_part('quarter', order_date) as bigint) - 1
-            else cast(date_part('year', order_date) as bigint)
-        end as period
+        customer_days.customer_id,
+        calendar.period,
+        customer_days.is_purchase_day,
+        customer_days.purchase_day_number,
+        customer_days.net
 
-    from customer_days
+    from calendar
+
+    inner join customer_days
+        on calendar.day_date = customer_days.order_date
 
 ),
 
@@ -79,11 +79,6 @@ sequenced as (
     select
         *,
 
-        min(period) over (
-            partition by customer_id
-            order by period
-            rows between unbounded preceding and current row
-        ) as first_period,
         lead(active_period) ignore nulls over (
             partition by customer_id
             order by period
@@ -99,7 +94,6 @@ final as (
         customer_id,
         period,
 
-        first_period,
         active_period is not null as is_active,
         purchase_days,
         purchase_days_to_date,

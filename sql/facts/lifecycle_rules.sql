@@ -1,34 +1,28 @@
--- facts.lifecycle_rules: rules.lifecycle, with the active state taken apart into
--- single periods.
+-- facts.lifecycle_rules: rules.lifecycle, told from the moments at which the state is
+-- asked for: what holds then, and what follows?
 --
--- grain   purchase_days, state, at_least, is_prolonging
+-- grain   rung, first_step
 -- reads   rules.lifecycle, facts.lifecycle_periods
 -- params  none
 --
--- purchase_days  bigint   days with a purchase so far; 2 stands for more, too, and
---                         0 for a period with nothing but refunds
--- state          text     new, active, dormant or lost; none for 0 days
--- at_least       bigint   idle periods from which it holds
--- is_prolonging  boolean  for the period that $as_of cuts short: it is no idle one,
---                         so who was active stays so
--- is_single      boolean  holds for one period, then asks again
--- below          bigint   idle periods from which it no longer does; null: never
+-- rung            bigint   number of the kind of moment; 0: no customer yet, or a
+--                          period with nothing but refunds
+-- first_step      bigint   periods after the moment from which the state holds
+-- purchase_days   bigint   days with a purchase so far; 2 stands for more, too
+-- idle_periods    bigint   idle periods at the moment; 0: the period of a purchase
+-- is_prolonging   boolean  for the period that $as_of cuts short: it is no idle one, so
+--                          who was active stays so
+-- is_purchase     boolean  the moment of a purchase
+-- last_step       bigint   and up to which
+-- state           text     new, active, dormant or lost; none for rung 0
+-- previous_state  text     at the step before first_step; null for the moment
+-- since_step      bigint   from which the state holds without a break; 0: from the
+--                          moment on, or longer
 --
--- The VIP rule is asked every period, so each period of the active stands alone.
+-- The VIP rule is asked every period, so each period of the active is a moment.
+-- The other states follow from the last moment and the periods since.
 
 with
-
-rules as (
-
-    select
-        case purchase_class when 'one' then 1 else 2 end as purchase_days,
-        state,
-        greatest(coalesce(at_least, 0), 0) as at_least,
-        below
-
-    from rules.lifecycle
-
-),
 
 -- Nobody is idle for more periods than there are.
 calendar as (
@@ -40,29 +34,40 @@ calendar as (
 
 ),
 
-split as (
+rules as (
 
     select
-        rules.purchase_days,
+        case rules.purchase_class when 'one' then 1 else 2 end
+            as purchase_days,
         rules.state,
-        rules.below,
-        unnest(
-            case
-                when rules.state = 'active' then
-                    range(
-                        rules.at_least,
-                        least(
-                            coalesce(rules.below, calendar.periods),
-                            calendar.periods
-                        )
-                    )
-                else make_array(rules.at_least)
-            end
-        ) as at_least
+        greatest(coalesce(rules.at_least, 0), 0) as at_least,
+        least(coalesce(rules.below, calendar.periods), calendar.periods)
+            as below
 
-    from rules
+    from rules.lifecycle as rules
 
     cross join calendar
+
+),
+
+-- The purchase, whatever its state, and each idle period of the active.
+moments as (
+
+    select
+        purchase_days,
+        state,
+        unnest(
+            range(
+                at_least,
+                case
+                    when state = 'active' then below
+                    when at_least = 0 then 1
+                    else at_least
+                end
+            )
+        ) as idle_periods
+
+    from rules
 
 ),
 
@@ -73,52 +78,111 @@ kinds as (
 
 ),
 
-states as (
+rungs as (
 
     select
-        split.purchase_days,
-        split.state,
-        split.at_least,
+        moments.purchase_days,
+        moments.idle_periods,
         kinds.is_prolonging,
 
-        split.state = 'active' as is_single,
-        case
-            when split.state = 'active' then split.at_least + 1
-            else split.below
-        end as below
+        cast(
+            row_number() over (
+                order by
+                    moments.purchase_days,
+                    moments.idle_periods,
+                    kinds.is_prolonging
+            ) as bigint
+        ) as rung,
+        coalesce(
+            lead(moments.idle_periods) over (
+                partition by moments.purchase_days, kinds.is_prolonging
+                order by moments.idle_periods
+            ) - moments.idle_periods,
+            calendar.periods
+        ) as steps
 
-    from split
+    from moments
+
+    cross join calendar
 
     inner join kinds
         on not kinds.is_prolonging
-        or split.state = 'active'
+        or moments.state = 'active'
 
 ),
 
--- Of a period without a purchase nothing follows but its money.
+-- The rules that hold from a moment up to the next one; after the period that $as_of
+-- cuts short comes nothing.
+ruled as (
+
+    select
+        rungs.rung,
+        rungs.purchase_days,
+        rungs.idle_periods,
+        rungs.is_prolonging,
+        greatest(rules.at_least - rungs.idle_periods, 0) as first_step,
+        least(
+            rules.below - rungs.idle_periods,
+            case when rungs.is_prolonging then 1 else rungs.steps end
+        ) - 1 as last_step,
+        rules.state
+
+    from rungs
+
+    inner join rules
+        on rungs.purchase_days = rules.purchase_days
+
+),
+
+runs as (
+
+    select
+        *,
+
+        lag(state) over (partition by rung order by first_step)
+            as previous_state
+
+    from ruled
+
+    where first_step <= last_step
+
+),
+
 final as (
 
     select
+        rung,
+        first_step,
+
         purchase_days,
-        state,
-        at_least,
+        idle_periods,
         is_prolonging,
+        idle_periods = 0 and not is_prolonging as is_purchase,
+        last_step,
+        state,
+        previous_state,
+        max(case when state <> previous_state then first_step else 0 end) over (
+            partition by rung
+            order by first_step
+            rows between unbounded preceding and current row
+        ) as since_step
 
-        is_single,
-        below
-
-    from states
+    from runs
 
     union all
 
     select
-        0 as purchase_days,
-        'none' as state,
-        0 as at_least,
-        false as is_prolonging,
+        0 as rung,
+        0 as first_step,
 
-        false as is_single,
-        null as below
+        0 as purchase_days,
+        0 as idle_periods,
+        false as is_prolonging,
+        false as is_purchase,
+        0 as last_step,
+        'none' as state,
+        null as previous_state,
+        0 as since_step
 
 )
 

@@ -1,35 +1,40 @@
--- metrics.lifecycle_spans: from when to when does each state hold, before the VIP
--- rule, and what did the customer bring of late?
+-- metrics.lifecycle_spans: from when to when do how many customers stay in a state?
 --
--- grain   customer_id, start_period
--- reads   facts.lifecycle_activity, facts.lifecycle_periods, facts.lifecycle_rules
--- params  vip_periods
+-- grain   period, rung, is_vip, next_period, start_period
+-- reads   metrics.lifecycle_paths, facts.lifecycle_periods, facts.lifecycle_rules
+-- params  none
 --
--- customer_id         id             who
--- start_period        bigint         first period at whose end the state holds
--- end_period          bigint         last one so far; of the active, the same one
--- state               text           new, active, dormant or lost, by
---                                    rules.lifecycle
--- last_active_period  bigint         the latest period with a purchase
--- rolling_revenue     decimal(18,2)  net of the $vip_periods up to start_period
+-- period        bigint   of the moment from which they come
+-- rung          bigint   its kind, as in facts.lifecycle_rules
+-- is_vip        boolean  the VIP rule held then
+-- next_period   bigint   of the moment after it; of the last one, the period after the
+--                        calendar
+-- start_period  bigint   first period at whose end the state holds
+-- end_period    bigint   last one
+-- state         text     new, active, vip, dormant or lost
+-- from_state    text     at the end of the period before start_period; null for the
+--                        moment itself: what came before differs
+-- customers     bigint   who went this way
 --
--- A purchase opens a span for each state that the idle periods up to the next
--- purchase lead through, however long the gap. A period that $as_of cuts short is
--- no idle one, so it prolongs the state before it.
+-- The spans of a way follow each other without a gap, from its moment to the period
+-- before the next. A period that $as_of cuts short is no idle one, so it prolongs
+-- the state before it.
 
 with
 
-activity as (
+paths as (
 
     select
-        customer_id,
         period,
-        is_active,
-        purchase_days_to_date,
-        revenue,
-        next_active_period
+        rung,
+        is_vip,
+        previous_period,
+        previous_rung,
+        previous_is_vip,
+        customers,
+        last_customers
 
-    from facts.lifecycle_activity
+    from metrics.lifecycle_paths
 
 ),
 
@@ -46,139 +51,112 @@ calendar as (
 rules as (
 
     select
-        purchase_days,
+        rung,
+        first_step,
+        last_step,
         state,
-        at_least,
-        is_prolonging,
-        is_single,
-        below
+        previous_state
 
     from facts.lifecycle_rules
 
 ),
 
--- Idle periods run from 0 in the period of the purchase to last_idle_periods.
-gaps as (
+closed_ways as (
 
     select
-        activity.customer_id,
-        activity.period,
-        activity.revenue,
-        case
-            when activity.is_active
-                then least(activity.purchase_days_to_date, 2)
-            else 0
-        end as purchase_days,
-        activity.next_active_period is null as is_open,
-        calendar.last_period,
-        case
-            when activity.next_active_period is not null
-                then activity.next_active_period - 1 - activity.period
-            when calendar.last_complete_period > activity.period
-                then calendar.last_complete_period - activity.period
-            else 0
-        end as last_idle_periods
+        previous_period as period,
+        previous_rung as rung,
+        previous_is_vip as is_vip,
+        period as next_period,
 
-    from activity
+        sum(customers) as customers
+
+    from paths
+
+    where previous_rung > 0
+
+    group by previous_period, previous_rung, previous_is_vip, period
+
+),
+
+open_ways as (
+
+    select
+        period,
+        rung,
+        is_vip,
+
+        sum(last_customers) as customers
+
+    from paths
+
+    where last_customers > 0
+
+    group by period, rung, is_vip
+
+),
+
+ways as (
+
+    select
+        period,
+        rung,
+        is_vip,
+        next_period,
+        next_period - 1 - period as last_step,
+        customers
+
+    from closed_ways
+
+    union all
+
+    select
+        open_ways.period,
+        open_ways.rung,
+        open_ways.is_vip,
+        calendar.last_period + 1 as next_period,
+        case
+            when calendar.last_complete_period > open_ways.period
+                then calendar.last_complete_period - open_ways.period
+            else 0
+        end as last_step,
+        open_ways.customers
+
+    from open_ways
 
     cross join calendar
-
-),
-
-ruled as (
-
-    select
-        gaps.customer_id,
-        gaps.period,
-        gaps.is_open,
-        gaps.last_period,
-        gaps.last_idle_periods,
-        rules.state,
-        rules.is_prolonging,
-        rules.is_single,
-        rules.at_least as first_idle_periods,
-        least(rules.below - 1, gaps.last_idle_periods) as final_idle_periods,
-        gaps.revenue
-
-    from gaps
-
-    inner join rules
-        on gaps.purchase_days = rules.purchase_days
-        and gaps.last_idle_periods >= rules.at_least
-        and (
-            not rules.is_prolonging
-            or (
-                gaps.is_open
-                and gaps.last_idle_periods = rules.at_least
-                and gaps.last_period > gaps.period + gaps.last_idle_periods
-            )
-        )
-
-),
-
-spans as (
-
-    select
-        customer_id,
-        case
-            when is_prolonging then last_period
-            else period + first_idle_periods
-        end as start_period,
-        case
-            when is_prolonging
-                or (
-                    is_open
-                    and not is_single
-                    and final_idle_periods = last_idle_periods
-                )
-                then last_period
-            else period + final_idle_periods
-        end as end_period,
-        state,
-        period as last_active_period,
-        case
-            when first_idle_periods = 0 and not is_prolonging then revenue
-            else cast(0 as decimal(18,2))
-        end as revenue
-
-    from ruled
-
-    where first_idle_periods <= final_idle_periods
-
-),
-
-summed as (
-
-    select
-        customer_id,
-        start_period,
-        end_period,
-        state,
-        last_active_period,
-        sum(revenue) over (
-            partition by customer_id
-            order by start_period
-            range between $vip_periods - 1 preceding and current row
-        ) as rolling_revenue
-
-    from spans
 
 ),
 
 final as (
 
     select
-        customer_id,
-        start_period,
+        ways.period,
+        ways.rung,
+        ways.is_vip,
+        ways.next_period,
+        ways.period + rules.first_step as start_period,
 
-        end_period,
-        state,
-        last_active_period,
-        cast(rolling_revenue as decimal(18,2)) as rolling_revenue
+        case
+            when rules.last_step < ways.last_step
+                then ways.period + rules.last_step
+            else ways.next_period - 1
+        end as end_period,
+        case
+            when ways.is_vip and rules.first_step = 0 then 'vip'
+            else rules.state
+        end as state,
+        case
+            when ways.is_vip and rules.first_step = 1 then 'vip'
+            else rules.previous_state
+        end as from_state,
+        ways.customers
 
-    from summed
+    from ways
 
-    where state <> 'none'
+    inner join rules
+        on ways.rung = rules.rung
+        and ways.last_step >= rules.first_step
 
 )
 

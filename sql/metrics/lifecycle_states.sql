@@ -1,12 +1,13 @@
 -- metrics.lifecycle_states: where in the life of a customer does everyone stand?
 --
 -- grain   customer_id
--- reads   metrics.lifecycle_runs, facts.lifecycle_periods
+-- reads   metrics.lifecycle_moments, metrics.lifecycle_vip,
+--         metrics.lifecycle_presents
 -- params  none
 --
 -- customer_id         id      everyone who ever bought
--- state               text    new, active, vip, dormant or lost at the end of the
---                             last period
+-- state               text    new, active, vip, dormant or lost at the end of the last
+--                             period
 -- state_before        text    at the end of the one before; none: not a customer yet
 -- since_date          date    first day of the period since which the state holds
 --                             without a break
@@ -19,113 +20,184 @@
 
 with
 
-runs as (
+moments as (
 
     select
         customer_id,
-        start_period,
-        end_period,
-        state,
-        previous_state,
-        last_active_period
+        period,
+        rung,
+        is_active,
+        rolling_revenue
 
-    from metrics.lifecycle_runs
+    from metrics.lifecycle_moments
 
 ),
 
-periods as (
+bounds as (
 
     select
         period,
-        period_start,
-        is_complete
+        vip_bound
 
-    from facts.lifecycle_periods
-
-),
-
-calendar as (
-
-    select
-        max(period) as last_period,
-        max(case when is_complete then period end) as last_complete_period
-
-    from periods
+    from metrics.lifecycle_vip
 
 ),
 
--- Runs follow each other without a gap: one of each customer ends with the last
--- period, and the latest change of state is when the present one began.
-current_states as (
+presents as (
 
     select
-        runs.customer_id,
+        moment,
+        previous_moment,
+        entry_date,
+        state,
+        state_before,
+        since_date,
+        last_active_period,
+        last_active_start,
+        idle_periods
 
-        max(
-            case
-                when runs.end_period = calendar.last_period then runs.state
-            end
-        ) as state,
-        max(
-            case
-                when runs.end_period < calendar.last_period then null
-                when runs.start_period = calendar.last_period
-                    then runs.previous_state
-                else runs.state
-            end
-        ) as state_before,
-        max(
-            case
-                when runs.state <> runs.previous_state then runs.start_period
-            end
-        ) as since_period,
-        max(runs.last_active_period) as last_active_period,
-        max(calendar.last_complete_period) as last_complete_period
-
-    from runs
-
-    cross join calendar
-
-    group by runs.customer_id
+    from metrics.lifecycle_presents
 
 ),
 
--- A hash join holds its left side: the calendar, not the customers.
-dated_states as (
+neighbours as (
 
     select
-        current_states.*,
-        periods.period_start as since_date
+        *,
 
-    from periods
+        lag(period) over (
+            partition by customer_id
+            order by period
+        ) as previous_period
 
-    inner join current_states
-        on periods.period = current_states.since_period
+    from moments
+
+),
+
+-- Idle periods do not lead to an active state: to be active after them is a change,
+-- and nothing before the latest such change matters, but the moment before it, from
+-- which it comes.
+bounded as (
+
+    select
+        *,
+
+        max(
+            case
+                when previous_period is null then period
+                when is_active and previous_period < period - 1
+                    then previous_period
+            end
+        ) over (
+            partition by customer_id
+            order by period
+            rows between unbounded preceding and unbounded following
+        ) as first_period
+
+    from neighbours
+
+),
+
+-- Each period has its bound. Of an inner join the planner would expect as few rows as
+-- there are bounds, and then hold the customers when they meet the ways.
+judged as (
+
+    select
+        bounded.customer_id,
+        bounded.period,
+        (bounded.period + 1000000) * 1000000
+        + bounded.rung * 2
+        + case
+            when bounded.is_active
+                and bounded.rolling_revenue >= bounds.vip_bound
+                then 1
+            else 0
+        end as moment
+
+    from bounded
+
+    left join bounds
+        on bounded.period = bounds.period
+
+    where bounded.period >= bounded.first_period
+
+),
+
+sequenced as (
+
+    select
+        customer_id,
+        period,
+        moment,
+
+        coalesce(
+            lag(moment) over customer, (moment / 1000000 - 1) * 1000000
+        ) as previous_moment,
+        lead(moment) over customer is null as is_last
+
+    from judged
+
+    window
+        customer as (
+            partition by customer_id
+            order by period
+        )
+
+),
+
+-- A hash join holds its left side: the few ways there are, not the customers.
+told as (
+
+    select
+        sequenced.customer_id,
+        sequenced.period,
+        sequenced.is_last,
+        presents.entry_date,
+        presents.state,
+        presents.state_before,
+        presents.since_date,
+        presents.last_active_period,
+        presents.last_active_start,
+        presents.idle_periods
+
+    from presents
+
+    inner join sequenced
+        on presents.moment = sequenced.moment
+        and presents.previous_moment = sequenced.previous_moment
+
+),
+
+entered as (
+
+    select
+        *,
+
+        max(entry_date) over (
+            partition by customer_id
+            order by period
+            rows between unbounded preceding and current row
+        ) as latest_entry_date
+
+    from told
 
 ),
 
 final as (
 
     select
-        dated_states.customer_id,
+        customer_id,
 
-        dated_states.state,
-        dated_states.state_before,
-        dated_states.since_date,
-        dated_states.last_active_period,
-        periods.period_start as last_active_start,
-        case
-            when dated_states.last_complete_period
-                > dated_states.last_active_period
-                then dated_states.last_complete_period
-                - dated_states.last_active_period
-            else 0
-        end as idle_periods
+        state,
+        state_before,
+        coalesce(since_date, latest_entry_date) as since_date,
+        last_active_period,
+        last_active_start,
+        idle_periods
 
-    from periods
+    from entered
 
-    inner join dated_states
-        on periods.period = dated_states.last_active_period
+    where is_last
 
 )
 

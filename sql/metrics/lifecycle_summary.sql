@@ -1,15 +1,15 @@
 -- metrics.lifecycle_summary: how many customers are won, kept, lost and won back?
 --
 -- grain   period
--- reads   facts.lifecycle_periods, metrics.lifecycle_transitions,
---         facts.lifecycle_activity, facts.orders
+-- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders,
+--         metrics.lifecycle_paths, facts.lifecycle_rules, facts.lifecycle_days
 -- params  none
 --
 -- period                        bigint         as in facts.lifecycle_periods
 -- period_start                  date           first day
 -- is_complete                   boolean        $as_of does not cut it short
--- prospects                     bigint         unconverted leads in stock; null
---                                              while no leads are read
+-- prospects                     bigint         unconverted leads in stock; null while
+--                                              no leads are read
 -- customers                     bigint         everyone who ever bought, at the end;
 --                                              the sum of the next five
 -- new                           bigint         in that state at the end
@@ -22,21 +22,21 @@
 -- active_turned_dormant         bigint         from active to dormant
 -- vip_turned_dormant            bigint         from vip to dormant
 -- turned_lost                   bigint         from another state to lost
--- existing_average_order_value  decimal(18,2)  net per order of those who bought
---                                              before the period; null without any
+-- existing_average_order_value  decimal(18,2)  net per order of those who bought before
+--                                              the period; null without any
 -- buyers                        bigint         customers with a purchase
 -- first_buyers                  bigint         those whose first it was
 -- retained                      bigint         those who bought in the period before
 -- resurrected                   bigint         the other buyers
--- lapsed                        bigint         bought in the period before, not in
---                                              this one; so far, if not is_complete
--- churn_rate                    double         turned_lost / not lost at the end of
---                                              the period before; null if nobody, or
---                                              if not is_complete: nobody can be lost
---                                              to a period that is not over
--- win_back_rate                 double         reactivated / dormant or lost at the
---                                              end of the period before; null if
---                                              nobody; so far, if not is_complete
+-- lapsed                        bigint         bought in the period before, not in this
+--                                              one; so far, if not is_complete
+-- churn_rate                    double         turned_lost / not lost at the end of the
+--                                              period before; null if nobody, or if not
+--                                              is_complete: nobody can be lost to a
+--                                              period that is not over
+-- win_back_rate                 double         reactivated / dormant or lost at the end
+--                                              of the period before; null if nobody; so
+--                                              far, if not is_complete
 -- conversion_rate               double         leads that bought within
 --                                              $lead_window_days; null while no leads
 --                                              are read
@@ -52,7 +52,6 @@ periods as (
     select
         period,
         period_start,
-        period_end,
         is_complete
 
     from facts.lifecycle_periods
@@ -71,16 +70,39 @@ transitions as (
 
 ),
 
-activity as (
+paths as (
 
     select
         period,
-        first_period,
-        next_active_period
+        rung,
+        previous_period,
+        previous_rung,
+        customers
 
-    from facts.lifecycle_activity
+    from metrics.lifecycle_paths
 
-    where is_active
+),
+
+days as (
+
+    select
+        day_date,
+        period,
+        period_start
+
+    from facts.lifecycle_days
+
+),
+
+rungs as (
+
+    select
+        rung,
+        is_purchase
+
+    from facts.lifecycle_rules
+
+    where first_step = 0
 
 ),
 
@@ -160,47 +182,34 @@ flows as (
 
 ),
 
+-- Who bought in the period before comes from the moment of that purchase.
 buyers as (
 
     select
-        period,
+        paths.period,
 
-        count(*) as buyers,
-        count(case when period = first_period then 1 end) as first_buyers,
-        count(case when next_active_period = period + 1 then 1 end)
-            as buyers_who_stay
+        sum(paths.customers) as buyers,
+        sum(case when paths.previous_rung = 0 then paths.customers else 0 end)
+            as first_buyers,
+        sum(
+            case
+                when previous_rungs.is_purchase
+                    and paths.previous_period = paths.period - 1
+                    then paths.customers
+                else 0
+            end
+        ) as retained
 
-    from activity
+    from paths
 
-    group by period
+    inner join rungs
+        on paths.rung = rungs.rung
+        and rungs.is_purchase
 
-),
+    inner join rungs as previous_rungs
+        on paths.previous_rung = previous_rungs.rung
 
-days as (
-
-    select
-        period,
-        period_start,
-        unnest(range(cast(period_start as int), cast(period_end as int) + 1))
-            as day_number
-
-    from periods
-
-),
-
--- Pairs of days first: as many as there are, however many orders.
-pairs_of_days as (
-
-    select
-        cast(order_date as int) as day_number,
-        first_order_date,
-
-        count(*) as orders,
-        sum(net) as net
-
-    from orders
-
-    group by cast(order_date as int), first_order_date
+    group by paths.period
 
 ),
 
@@ -209,14 +218,14 @@ existing_orders as (
     select
         days.period,
 
-        sum(pairs_of_days.orders) as orders,
-        sum(pairs_of_days.net) as net
+        count(*) as orders,
+        sum(orders.net) as net
 
-    from pairs_of_days
+    from days
 
-    inner join days
-        on pairs_of_days.day_number = days.day_number
-        and pairs_of_days.first_order_date < days.period_start
+    inner join orders
+        on days.day_date = orders.order_date
+        and days.period_start > orders.first_order_date
 
     group by days.period
 
@@ -229,9 +238,7 @@ product_view as (
 
         coalesce(buyers.buyers, 0) as buyers,
         coalesce(buyers.first_buyers, 0) as first_buyers,
-        coalesce(
-            lag(buyers.buyers_who_stay) over (order by periods.period), 0
-        ) as retained,
+        coalesce(buyers.retained, 0) as retained,
         coalesce(lag(buyers.buyers) over (order by periods.period), 0)
             as buyers_before
 

@@ -1,34 +1,47 @@
 -- metrics.lifecycle_transitions: who went from which state to which, period by period?
 --
 -- grain   period, from_state, to_state
--- reads   metrics.lifecycle_runs, facts.lifecycle_periods
+-- reads   metrics.lifecycle_paths, metrics.lifecycle_spans, facts.lifecycle_periods
 -- params  none
 --
 -- period        bigint   as in facts.lifecycle_periods
--- from_state    text     state at the end of the period before; none: not a
---                        customer yet
--- to_state      text     state at the end of the period: new, active, vip, dormant
---                        or lost
+-- from_state    text     state at the end of the period before; none: not a customer
+--                        yet
+-- to_state      text     state at the end of the period: new, active, vip, dormant or
+--                        lost
 -- period_start  date     first day of the period
--- is_complete   boolean  $as_of does not cut the period short; where it does, there
---                        are only purchases, no steps towards dormant or lost
--- customers     bigint   who took this step, or stayed; steps nobody took are left
---                        out
+-- is_complete   boolean  $as_of does not cut the period short; where it does, there are
+--                        only purchases, no steps towards dormant or lost
+-- customers     bigint   who took this step, or stayed; steps nobody took are left out
 --
 -- Flows reconcile: who is in a state at a period's end is from that state in the
 -- next period.
 
 with
 
-runs as (
+-- Into the state of a moment.
+arrivals as (
+
+    select
+        period,
+        from_state,
+        state as to_state,
+        customers
+
+    from metrics.lifecycle_paths
+
+),
+
+spans as (
 
     select
         start_period,
         end_period,
         state,
-        previous_state
+        from_state,
+        customers
 
-    from metrics.lifecycle_runs
+    from metrics.lifecycle_spans
 
 ),
 
@@ -43,39 +56,22 @@ periods as (
 
 ),
 
-entries as (
+-- Into the states that follow from a moment.
+departures as (
 
     select
         start_period as period,
-        previous_state as from_state,
+        from_state,
         state as to_state,
+        customers
 
-        count(*) as customers
+    from spans
 
-    from runs
-
-    group by start_period, previous_state, state
-
-),
-
-lasting_runs as (
-
-    select
-        start_period,
-        end_period,
-        state,
-
-        count(*) as customers
-
-    from runs
-
-    where end_period > start_period
-
-    group by start_period, end_period, state
+    where from_state is not null
 
 ),
 
--- From the second period of a run on its customers stay, until after its last.
+-- From the second period of a span on its customers stay, until after its last.
 changes as (
 
     select
@@ -83,7 +79,9 @@ changes as (
         state,
         customers
 
-    from lasting_runs
+    from spans
+
+    where end_period > start_period
 
     union all
 
@@ -92,7 +90,9 @@ changes as (
         state,
         -customers as customers
 
-    from lasting_runs
+    from spans
+
+    where end_period > start_period
 
 ),
 
@@ -114,7 +114,7 @@ lasting_states as (
 
     select state
 
-    from lasting_runs
+    from net_changes
 
     group by state
 
@@ -150,7 +150,17 @@ steps as (
         to_state,
         customers
 
-    from entries
+    from arrivals
+
+    union all
+
+    select
+        period,
+        from_state,
+        to_state,
+        customers
+
+    from departures
 
     union all
 

@@ -1,34 +1,44 @@
 -- metrics.lifecycle_vip: from which revenue on is an active customer a VIP?
 --
 -- grain   period
--- reads   metrics.lifecycle_spans
+-- reads   metrics.lifecycle_moments, facts.lifecycle_periods
 -- params  vip_amount, vip_quantile
 --
--- period     bigint         a period at whose end somebody is active
+-- period     bigint         as in facts.lifecycle_periods
 -- vip_bound  decimal(26,8)  $vip_amount; else the $vip_quantile (type 7) of the
---                           rolling_revenue of the period's active
+--                           rolling_revenue of the period's active; null if nobody
+--                           is active
 --
 -- Everyone at the bound is in, so equal customers are treated alike and a single
 -- active customer is a VIP.
 
 with
 
+periods as (
+
+    select period
+
+    from facts.lifecycle_periods
+
+),
+
 -- Buckets of revenue, wider the more it is: a root is exact to the last bit, so
--- who has more is never in a bucket below.
+-- who has more is never in a bucket below. Who brought nothing, or less, is in the
+-- lowest. A bound that is given needs none.
 candidates as (
 
     select
-        start_period as period,
+        period,
         rolling_revenue,
         cast(
-            signum(cast(rolling_revenue as double))
-            * floor(sqrt(abs(cast(rolling_revenue as double))))
+            8 * sqrt(sqrt(greatest(cast(rolling_revenue as double), 0)))
             as bigint
         ) as bucket
 
-    from metrics.lifecycle_spans
+    from metrics.lifecycle_moments
 
-    where state = 'active'
+    where is_active
+        and $vip_amount is null
 
 ),
 
@@ -169,11 +179,14 @@ bounds as (
 final as (
 
     select
-        period,
+        periods.period,
 
-        cast(coalesce($vip_amount, bound) as decimal(26,8)) as vip_bound
+        cast(coalesce($vip_amount, bounds.bound) as decimal(26,8)) as vip_bound
 
-    from bounds
+    from periods
+
+    left join bounds
+        on periods.period = bounds.period
 
 )
 

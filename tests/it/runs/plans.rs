@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use super::{GENERATED_AS_OF, generated, pipeline_of_generated};
 
 /// What is computed once for many, a row a customer, order, day or period.
-const FACTS: [&str; 6] = [
+const FACTS: [&str; 8] = [
     "facts.orders",
     "facts.customers",
     "facts.customer_days",
     "facts.customer_periods",
     "facts.lifecycle_activity",
-    "metrics.lifecycle_runs",
+    "metrics.lifecycle_moments",
+    "metrics.lifecycle_paths",
+    "metrics.lifecycle_states",
 ];
 
 /// The plan of each table, as the log tells it. A fact that is read on and
