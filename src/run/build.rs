@@ -36,7 +36,7 @@ use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
 use crate::problem::{Place, Problem, Source};
 
 /// Bytes that a run keeps on disk for each row of a source, roughly.
-const ROW_BYTES: u64 = 250;
+const ROW_BYTES: u64 = 170;
 
 /// As many times the engine's memory it keeps as it lies in memory; past that
 /// reading has to wait for the disk anyway, and packed rows are fewer bytes.
