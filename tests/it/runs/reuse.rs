@@ -204,7 +204,7 @@ fn a_new_file_is_news_for_everything_that_is_made_of_orders() {
     facts.orders build source orders: 1 new file
     facts.customers build facts.orders is built anew
     metrics.cohort_retention build source orders: 1 new file
-    metrics.lifecycle_states build facts.customers is built anew
+    metrics.lifecycle_states build source orders: 1 new file
     metrics.value_concentration build facts.customers is built anew
     ");
     project.run(DAY);
@@ -259,9 +259,9 @@ fn another_day_is_another_set() {
         planned(&project, &["--param", "timezone=Europe/Berlin"])
             .matches("parameter timezone")
             .count(),
-        2,
-        "facts.orders, and metrics.cohort_retention by way of facts.customer_days; the others are \
-         built from facts.orders"
+        3,
+        "facts.orders; by way of facts.customer_days metrics.cohort_retention and \
+         metrics.lifecycle_states; the others are built from facts.orders"
     );
 }
 
