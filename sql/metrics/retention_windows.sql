@@ -96,31 +96,44 @@ eligible as (
 
 ),
 
+-- Each day has its bound, up to the last. Of inner joins the planner would expect as
+-- few rows as there are days, and then hold the customers when they meet the next.
+bounded as (
+
+    select
+        customer_days.day_before,
+        returned.bound as return_bound,
+        observed.bound as observed_bound
+
+    from customer_days
+
+    left join retention_days as returned
+        on customer_days.return_day = returned.day
+
+    left join retention_days as observed
+        on customer_days.observed_days = observed.day
+
+),
+
 -- Of a customer's returns only the earliest on or after a first_day decides, so
 -- that nobody counts twice: one that passes a bound no day before it has passed.
 returns as (
 
     select
         before.bound as bound_before,
-        returned.bound as return_bound,
-        observed.bound as observed_bound,
+        bounded.return_bound,
+        bounded.observed_bound,
 
         count(*) as customers
 
-    from customer_days
+    from retention_days as before
 
-    inner join retention_days as before
-        on customer_days.day_before = before.day
-
-    inner join retention_days as returned
-        on customer_days.return_day = returned.day
-
-    inner join retention_days as observed
-        on customer_days.observed_days = observed.day
+    inner join bounded
+        on before.day = bounded.day_before
 
     where not before.is_last_bound
 
-    group by before.bound, returned.bound, observed.bound
+    group by before.bound, bounded.return_bound, bounded.observed_bound
 
 ),
 

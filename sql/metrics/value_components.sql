@@ -135,10 +135,10 @@ based as (
             )
         end as yearly_margin
 
-    from margins
+    from channel_years
 
-    left join channel_years
-        on margins.channel = channel_years.channel
+    right join margins
+        on channel_years.channel = margins.channel
 
     cross join any_years
 

@@ -5,6 +5,7 @@
 mod narrow;
 mod part;
 mod rows;
+mod words;
 
 use std::fmt::Formatter;
 use std::path::{Path, PathBuf};
@@ -29,10 +30,11 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-pub use self::narrow::{Form, Words};
+pub use self::narrow::Form;
 pub use self::part::{Columns, Part, PartWriter, Room};
 pub use self::rows::Reader;
 use self::rows::{Rows, RowsWriter};
+pub use self::words::Words;
 
 /// A kept table.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::narrow::{Form, Words};
+use super::narrow::Form;
 use super::part::{Opened, Part, PartWriter, Room};
+use super::words::Words;
 
 /// Rows that are complete.
 #[derive(Debug)]
