@@ -16,7 +16,9 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
     let found = |message: &str, help: String| {
         Err(Problem::named(place, message).note("found", beginning(line)).help(help))
     };
-    if lead.starts_with(b"PAR1") {
+    // Behind the mark of Parquet stand numbers, behind a column of that name text.
+    let is_number = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    if lead.starts_with(b"PAR1") && lead.get(4).is_some_and(is_number) {
         let problem = Problem::named(place, "the file is a Parquet file");
         return Err(problem.help("say `format: parquet` for this source"));
     }
@@ -88,11 +90,13 @@ fn is_json(lead: &[u8]) -> bool {
     matches!(rest.trim_ascii_start().first(), Some(b'"' | b'{' | b'['))
 }
 
-/// What stands between the fields of a header that has no commas.
+/// What stands between the three fields or more of a header that has no commas;
+/// once may be part of a name, and so may what is quoted.
 fn separator(line: &[u8]) -> Option<&'static str> {
-    if line.contains(&b',') {
+    if line.contains(&b',') || line.contains(&b'"') {
         return None;
     }
     let known = [(b';', "`;`"), (b'\t', "tabs"), (b'|', "`|`")];
-    known.into_iter().find(|(byte, _)| line.contains(byte)).map(|(_, name)| name)
+    let is_between = |byte: u8| line.iter().filter(|other| **other == byte).count() > 1;
+    known.into_iter().find(|(byte, _)| is_between(*byte)).map(|(_, name)| name)
 }

@@ -85,7 +85,8 @@ fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
         Form::Plain => 0,
         _ => schema.field(column).data_type().primitive_width().unwrap_or(size_of::<u128>()),
     };
-    stored * if packed { 3 } else { 1 } + (0..schema.fields().len()).map(width).sum::<usize>()
+    let stored = stored * if packed { 3 } else { 1 };
+    (stored + (0..schema.fields().len()).map(width).sum::<usize>()).max(8)
 }
 
 /// A table in ranges. Its files go with it.

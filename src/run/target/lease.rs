@@ -257,11 +257,12 @@ pub(super) async fn busy(location: &Location, ours: Lease) -> Error {
     }
 }
 
-/// Whether the process of a lease is still there, where the system shows its
-/// processes as folders.
+/// Whether the process of a lease is still there, and another one, where the
+/// system shows its processes as folders. Of one process the days of a range come
+/// one after another, and in containers all may have the same number.
 fn is_process_here(lease: &Lease) -> bool {
     let process = Path::new("/proc").join(lease.pid.to_string());
-    lease.host == host() && process.exists()
+    lease.host == host() && lease.pid != std::process::id() && process.exists()
 }
 
 pub(super) fn locked(location: &Location, holder: Lease) -> Error {
