@@ -154,16 +154,21 @@ impl KeptScan {
 
     /// The form that holds a column of all partitions.
     pub fn form(&self, column: usize) -> (Form, Words) {
+        let form = self.forms(column).reduce(Form::or).unwrap_or(Form::Nothing);
         let mut words = Words::default();
-        let mut form = Form::Nothing;
-        for part in &self.parts {
-            let (other, others) = part.form(self.columns[column]);
-            form = form.or(other);
-            if !words.add(others) {
-                form = Form::Plain;
-            }
-        }
-        (form, words)
+        let column = self.columns[column];
+        let are_few = self.parts.iter().all(|part| words.add(part.words(column)));
+        (if are_few { form } else { Form::Plain }, words)
+    }
+
+    /// Whether some of a column lies on disk in fewer bytes than in memory.
+    pub fn is_narrowed(&self, column: usize) -> bool {
+        self.forms(column).any(|form| form != Form::Plain)
+    }
+
+    fn forms(&self, column: usize) -> impl Iterator<Item = Form> {
+        let column = self.columns[column];
+        self.parts.iter().flat_map(move |part| part.forms(column))
     }
 }
 

@@ -74,19 +74,17 @@ impl Sizes {
     }
 }
 
-/// Bytes of a row in memory: as it lies on disk, and the columns that are
-/// narrower there as they are.
+/// Bytes of a row in memory, at most: as it lies on disk, and the columns that are
+/// narrower there in full.
 fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
     let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
     let packed = kept.parts().iter().any(|part| part.room() == Room::Scarce);
     let stored = usize::try_from(bytes).unwrap_or(usize::MAX) / rows;
     let schema = kept.schema();
-    let width = |column: usize| match kept.form(column).0 {
-        Form::Plain => 0,
-        _ => schema.field(column).data_type().primitive_width().unwrap_or(size_of::<u128>()),
-    };
-    let stored = stored * if packed { 3 } else { 1 };
-    (stored + (0..schema.fields().len()).map(width).sum::<usize>()).max(8)
+    let narrowed = (0..schema.fields().len()).filter(|column| kept.is_narrowed(*column));
+    let width = |column: usize| schema.field(column).data_type().primitive_width();
+    let widened: usize = narrowed.map(|column| width(column).unwrap_or(size_of::<u128>())).sum();
+    (stored * if packed { 3 } else { 1 } + widened).max(8)
 }
 
 /// A table in ranges. Its files go with it.

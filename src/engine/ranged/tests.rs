@@ -40,10 +40,11 @@ fn batches(kind: &DataType) -> Vec<RecordBatch> {
             ),
         };
         let amounts = numbers.clone().map(|n| (n % 5 > 0).then_some(i128::from(n % 997)));
-        let columns: [(&str, ArrayRef); 5] = [
+        let columns: [(&str, ArrayRef); 6] = [
             ("customer", Arc::new(numbers.clone().map(|n| n / 7).collect::<Int64Array>())),
             ("id", cast(&ids, kind).expect("an id")),
             ("number", Arc::new(numbers.clone().collect::<Int64Array>())),
+            ("shop", Arc::new(numbers.clone().map(|_| 7).collect::<Int64Array>())),
             ("amount", Arc::new(amounts.collect::<Decimal128Array>())),
             ("is_odd", Arc::new(numbers.map(|n| Some(n % 2 == 1)).collect::<BooleanArray>())),
         ];

@@ -88,8 +88,11 @@ impl Lease {
 pub enum LeaseState {
     /// Its holder took it and has not given it back, alive or dead.
     Held,
-    /// It was given back, or taken away by `unlock`: anybody may take it.
+    /// It was given back: anybody may take it.
     Released,
+    /// `unlock` took it away: anybody may take it, but on a disk the process it was
+    /// taken from may live on, and with it the lock of the operating system.
+    Broken,
 }
 
 /// What is known of the lock from outside.
@@ -161,7 +164,7 @@ async fn life(
     found: &Versioned,
     os_locked: bool,
 ) -> Result<Life, Error> {
-    if holder.state == LeaseState::Released {
+    if holder.state != LeaseState::Held {
         return Ok(Life::Released);
     }
     if os_locked && holder.host == host() {
@@ -196,7 +199,7 @@ pub(super) async fn look(location: &Location) -> Result<Option<LockState>, Error
     let Some((lease, found)) = read_lease(location).await? else {
         return Ok(None);
     };
-    if lease.state == LeaseState::Released {
+    if lease.state != LeaseState::Held {
         return Ok(Some(LockState { lease, life: Life::Released }));
     }
     let life = match location.try_exclusive(OS_LOCK).await? {
@@ -219,7 +222,7 @@ pub(super) async fn working(
     let Some((lease, found)) = read_lease(location).await? else {
         return Ok(None);
     };
-    if lease.state == LeaseState::Released {
+    if lease.state != LeaseState::Held {
         return Ok(None);
     }
     let age = (now - found.meta.last_modified).num_seconds();
@@ -250,19 +253,20 @@ pub(super) async fn busy(location: &Location, ours: Lease) -> Error {
         }
     }
     match last {
-        // `unlock` took its lease away, which ends neither it nor its OS lock.
-        Some(last) if is_process_here(&last) => locked(location, last),
+        // That its lease is gone ends neither it nor its OS lock.
+        Some(last) if last.state == LeaseState::Broken && is_process_here(&last) => {
+            locked(location, last)
+        }
         // A command that only looks has it, and writes no lease.
         _ => locked(location, ours),
     }
 }
 
-/// Whether the process of a lease is still there, and another one, where the
-/// system shows its processes as folders. Of one process the days of a range come
-/// one after another, and in containers all may have the same number.
+/// Whether the process of a lease is still there, where the system shows its
+/// processes as folders.
 fn is_process_here(lease: &Lease) -> bool {
     let process = Path::new("/proc").join(lease.pid.to_string());
-    lease.host == host() && lease.pid != std::process::id() && process.exists()
+    lease.host == host() && process.exists()
 }
 
 pub(super) fn locked(location: &Location, holder: Lease) -> Error {

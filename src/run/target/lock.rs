@@ -243,7 +243,7 @@ pub(super) async fn break_lease(location: &Location, state: &LockState) -> Resul
     if lease.token != state.lease.token {
         return Err(locked(location, lease));
     }
-    let broken = Lease { beat: lease.beat + 1, state: LeaseState::Released, ..lease };
+    let broken = Lease { beat: lease.beat + 1, state: LeaseState::Broken, ..lease };
     let body = manifest::to_json(&broken, location, LEASE)?;
     match location.put_if(LEASE, &body, &Expect::Version(found.version)).await? {
         Settled::Written(_) => {}
