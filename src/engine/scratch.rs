@@ -1,9 +1,9 @@
-//! Tables nobody will see: written once to a local folder, read by the steps
-//! behind, gone with the run. On disk, so that memory stays bounded.
+//! Tables nobody will see: kept once, read by the steps behind, gone with the
+//! run. In a local folder, so that memory stays bounded, but for what there is
+//! memory to spare for.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -24,8 +24,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
-use super::kept::KeptTable;
-use super::kept::Room;
+use super::kept::{KeptTable, Room, Spare};
 use super::owned::OwnedFolder;
 use crate::plan::FileFormat;
 
@@ -37,8 +36,8 @@ pub struct Scratch {
     url: ObjectStoreUrl,
     /// What stands in a folder of its own, by its name.
     kept: Mutex<BTreeMap<String, TableReference>>,
-    /// Whether tables are packed.
-    packs: AtomicBool,
+    /// Where tables that are kept from now on find room.
+    room: Mutex<Room>,
 }
 
 impl Scratch {
@@ -51,12 +50,23 @@ impl Scratch {
         let folder = OwnedFolder::new(parent.unwrap_or(&system))?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
         let url = ObjectStoreUrl::parse("scratch://run")?;
-        Ok(Self { folder, store, url, kept: Mutex::default(), packs: AtomicBool::new(false) })
+        Ok(Self { folder, store, url, kept: Mutex::default(), room: Mutex::new(Room::Plenty) })
     }
 
     /// Packs what is kept from now on: there will be much of it.
     pub fn pack(&self) {
-        self.packs.store(true, Ordering::Relaxed);
+        *self.room() = Room::Scarce;
+    }
+
+    /// Holds in memory what is kept from now on, as far as so many bytes go; not
+    /// where there will be much of it.
+    pub fn hold(&self, context: &SessionContext, bytes: u64) {
+        let mut room = self.room();
+        if matches!(*room, Room::Plenty) {
+            let pool = &context.runtime_env().memory_pool;
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            *room = Room::Ample(Arc::new(Spare::new(pool, bytes)));
+        }
     }
 
     /// A folder for what the engine spills.
@@ -75,12 +85,9 @@ impl Scratch {
         name: TableReference,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
-        let room = match self.packs.load(Ordering::Relaxed) {
-            true => Room::Scarce,
-            false => Room::Plenty,
-        };
         let folder = self.folder_of(&name);
-        let table = KeptTable::write(&plan, context.task_ctx(), &folder, room).await?;
+        let room = self.room().clone();
+        let table = KeptTable::write(&plan, context.task_ctx(), &folder, &room).await?;
         super::trace(&name.to_string(), plan.as_ref());
         context.deregister_table(name.clone())?;
         context.register_table(name.clone(), Arc::new(table))?;
@@ -103,6 +110,10 @@ impl Scratch {
 
     fn folder_of(&self, name: &TableReference) -> PathBuf {
         self.path(&name.to_string().replace('.', "/"))
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<String, TableReference>> {

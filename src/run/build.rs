@@ -35,8 +35,12 @@ use crate::plan::types::ColumnType;
 use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
 use crate::problem::{Place, Problem, Source};
 
-/// Bytes that a run keeps on disk for each row of a source, roughly.
+/// Bytes that a run keeps for each row of a source, roughly.
 const ROW_BYTES: u64 = 170;
+
+/// The part of the engine's memory in which it keeps them where memory is plenty:
+/// the other half is for what is at work.
+const KEPT_SHARE: u64 = 2;
 
 /// As many times the engine's memory it keeps as it lies in memory; past that
 /// reading has to wait for the disk anyway, and packed rows are fewer bytes.
@@ -94,9 +98,16 @@ impl Builder<'_> {
     /// memory is plenty for so many rows to begin with, for those at work share
     /// it.
     pub fn at_once(&self, rows: u64) -> usize {
+        match self.is_memory_plenty(rows) {
+            true => self.context.state().config().target_partitions().min(AT_ONCE_MAX),
+            false => 1,
+        }
+    }
+
+    /// Whether all that a run keeps of so many rows would fit into memory.
+    fn is_memory_plenty(&self, rows: u64) -> bool {
         let needed = rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES);
-        let fits = needed <= self.job.plan.engine.memory_bytes;
-        if fits { self.context.state().config().target_partitions().min(AT_ONCE_MAX) } else { 1 }
+        needed <= self.job.plan.engine.memory_bytes
     }
 
     /// Builds one table.
@@ -166,16 +177,23 @@ impl Builder<'_> {
     /// They cannot be computed or kept.
     pub async fn keep_source(&self, source: &SourcePlan, ingested: &Ingested) -> Result<()> {
         let failed = |error| super::ingest::failed(source.kind.name, &error);
-        let memory = self.job.plan.engine.memory_bytes;
-        if ingested.read.accepted.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
-            self.scratch.pack();
-        }
+        self.make_room(ingested.read.accepted);
         if !ingested.is_kept {
             self.keep_rows(source).await.map_err(failed)?;
         }
         match source.kind.name {
             "orders" if ingested.has_currency => self.one_currency(source).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Decides where the tables over so many rows of a source are kept.
+    fn make_room(&self, rows: u64) {
+        let memory = self.job.plan.engine.memory_bytes;
+        if rows.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
+            self.scratch.pack();
+        } else if self.is_memory_plenty(rows) {
+            self.scratch.hold(self.context, memory / KEPT_SHARE);
         }
     }
 

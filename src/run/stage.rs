@@ -129,12 +129,17 @@ impl Files<'_> {
         let shape = self.shape;
         let failed = |error| cannot_write(shape, &error);
         let mut grain = Grain::new(shape).map_err(failed)?;
-        let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS);
+        // Full batches pass as they are, if none waits to be filled.
+        let mut coalescer = BatchCoalescer::new(Arc::clone(&shape.schema), BATCH_ROWS)
+            .with_biggest_coalesce_batch_size(Some(BATCH_ROWS - 1));
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| super::table_problem(&shape.name, &error))?;
             let batch = conform(&batch, shape).map_err(failed)?;
             grain.audit(&batch).map_err(|problem| Error::Audit(vec![problem]))?;
-            coalescer.push_batch(batch).map_err(failed)?;
+            for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
+                let rows = BATCH_ROWS.min(batch.num_rows() - start);
+                coalescer.push_batch(batch.slice(start, rows)).map_err(failed)?;
+            }
             while let Some(full) = coalescer.next_completed_batch() {
                 self.write(full).await?;
             }

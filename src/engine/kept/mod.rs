@@ -1,9 +1,10 @@
-//! A table a run keeps for itself: one file a partition.
+//! A table a run keeps for itself, partition by partition: in memory, or in files.
 //!
 //! What the planner knew of the rows' spread and order stays known.
 
 mod narrow;
 mod part;
+mod room;
 mod rows;
 mod words;
 
@@ -31,7 +32,8 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 pub use self::narrow::Form;
-pub use self::part::{Columns, Part, PartWriter, Room};
+pub use self::part::{Columns, Part, PartWriter};
+pub use self::room::{Room, Spare};
 pub use self::rows::Reader;
 use self::rows::{Rows, RowsWriter};
 pub use self::words::Words;
@@ -45,7 +47,7 @@ pub struct KeptTable {
 }
 
 impl KeptTable {
-    /// Computes a plan into files below a folder, all partitions at once.
+    /// Computes a plan, all partitions at once. Files go below a folder.
     ///
     /// # Errors
     /// The plan or the disk fails.
@@ -53,13 +55,14 @@ impl KeptTable {
         plan: &Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
         folder: &Path,
-        room: Room,
+        room: &Room,
     ) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let streams = execute_stream_partitioned(Arc::clone(plan), context)?;
         let mut tasks = tokio::task::JoinSet::new();
         for (index, stream) in streams.into_iter().enumerate() {
             let path = folder.join(format!("{index:05}.arrow"));
+            let room = room.clone();
             tasks.spawn(async move {
                 Ok::<_, DataFusionError>((index, write(path, stream, room).await?))
             });
@@ -84,7 +87,7 @@ impl KeptTable {
 }
 
 async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Rows> {
-    let mut writer = RowsWriter::new(path, &stream.schema(), room)?;
+    let mut writer = RowsWriter::new(path, &stream.schema(), room);
     while let Some(batch) = stream.next().await {
         writer.write(&batch?)?;
     }
@@ -138,7 +141,7 @@ pub struct KeptScan {
 }
 
 impl KeptScan {
-    /// The rows that are read, file by file: one a partition.
+    /// The rows that are read, partition by partition.
     pub fn parts(&self) -> &[Arc<Rows>] {
         &self.parts
     }
@@ -161,7 +164,7 @@ impl KeptScan {
         (if are_few { form } else { Form::Plain }, words)
     }
 
-    /// Whether some of a column lies on disk in fewer bytes than in memory.
+    /// Whether some of a column lies in fewer bytes than its type has.
     pub fn is_narrowed(&self, column: usize) -> bool {
         self.forms(column).any(|form| form != Form::Plain)
     }

@@ -87,6 +87,33 @@ impl Form {
         }
     }
 
+    /// A column that lies in another form, in this one, which holds what that holds;
+    /// `None` where it must be widened first.
+    pub fn rebased(
+        self,
+        was: Self,
+        stored: Option<&ArrayRef>,
+        kind: &DataType,
+    ) -> Option<Option<ArrayRef>> {
+        match (self, was) {
+            (Self::Nothing, _) => Some(None),
+            (Self::Plain, Self::Plain) => Some(stored.cloned()),
+            (
+                Self::Above { least, most, is_full },
+                Self::Above { least: l, most: m, is_full: f },
+            ) => {
+                let from = Width::of(l, m, f, kind);
+                match (Width::of(least, most, is_full, kind), from) {
+                    (Width::Zero, _) => Some(None),
+                    (Width::Own, Width::Own) => Some(stored.cloned()),
+                    (Width::Own, _) | (_, Width::Zero | Width::Own) => None,
+                    (width, _) => Some(Some(moved(stored?, l.wrapping_sub(least), from, width))),
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// The column of a type that was narrowed.
     ///
     /// # Errors
@@ -211,13 +238,7 @@ fn above_of<Kind: ArrowPrimitiveType<Native: Whole>>(
 ) -> ArrayRef {
     let values = column.as_primitive::<Kind>();
     let less = |value: Kind::Native| value.wide().wrapping_sub(least);
-    match width {
-        Width::One => Arc::new(values.unary::<_, UInt8Type>(|value| u8::cut(less(value)))),
-        Width::Two => Arc::new(values.unary::<_, UInt16Type>(|value| u16::cut(less(value)))),
-        Width::Four => Arc::new(values.unary::<_, UInt32Type>(|value| u32::cut(less(value)))),
-        Width::Eight => Arc::new(values.unary::<_, UInt64Type>(|value| u64::cut(less(value)))),
-        Width::Zero | Width::Own => Arc::clone(column),
-    }
+    narrow_to(values, less, width).unwrap_or_else(|| Arc::clone(column))
 }
 
 fn from_above(stored: &ArrayRef, least: i64, width: Width, kind: &DataType) -> ArrayRef {
@@ -247,6 +268,42 @@ where
     let value = |above: Stored::Native| Kind::Native::cut(least.wrapping_add(above.wide()));
     let values = stored.as_primitive::<Stored>().unary::<_, Kind>(value);
     Arc::new(values.with_data_type(kind.clone()))
+}
+
+/// Narrowed numbers above a lesser one, in a width that holds them.
+fn moved(stored: &ArrayRef, by: i64, from: Width, width: Width) -> ArrayRef {
+    match from {
+        Width::One => moved_of::<UInt8Type>(stored, by, width),
+        Width::Two => moved_of::<UInt16Type>(stored, by, width),
+        Width::Four => moved_of::<UInt32Type>(stored, by, width),
+        Width::Eight => moved_of::<UInt64Type>(stored, by, width),
+        Width::Zero | Width::Own => Arc::clone(stored),
+    }
+}
+
+fn moved_of<Stored: ArrowPrimitiveType<Native: Whole>>(
+    stored: &ArrayRef,
+    by: i64,
+    width: Width,
+) -> ArrayRef {
+    let values = stored.as_primitive::<Stored>();
+    let more = |value: Stored::Native| value.wide().wrapping_add(by);
+    narrow_to(values, more, width).unwrap_or_else(|| Arc::clone(stored))
+}
+
+/// Values in a width, after something was done to them.
+fn narrow_to<Kind: ArrowPrimitiveType>(
+    values: &PrimitiveArray<Kind>,
+    number: impl Fn(Kind::Native) -> i64,
+    width: Width,
+) -> Option<ArrayRef> {
+    Some(match width {
+        Width::One => Arc::new(values.unary::<_, UInt8Type>(|value| u8::cut(number(value)))),
+        Width::Two => Arc::new(values.unary::<_, UInt16Type>(|value| u16::cut(number(value)))),
+        Width::Four => Arc::new(values.unary::<_, UInt32Type>(|value| u32::cut(number(value)))),
+        Width::Eight => Arc::new(values.unary::<_, UInt64Type>(|value| u64::cut(number(value)))),
+        Width::Zero | Width::Own => return None,
+    })
 }
 
 /// A value in so many rows.
@@ -281,8 +338,25 @@ mod tests {
             let stored = form.narrowed(&column, &words);
             let back = form.widened(stored.as_ref(), column.data_type(), &words, column.len());
             assert_eq!(&back.expect("written in this form"), &column, "{form:?}");
+            for wider in [whole_table, wider(form, 200), wider(form, 70_000), wider(form, 1 << 33)]
+            {
+                let rebased = wider.rebased(form, stored.as_ref(), column.data_type());
+                if let Some(rebased) = rebased {
+                    assert_eq!(rebased, wider.narrowed(&column, &words), "{form:?}, {wider:?}");
+                }
+            }
         }
         form.narrowed(&column, &words).map(|stored| stored.data_type().clone())
+    }
+
+    /// A form that holds as much less, too.
+    fn wider(form: Form, by: i64) -> Form {
+        match form {
+            Form::Above { least, most, is_full } => {
+                Form::Above { least: least.saturating_sub(by), most, is_full }
+            }
+            other => other,
+        }
     }
 
     fn numbers(values: &[Option<i64>]) -> ArrayRef {

@@ -1,5 +1,5 @@
-//! A file of batches in the form in which rows lie in memory: writing copies,
-//! reading only maps.
+//! Batches as they lie in memory: there, or in a file, to which writing copies
+//! and of which reading only makes a map.
 //!
 //! Each batch has its own columns, and their types: what holds nothing need not
 //! be written, and the same column may be narrower here than there.
@@ -9,7 +9,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -18,28 +18,31 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, CompressionType, MetadataVersion, root_as_footer};
 use memmap2::MmapOptions;
 
-/// Whether rows may lie on disk as in memory, or are packed: more work for
-/// each reader, for a third of the space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// As in memory.
-    Plenty,
-    /// Packed.
-    Scarce,
-}
+use super::room::{Room, Share};
 
 /// Columns of a batch, where they are there.
 pub type Columns = Vec<Option<ArrayRef>>;
 
-/// A file that is complete.
+/// Batches that are complete.
 #[derive(Debug)]
 pub struct Part {
     path: PathBuf,
     room: Room,
-    /// Where the batches stand, and what each has, as a place in `shapes`.
-    blocks: Vec<(Block, usize)>,
+    batches: Vec<Batch<Block>>,
     shapes: Vec<Shape>,
     rows: usize,
+    bytes: u64,
+    /// What is held counts as long as it is.
+    _share: Option<Share>,
+}
+
+/// Where a batch is.
+#[derive(Debug)]
+enum Batch<Block> {
+    /// In memory.
+    Held { rows: usize, columns: Columns },
+    /// In the file: where, and what it has, as a place in `shapes`.
+    Written { block: Block, shape: usize },
 }
 
 /// What some of the batches have: of each column that is there its type.
@@ -75,34 +78,38 @@ impl Part {
 
     /// How many batches there are.
     pub fn batches(&self) -> usize {
-        self.blocks.len()
+        self.batches.len()
     }
 
-    /// Bytes of all batches, as they lie on disk.
+    /// Bytes of all batches, as they lie.
     pub fn bytes(&self) -> u64 {
-        self.blocks.iter().map(|(block, _)| u64::try_from(block.bodyLength()).unwrap_or(0)).sum()
+        self.bytes
     }
 
-    /// How its rows lie.
-    pub fn room(&self) -> Room {
-        self.room
+    /// Where its rows find room.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
-    /// Opens the file to read some columns of it.
+    /// Begins to read some columns.
     ///
     /// # Errors
     /// The disk fails.
     pub fn open(self: &Arc<Self>, columns: &[usize]) -> Result<Opened, ArrowError> {
+        let is_written = !self.shapes.is_empty();
+        let file = is_written.then(|| File::open(&self.path)).transpose()?;
         let shapes = self.shapes.iter().map(|shape| Projected::new(shape, columns)).collect();
-        Ok(Opened { part: Arc::clone(self), file: File::open(&self.path)?, shapes })
+        Ok(Opened { part: Arc::clone(self), columns: columns.to_vec(), file, shapes })
     }
 }
 
-/// A file that is being read.
+/// Batches that are being read.
 #[derive(Debug)]
 pub struct Opened {
     part: Arc<Part>,
-    file: File,
+    columns: Vec<usize>,
+    /// None if all are held.
+    file: Option<File>,
     shapes: Vec<Projected>,
 }
 
@@ -124,49 +131,59 @@ impl Projected {
 }
 
 impl Opened {
-    /// Reads a batch, whose arrays lie in the map of its stretch of the file: how
-    /// many rows, and the columns.
+    /// Reads a batch, whose arrays lie in memory, or in the map of its stretch of
+    /// the file: how many rows, and the columns.
     ///
     /// # Errors
     /// The disk fails, or the file is not as it was written.
     pub fn read(&self, batch: usize) -> Result<(usize, Columns), ArrowError> {
-        let broken = || ArrowError::IpcError(format!("{} is broken", self.part.path.display()));
-        let (block, shape) = self.part.blocks.get(batch).ok_or_else(broken)?;
+        match self.part.batches.get(batch) {
+            Some(Batch::Held { rows, columns }) => {
+                Ok((*rows, self.columns.iter().map(|column| columns[*column].clone()).collect()))
+            }
+            Some(Batch::Written { block, shape }) => self.map(block, &self.shapes[*shape]),
+            None => Err(self.broken()),
+        }
+    }
+
+    fn map(&self, block: &Block, shape: &Projected) -> Result<(usize, Columns), ArrowError> {
         let bytes = i64::from(block.metaDataLength()) + block.bodyLength();
-        let offset = u64::try_from(block.offset()).map_err(|_| broken())?;
-        let bytes = usize::try_from(bytes).map_err(|_| broken())?;
-        let Projected { decoder, is_there } = &self.shapes[*shape];
-        let read = decoder.read_record_batch(block, &map(&self.file, offset, bytes)?)?;
-        let read = read.ok_or_else(broken)?;
+        let offset = u64::try_from(block.offset()).map_err(|_| self.broken())?;
+        let bytes = usize::try_from(bytes).map_err(|_| self.broken())?;
+        let file = self.file.as_ref().ok_or_else(|| self.broken())?;
+        let Projected { decoder, is_there } = shape;
+        let read = decoder.read_record_batch(block, &map(file, offset, bytes)?)?;
+        let read = read.ok_or_else(|| self.broken())?;
         let mut there = read.columns().iter();
         let column = |is_there: &bool| if *is_there { there.next().cloned() } else { None };
         Ok((read.num_rows(), is_there.iter().map(column).collect()))
     }
+
+    fn broken(&self) -> ArrowError {
+        ArrowError::IpcError(format!("{} is broken", self.part.path.display()))
+    }
 }
 
-/// A file that is being written.
+/// Batches that are being written.
 pub struct PartWriter {
     path: PathBuf,
     room: Room,
-    file: FileWriter<BufWriter<File>>,
-    /// What batches have, and of each batch which.
+    share: Option<Share>,
+    /// None as long as all are held.
+    file: Option<FileWriter<BufWriter<File>>>,
+    batches: Vec<Batch<()>>,
+    /// What batches of the file have.
     shapes: Vec<Shape>,
-    shape_of: Vec<usize>,
     rows: usize,
+    held_bytes: usize,
 }
 
 impl PartWriter {
-    /// Begins a file.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub fn new(path: PathBuf, room: Room) -> Result<Self, ArrowError> {
-        let packing = (room == Room::Scarce).then_some(CompressionType::LZ4_FRAME);
-        let options = IpcWriteOptions::default().try_with_compression(packing)?;
-        let file = BufWriter::new(File::create(&path)?);
-        // Each batch is read by its own shape: the file's schema says nothing.
-        let file = FileWriter::try_new_with_options(file, &Schema::empty(), options)?;
-        Ok(Self { path, room, file, shapes: Vec::new(), shape_of: Vec::new(), rows: 0 })
+    /// Begins; what finds no room in memory goes into a file.
+    pub fn new(path: PathBuf, room: Room) -> Self {
+        let share = room.share();
+        let (batches, shapes) = (Vec::new(), Vec::new());
+        Self { path, room, share, file: None, batches, shapes, rows: 0, held_bytes: 0 }
     }
 
     /// Adds a batch of so many rows.
@@ -174,30 +191,76 @@ impl PartWriter {
     /// # Errors
     /// The disk fails, or a type that cannot be written.
     pub fn write(&mut self, rows: usize, columns: &[Option<ArrayRef>]) -> Result<(), ArrowError> {
-        let shape = Shape::of(columns);
-        let there = columns.iter().flatten().map(compact).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        self.file.write(&RecordBatch::try_new_with_options(shape.schema(), there, &options)?)?;
-        let known = self.shapes.iter().position(|known| *known == shape);
-        self.shape_of.push(known.unwrap_or(self.shapes.len()));
-        if known.is_none() {
-            self.shapes.push(shape);
-        }
+        let columns: Columns = columns.iter().map(|column| column.as_ref().map(compact)).collect();
+        let batch = match self.finds_room(&columns)? {
+            true => Batch::Held { rows, columns },
+            false => Batch::Written { block: (), shape: self.write_to_file(rows, columns)? },
+        };
+        self.batches.push(batch);
         self.rows += rows;
         Ok(())
     }
 
-    /// Completes the file.
+    fn finds_room(&mut self, columns: &Columns) -> Result<bool, ArrowError> {
+        let Some(share) = &self.share else { return Ok(false) };
+        let bytes: usize = columns.iter().flatten().map(bytes).sum::<Result<_, _>>()?;
+        let is_there = share.grow(bytes);
+        if is_there {
+            self.held_bytes += bytes;
+        }
+        Ok(is_there)
+    }
+
+    /// Writes a batch, and tells its shape.
+    fn write_to_file(&mut self, rows: usize, columns: Columns) -> Result<usize, ArrowError> {
+        let shape = Shape::of(&columns);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(create(&self.path, &self.room)?),
+        };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let there = columns.into_iter().flatten().collect();
+        file.write(&RecordBatch::try_new_with_options(shape.schema(), there, &options)?)?;
+        let known = self.shapes.iter().position(|known| *known == shape);
+        Ok(known.unwrap_or_else(|| {
+            self.shapes.push(shape);
+            self.shapes.len() - 1
+        }))
+    }
+
+    /// Completes it.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn finish(mut self) -> Result<Part, ArrowError> {
-        self.file.finish()?;
-        drop(self.file);
-        let blocks = blocks(&self.path)?.into_iter().zip(self.shape_of).collect();
-        let Self { path, room, shapes, rows, .. } = self;
-        Ok(Part { path, room, blocks, shapes, rows })
+    pub fn finish(self) -> Result<Part, ArrowError> {
+        let Self { path, room, share, file, batches, shapes, rows, held_bytes } = self;
+        let mut written = Vec::new();
+        if let Some(mut file) = file {
+            file.finish()?;
+            drop(file);
+            written = blocks(&path)?;
+        }
+        let body = |block: &Block| u64::try_from(block.bodyLength()).unwrap_or(0);
+        let bytes = held_bytes as u64 + written.iter().map(body).sum::<u64>();
+        let mut written = written.into_iter();
+        let lacks = || ArrowError::IpcError(format!("{} lacks batches", path.display()));
+        let placed = batches.into_iter().map(|batch| match batch {
+            Batch::Held { rows, columns } => Ok(Batch::Held { rows, columns }),
+            Batch::Written { shape, .. } => {
+                Ok(Batch::Written { block: written.next().ok_or_else(lacks)?, shape })
+            }
+        });
+        let batches = placed.collect::<Result<_, ArrowError>>()?;
+        Ok(Part { path, room, batches, shapes, rows, bytes, _share: share })
     }
+}
+
+fn create(path: &Path, room: &Room) -> Result<FileWriter<BufWriter<File>>, ArrowError> {
+    let packing = room.is_scarce().then_some(CompressionType::LZ4_FRAME);
+    let options = IpcWriteOptions::default().try_with_compression(packing)?;
+    // Each batch is read by its own shape: the file's schema says nothing.
+    let file = BufWriter::new(File::create(path)?);
+    FileWriter::try_new_with_options(file, &Schema::empty(), options)
 }
 
 /// Views of text may hold on to far more than they show.
@@ -209,6 +272,13 @@ fn compact(column: &ArrayRef) -> ArrayRef {
         }
     }
     Arc::clone(column)
+}
+
+/// Bytes that a column takes up, which may be a part of a longer one.
+fn bytes(column: &ArrayRef) -> Result<usize, ArrowError> {
+    let text = column.as_string_view_opt();
+    let beside = text.map_or(0, |text| text.data_buffers().iter().map(Buffer::len).sum());
+    Ok(size_of::<ArrayData>() + column.to_data().get_slice_memory_size()? + beside)
 }
 
 /// Where the batches of a file stand.

@@ -1,4 +1,4 @@
-//! The rows of a partition, in a file: narrowed as they are written, as they were
+//! The rows of a partition: narrowed as they are written, as they were
 //! when they are read.
 
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::narrow::Form;
-use super::part::{Opened, Part, PartWriter, Room};
+use super::part::{Columns, Opened, Part, PartWriter};
+use super::room::Room;
 use super::words::Words;
 
 /// Rows that are complete.
@@ -33,13 +34,13 @@ impl Rows {
         self.part.batches()
     }
 
-    /// Bytes on disk.
+    /// Bytes in memory and on disk.
     pub fn bytes(&self) -> u64 {
         self.part.bytes()
     }
 
-    /// How they lie there.
-    pub fn room(&self) -> Room {
+    /// Where they find room.
+    pub fn room(&self) -> &Room {
         self.part.room()
     }
 
@@ -62,9 +63,9 @@ impl Rows {
         schema: &SchemaRef,
         columns: Vec<usize>,
     ) -> Result<Reader, ArrowError> {
-        let file = self.part.open(&columns)?;
+        let opened = self.part.open(&columns)?;
         let schema = Arc::new(schema.project(&columns)?);
-        Ok(Reader { rows: Arc::clone(self), file, schema, columns })
+        Ok(Reader { rows: Arc::clone(self), opened, schema, columns })
     }
 }
 
@@ -72,7 +73,7 @@ impl Rows {
 #[derive(Debug)]
 pub struct Reader {
     rows: Arc<Rows>,
-    file: Opened,
+    opened: Opened,
     columns: Vec<usize>,
     /// Of these columns.
     schema: SchemaRef,
@@ -84,34 +85,76 @@ impl Reader {
     /// # Errors
     /// The disk fails, or the file is not as it was written.
     pub fn read(&self, batch: usize) -> Result<RecordBatch, ArrowError> {
-        let (rows, stored) = self.file.read(batch)?;
-        let forms = &self.rows.forms[batch];
-        let fields = self.schema.fields().iter().zip(&self.columns);
-        let columns = fields.zip(stored).map(|((field, column), stored)| {
-            let words = &self.rows.words[*column];
-            forms[*column].widened(stored.as_ref(), field.data_type(), words, rows)
-        });
+        let stored = self.stored(batch)?;
+        let columns = (0..self.columns.len()).map(|column| stored.whole(column));
         let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(stored.rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+    }
+
+    /// Reads a batch as it lies.
+    ///
+    /// # Errors
+    /// The disk fails, or the file is not as it was written.
+    pub fn stored(&self, batch: usize) -> Result<Stored<'_>, ArrowError> {
+        let (rows, columns) = self.opened.read(batch)?;
+        Ok(Stored { reader: self, forms: &self.rows.forms[batch], rows, columns })
+    }
+}
+
+/// A batch as it lies.
+pub struct Stored<'a> {
+    reader: &'a Reader,
+    /// Of all columns there are.
+    forms: &'a [Form],
+    rows: usize,
+    /// Those that are read.
+    columns: Columns,
+}
+
+impl Stored<'_> {
+    /// A column as it was.
+    ///
+    /// # Errors
+    /// It was not written in its form.
+    pub fn whole(&self, column: usize) -> Result<ArrayRef, ArrowError> {
+        let place = self.reader.columns[column];
+        let kind = self.reader.schema.field(column).data_type();
+        let words = &self.reader.rows.words[place];
+        self.forms[place].widened(self.columns[column].as_ref(), kind, words, self.rows)
+    }
+
+    /// A column in a form that holds it.
+    ///
+    /// # Errors
+    /// It was not written in its form.
+    pub fn narrowed(
+        &self,
+        column: usize,
+        form: Form,
+        words: &Words,
+    ) -> Result<Option<ArrayRef>, ArrowError> {
+        let was = self.forms[self.reader.columns[column]];
+        let kind = self.reader.schema.field(column).data_type();
+        match form.rebased(was, self.columns[column].as_ref(), kind) {
+            Some(rebased) => Ok(rebased),
+            None => Ok(form.narrowed(&self.whole(column)?, words)),
+        }
     }
 }
 
 /// Rows that are being written.
 pub struct RowsWriter {
-    file: PartWriter,
+    part: PartWriter,
     forms: Vec<Vec<Form>>,
     words: Vec<Words>,
 }
 
 impl RowsWriter {
-    /// Begins a file for rows of a schema.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub fn new(path: PathBuf, schema: &SchemaRef, room: Room) -> Result<Self, ArrowError> {
+    /// Begins with rows of a schema.
+    pub fn new(path: PathBuf, schema: &SchemaRef, room: Room) -> Self {
         let words = vec![Words::default(); schema.fields().len()];
-        Ok(Self { file: PartWriter::new(path, room)?, forms: Vec::new(), words })
+        Self { part: PartWriter::new(path, room), forms: Vec::new(), words }
     }
 
     /// Adds a batch, if it has rows.
@@ -130,15 +173,15 @@ impl RowsWriter {
             forms.push(form);
         }
         self.forms.push(forms);
-        self.file.write(batch.num_rows(), &narrowed)
+        self.part.write(batch.num_rows(), &narrowed)
     }
 
-    /// Completes the file.
+    /// Completes them.
     ///
     /// # Errors
     /// The disk fails.
     pub fn finish(self) -> Result<Rows, ArrowError> {
-        let part = Arc::new(self.file.finish()?);
+        let part = Arc::new(self.part.finish()?);
         Ok(Rows { part, forms: self.forms, words: Arc::new(self.words) })
     }
 }
@@ -147,8 +190,10 @@ impl RowsWriter {
 mod tests {
     use arrow::array::{Decimal128Array, Int64Array, StringViewArray};
     use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
     use super::*;
+    use crate::engine::kept::Spare;
 
     fn batch(schema: &SchemaRef, from: i64, money: Option<i128>) -> RecordBatch {
         let ids = Int64Array::from_iter_values(from..from + 3);
@@ -167,9 +212,12 @@ mod tests {
             Field::new("note", DataType::Utf8View, true),
         ]));
         let folder = tempfile::tempdir().expect("a folder");
-        for room in [Room::Plenty, Room::Scarce] {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        // In memory: all, or as much as the first batch takes up.
+        let ample = |bytes| Room::Ample(Arc::new(Spare::new(&pool, bytes)));
+        for room in [ample(1 << 20), ample(100), Room::Plenty, Room::Scarce] {
             let path = folder.path().join("rows");
-            let mut writer = RowsWriter::new(path, &schema, room).expect("a file");
+            let mut writer = RowsWriter::new(path, &schema, room);
             let batches = [None, Some(500), None].map(|money| batch(&schema, 7, money));
             batches.iter().for_each(|batch| writer.write(batch).expect("written"));
             writer.write(&batches[0].slice(0, 0)).expect("written");

@@ -17,7 +17,7 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_plan::ExecutionPlan;
 use tempfile::TempDir;
 
-use crate::engine::kept::{Columns, Form, KeptScan, Part, PartWriter, Reader, Room, Words};
+use crate::engine::kept::{Columns, Form, KeptScan, Part, PartWriter, Reader, Words};
 use crate::engine::spread::Ranges;
 
 /// How many rows are handled at a time.
@@ -78,7 +78,7 @@ impl Sizes {
 /// narrower there in full.
 fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
     let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
-    let packed = kept.parts().iter().any(|part| part.room() == Room::Scarce);
+    let packed = kept.parts().iter().any(|part| part.room().is_scarce());
     let stored = usize::try_from(bytes).unwrap_or(usize::MAX) / rows;
     let schema = kept.schema();
     let narrowed = (0..schema.fields().len()).filter(|column| kept.is_narrowed(*column));
@@ -119,7 +119,7 @@ impl Dealt {
         let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
         let deal = |partition: usize| {
             let path = folder.path().join(format!("{partition:05}.arrow"));
-            let mut writer = PartWriter::new(path, kept.parts()[partition].room())?;
+            let mut writer = PartWriter::new(path, kept.parts()[partition].room().clone());
             let mut rows = vec![0; ranges.count()];
             let mut stretches = Stretches::of(kept, partition, id, &forms, sizes.stretch_rows)?;
             while let Some(stretch) = stretches.next(&ranges)? {
@@ -267,12 +267,11 @@ impl<'a> Stretches<'a> {
         while range_of.len() < self.stretch_rows
             && let Some(batch) = self.batches.next()
         {
-            let batch = self.reader.read(batch)?;
-            range_of.extend(ranges.of_each(batch.column(self.id))?);
-            let columns = batch.columns().iter().zip(self.forms);
-            pieces.push(
-                columns.map(|(column, (form, words))| form.narrowed(column, words)).collect(),
-            );
+            let batch = self.reader.stored(batch)?;
+            range_of.extend(ranges.of_each(&batch.whole(self.id)?)?);
+            let columns = (0..).zip(self.forms);
+            let narrowed = columns.map(|(at, (form, words))| batch.narrowed(at, *form, words));
+            pieces.push(narrowed.collect::<Result<_, _>>()?);
         }
         if range_of.is_empty() {
             return Ok(None);

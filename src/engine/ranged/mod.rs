@@ -8,6 +8,8 @@
 //! both copies stay in the cache.
 
 mod deal;
+mod even;
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{SortOptions, sort_to_indices};
+use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -44,8 +44,9 @@ use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 
 use self::deal::{Dealt, Sizes};
+use self::even::even;
+use self::places::places;
 use super::kept::KeptScan;
-use super::session::BATCH_ROWS;
 
 /// How much larger than planned a range may be: an id that stands in a large part
 /// of the rows cannot be cut.
@@ -170,23 +171,6 @@ fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
         .ok_or_else(|| DataFusionError::Internal("a ranged sort of no kept table".into()))
 }
 
-/// The places of rows in the order of keys; equal ones in any order.
-fn places(columns: &[ArrayRef], keys: &[Key]) -> Result<UInt32Array> {
-    Ok(match columns {
-        [one] => sort_to_indices(one, Some(keys[0].options), None)?,
-        several => {
-            let fields = several.iter().zip(keys).map(|(column, key)| {
-                SortField::new_with_options(column.data_type().clone(), key.options)
-            });
-            let rows = RowConverter::new(fields.collect())?.convert_columns(several)?;
-            let mut places: Vec<u32> =
-                (0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)).collect();
-            places.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
-            UInt32Array::from(places)
-        }
-    })
-}
-
 impl DisplayAs for RangedSort {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
         write!(f, "RangedSort: [{}]", self.ordering)
@@ -294,15 +278,9 @@ impl ExecutionPlan for RangedSort {
                 joined.buffered(at_once).inspect(move |_| held(&reservation)).boxed(),
             )
         };
-        let batches = futures::stream::once(ranges).try_flatten().map_ok(move |range| {
-            rows.add(range.num_rows());
-            let starts = (0..range.num_rows()).step_by(BATCH_ROWS);
-            let batches: Vec<Result<RecordBatch>> = starts
-                .map(|start| Ok(range.slice(start, BATCH_ROWS.min(range.num_rows() - start))))
-                .collect();
-            futures::stream::iter(batches)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.try_flatten())))
+        let ranges = futures::stream::once(ranges).try_flatten();
+        let counted = ranges.inspect_ok(move |range| rows.add(range.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, even(counted.boxed()))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
