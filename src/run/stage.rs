@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::BatchCoalescer;
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::encode::Encoder;
 use super::grain::Grain;
@@ -45,6 +46,8 @@ pub struct TableShape {
     pub schema: SchemaRef,
     /// The columns that name a row.
     pub grain: Vec<String>,
+    /// The columns that are ids, of which few come again close by.
+    pub ids: Vec<String>,
     /// The columns as the manifest describes them.
     pub columns: Vec<PublishedColumn>,
 }
@@ -54,6 +57,7 @@ impl TableShape {
     pub fn new(name: &str, columns: &[Column], grain: Vec<String>, planned: &Schema) -> Self {
         let mut fields = Vec::with_capacity(columns.len());
         let mut described = Vec::with_capacity(columns.len());
+        let mut ids = Vec::new();
         for column in columns {
             let text = &column.name.value;
             let id = match planned.field_with_name(text).map(Field::data_type) {
@@ -61,6 +65,9 @@ impl TableShape {
                 _ => IdType::Text,
             };
             let arrow = column.kind.arrow(id);
+            if column.kind == ColumnType::Id {
+                ids.push(text.clone());
+            }
             let key = grain.contains(text);
             let comment = [("comment".to_string(), column.comment.clone())];
             described.push(PublishedColumn {
@@ -71,7 +78,13 @@ impl TableShape {
             // One entry of metadata: a map of several has no fixed order.
             fields.push(Field::new(text, arrow, !key).with_metadata(comment.into()));
         }
-        Self { name: name.into(), schema: Arc::new(Schema::new(fields)), grain, columns: described }
+        Self {
+            name: name.into(),
+            schema: Arc::new(Schema::new(fields)),
+            grain,
+            ids,
+            columns: described,
+        }
     }
 }
 
@@ -223,6 +236,17 @@ fn properties(shape: &TableShape) -> WriterProperties {
         // No value stands twice.
         properties = properties.set_column_dictionary_enabled(key.as_str().into(), false);
     }
+    for field in shape.schema.fields() {
+        // Also what a dictionary gives up, which for ids is sure.
+        if is_whole(field.data_type()) {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        }
+        if shape.ids.contains(field.name()) && *field.data_type() == DataType::Int64 {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_dictionary_enabled(column, false);
+        }
+    }
     // Who looks for a customer in a table that is sorted by something else has
     // no use for the bounds of its pages.
     let is_sought = |field: &FieldRef| field.name() == SOUGHT;
@@ -234,6 +258,15 @@ fn properties(shape: &TableShape) -> WriterProperties {
             .set_column_bloom_filter_fpp(SOUGHT.into(), BLOOM_ERRORS);
     }
     properties.build()
+}
+
+/// Whether Parquet has integers for a type.
+fn is_whole(kind: &DataType) -> bool {
+    match kind {
+        DataType::Decimal128(precision, _) => *precision <= 18,
+        DataType::Int64 | DataType::Int32 | DataType::Date32 | DataType::Timestamp(..) => true,
+        _ => false,
+    }
 }
 
 /// The batch in the published types; the planner's own (Utf8View, say) are an

@@ -14,6 +14,7 @@
 mod aggregate;
 mod bounds;
 mod columns;
+mod merge;
 mod neighbours;
 mod order;
 mod running;
@@ -32,6 +33,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use aggregate::SegmentedAggregate;
+use merge::SegmentedMerge;
 use sort::SegmentedSort;
 use stand_in::StandIn;
 use window::SegmentedWindow;
@@ -49,7 +51,8 @@ impl PhysicalOptimizerRule for Segmented {
         let replaced = plan.transform_up(|node| {
             let found = StandIn::<SegmentedWindow>::replacing(&node)
                 .or_else(|| StandIn::<SegmentedAggregate>::replacing(&node))
-                .or_else(|| StandIn::<SegmentedSort>::replacing(&node));
+                .or_else(|| StandIn::<SegmentedSort>::replacing(&node))
+                .or_else(|| StandIn::<SegmentedMerge>::replacing(&node));
             Ok(found.map_or_else(|| Transformed::no(node), Transformed::yes))
         });
         Ok(replaced?.data)

@@ -54,7 +54,7 @@ impl Way for SegmentedSort {
         &self,
         _original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        _context: &TaskContext,
+        _context: &Arc<TaskContext>,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
         Ok(within_segments(input, self.segment.clone(), self.within.clone(), Some(metrics)))

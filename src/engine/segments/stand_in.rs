@@ -32,7 +32,7 @@ pub trait Way: Debug + Send + Sync + Sized + 'static {
         &self,
         original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        context: &TaskContext,
+        context: &Arc<TaskContext>,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream>;
 }

@@ -52,7 +52,7 @@ impl Way for SegmentedWindow {
         &self,
         original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        _context: &TaskContext,
+        _context: &Arc<TaskContext>,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
         let work = Work {
