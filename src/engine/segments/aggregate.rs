@@ -62,7 +62,7 @@ impl Way for SegmentedAggregate {
         &self,
         original: &Arc<dyn ExecutionPlan>,
         mut input: SendableRecordBatchStream,
-        context: &Arc<TaskContext>,
+        context: &TaskContext,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
         let aggregate = original.downcast_ref::<AggregateExec>().ok_or_else(|| {

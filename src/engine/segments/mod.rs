@@ -14,7 +14,6 @@
 mod aggregate;
 mod bounds;
 mod columns;
-mod merge;
 mod neighbours;
 mod order;
 mod running;
@@ -33,7 +32,6 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use aggregate::SegmentedAggregate;
-use merge::SegmentedMerge;
 use sort::SegmentedSort;
 use stand_in::StandIn;
 use window::SegmentedWindow;
@@ -51,8 +49,7 @@ impl PhysicalOptimizerRule for Segmented {
         let replaced = plan.transform_up(|node| {
             let found = StandIn::<SegmentedWindow>::replacing(&node)
                 .or_else(|| StandIn::<SegmentedAggregate>::replacing(&node))
-                .or_else(|| StandIn::<SegmentedSort>::replacing(&node))
-                .or_else(|| StandIn::<SegmentedMerge>::replacing(&node));
+                .or_else(|| StandIn::<SegmentedSort>::replacing(&node));
             Ok(found.map_or_else(|| Transformed::no(node), Transformed::yes))
         });
         Ok(replaced?.data)

@@ -54,7 +54,7 @@ impl Way for SegmentedSort {
         &self,
         _original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        _context: &Arc<TaskContext>,
+        _context: &TaskContext,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
         Ok(within_segments(input, self.segment.clone(), self.within.clone(), Some(metrics)))

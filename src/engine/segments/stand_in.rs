@@ -32,7 +32,7 @@ pub trait Way: Debug + Send + Sync + Sized + 'static {
         &self,
         original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        context: &Arc<TaskContext>,
+        context: &TaskContext,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream>;
 }

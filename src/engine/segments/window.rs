@@ -52,7 +52,7 @@ impl Way for SegmentedWindow {
         &self,
         original: &Arc<dyn ExecutionPlan>,
         input: SendableRecordBatchStream,
-        _context: &Arc<TaskContext>,
+        _context: &TaskContext,
         metrics: BaselineMetrics,
     ) -> Result<SendableRecordBatchStream> {
         let work = Work {
