@@ -106,16 +106,11 @@ pub struct Dealt {
 pub struct Ranges {
     /// What all customers that were looked at begin with, if they are text.
     prefix: Vec<u8>,
-    /// Where each range but the first begins.
-    begins: Vec<Begin>,
-}
-
-/// Where a range begins: a rank, and of ids that rank alike the id itself.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Begin {
-    rank: u64,
-    /// Empty where ids are numbers: their rank tells all.
-    id: Vec<u8>,
+    /// The rank with which each range but the first begins.
+    ranks: Vec<u64>,
+    /// And the id, which tells where ids rank alike. Empty where they are numbers:
+    /// their rank tells all.
+    ids: Vec<Vec<u8>>,
 }
 
 impl Ranges {
@@ -158,7 +153,7 @@ impl Ranges {
     /// A type that is no id.
     pub fn even(sampled: &[ArrayRef], wanted: usize) -> Result<Self> {
         if wanted == 1 {
-            return Ok(Self { prefix: Vec::new(), begins: Vec::new() });
+            return Ok(Self { prefix: Vec::new(), ranks: Vec::new(), ids: Vec::new() });
         }
         let sampled = sampled.iter().map(ids).collect::<Result<Vec<_>>>()?;
         let prefix = common_prefix(&sampled);
@@ -166,21 +161,21 @@ impl Ranges {
         let mut all = Vec::new();
         for ids in &sampled {
             self::ranks(ids, &prefix, &mut ranks)?;
-            let begin =
-                |(row, rank): (usize, &u64)| Begin { rank: *rank, id: bytes(ids, row).into() };
+            let begin = |(row, rank): (usize, &u64)| (*rank, Vec::from(bytes(ids, row)));
             all.extend(ranks.iter().enumerate().map(begin));
         }
         all.sort_unstable();
         let mut places: Vec<usize> = (1..wanted).map(|n| n * all.len() / wanted).collect();
         places.dedup();
-        let mut begins: Vec<Begin> = Vec::with_capacity(places.len());
+        let mut begins: Vec<(u64, Vec<u8>)> = Vec::with_capacity(places.len());
         for (place, begin) in all.into_iter().enumerate() {
             if places.binary_search(&place).is_ok() {
                 begins.push(begin);
             }
         }
         begins.dedup();
-        Ok(Self { prefix, begins })
+        let (ranks, ids) = begins.into_iter().unzip();
+        Ok(Self { prefix, ranks, ids })
     }
 
     /// The range of each id; that of nulls is the last.
@@ -192,15 +187,18 @@ impl Ranges {
         let mut ranked = Vec::new();
         ranks(&ids, &self.prefix, &mut ranked)?;
         let range = |(row, rank): (usize, &u64)| {
-            let is_before = |begin: &Begin| {
-                let order = begin.rank.cmp(rank);
-                order.then_with(|| begin.id.as_slice().cmp(bytes(&ids, row))).is_le()
+            let mut range = self.ranks.partition_point(|begin| begin <= rank);
+            let begins_after = |range: usize| {
+                self.ranks[range] == *rank && self.ids[range].as_slice() > bytes(&ids, row)
             };
-            narrow(self.begins.partition_point(is_before) as u64)
+            while range > 0 && begins_after(range - 1) {
+                range -= 1;
+            }
+            narrow(range as u64)
         };
         let mut of_each: Vec<u32> = ranked.iter().enumerate().map(range).collect();
         if column.null_count() > 0 {
-            let last = narrow(self.begins.len() as u64);
+            let last = narrow(self.ranks.len() as u64);
             for (_, range) in of_each.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row))
             {
                 *range = last;
@@ -211,7 +209,7 @@ impl Ranges {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.begins.len() + 1
+        self.ranks.len() + 1
     }
 }
 

@@ -31,6 +31,9 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// A dictionary of more than that has few values that come again.
 const DICTIONARY_BYTES_MAX: usize = 128 * 1024;
 
+/// Digits of a decimal that Parquet has as a 64-bit integer.
+const DECIMAL_DIGITS_MAX: u8 = 18;
+
 /// The column that is looked up in tables that are not sorted by it.
 const SOUGHT: &str = "customer_id";
 
@@ -46,8 +49,6 @@ pub struct TableShape {
     pub schema: SchemaRef,
     /// The columns that name a row.
     pub grain: Vec<String>,
-    /// The columns that are ids, of which few come again close by.
-    pub ids: Vec<String>,
     /// The columns as the manifest describes them.
     pub columns: Vec<PublishedColumn>,
 }
@@ -57,7 +58,6 @@ impl TableShape {
     pub fn new(name: &str, columns: &[Column], grain: Vec<String>, planned: &Schema) -> Self {
         let mut fields = Vec::with_capacity(columns.len());
         let mut described = Vec::with_capacity(columns.len());
-        let mut ids = Vec::new();
         for column in columns {
             let text = &column.name.value;
             let id = match planned.field_with_name(text).map(Field::data_type) {
@@ -65,9 +65,6 @@ impl TableShape {
                 _ => IdType::Text,
             };
             let arrow = column.kind.arrow(id);
-            if column.kind == ColumnType::Id {
-                ids.push(text.clone());
-            }
             let key = grain.contains(text);
             let comment = [("comment".to_string(), column.comment.clone())];
             described.push(PublishedColumn {
@@ -78,13 +75,7 @@ impl TableShape {
             // One entry of metadata: a map of several has no fixed order.
             fields.push(Field::new(text, arrow, !key).with_metadata(comment.into()));
         }
-        Self {
-            name: name.into(),
-            schema: Arc::new(Schema::new(fields)),
-            grain,
-            ids,
-            columns: described,
-        }
+        Self { name: name.into(), schema: Arc::new(Schema::new(fields)), grain, columns: described }
     }
 }
 
@@ -232,19 +223,28 @@ fn properties(shape: &TableShape) -> WriterProperties {
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         // The version of tenure, not of the libraries under it.
         .set_created_by(concat!("tenure ", env!("CARGO_PKG_VERSION")).into());
-    if let [key] = shape.grain.as_slice() {
-        // No value stands twice.
-        properties = properties.set_column_dictionary_enabled(key.as_str().into(), false);
-    }
     for field in shape.schema.fields() {
-        // Also what a dictionary gives up, which for ids is sure.
-        if is_whole(field.data_type()) {
-            let column = ColumnPath::from(field.name().as_str());
-            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        }
-        if shape.ids.contains(field.name()) && *field.data_type() == DataType::Int64 {
-            let column = ColumnPath::from(field.name().as_str());
-            properties = properties.set_column_dictionary_enabled(column, false);
+        let column = || ColumnPath::from(field.name().as_str());
+        match field.data_type() {
+            // Days and counts lie close to each other, and ids do not come again:
+            // differences take no more space than places in a dictionary, and
+            // nothing is looked up.
+            DataType::Int64 | DataType::Date32 => {
+                properties = properties
+                    .set_column_dictionary_enabled(column(), false)
+                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED);
+            }
+            // Prices come again, and many instants are midnights; where a
+            // dictionary gives up, differences take its place.
+            kind if is_instant_or_money(kind) => {
+                properties =
+                    properties.set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED);
+            }
+            // No value stands twice.
+            _ if shape.grain == [field.name().as_str()] => {
+                properties = properties.set_column_dictionary_enabled(column(), false);
+            }
+            _ => {}
         }
     }
     // Who looks for a customer in a table that is sorted by something else has
@@ -260,11 +260,11 @@ fn properties(shape: &TableShape) -> WriterProperties {
     properties.build()
 }
 
-/// Whether Parquet has integers for a type.
-fn is_whole(kind: &DataType) -> bool {
+/// Whether values are instants, or money that Parquet has as integers.
+fn is_instant_or_money(kind: &DataType) -> bool {
     match kind {
-        DataType::Decimal128(precision, _) => *precision <= 18,
-        DataType::Int64 | DataType::Int32 | DataType::Date32 | DataType::Timestamp(..) => true,
+        DataType::Timestamp(..) => true,
+        DataType::Decimal128(precision, _) => *precision <= DECIMAL_DIGITS_MAX,
         _ => false,
     }
 }

@@ -165,7 +165,7 @@ impl Width {
 }
 
 /// A value that is a whole number, whatever it counts.
-trait Whole: ArrowNativeType {
+trait Whole: ArrowNativeType + Ord {
     /// The number, where 64 bits hold it.
     fn exact(self) -> Option<i64>;
     /// The lower 64 bits of the number.
@@ -224,7 +224,16 @@ fn bounds(column: &ArrayRef) -> Option<(i64, i64)> {
 
 fn bounds_of<Kind: ArrowNumericType<Native: Whole>>(column: &ArrayRef) -> Option<(i64, i64)> {
     let values = column.as_primitive::<Kind>();
-    min(values)?.exact().zip(max(values)?.exact())
+    if values.null_count() > 0 {
+        return min(values)?.exact().zip(max(values)?.exact());
+    }
+    // Both in one pass: a column of money is larger than the nearest cache.
+    let first = *values.values().first()?;
+    let both = |(least, most): (Kind::Native, Kind::Native), value: &Kind::Native| {
+        (least.min(*value), most.max(*value))
+    };
+    let (least, most) = values.values().iter().fold((first, first), both);
+    least.exact().zip(most.exact())
 }
 
 fn above(column: &ArrayRef, least: i64, width: Width) -> ArrayRef {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::distinct;
 use arrow::error::ArrowError;
@@ -33,7 +33,7 @@ impl Bounds {
     /// Segments that also begin where those of another split do.
     pub fn or(self, other: &Self) -> Self {
         let begins = &self.begins | &other.begins;
-        let starts = begins.set_indices().collect();
+        let starts = places(&begins);
         Self { rows: self.rows, begins, starts }
     }
 
@@ -47,11 +47,10 @@ impl Bounds {
     /// Bits of the rows behind which a segment ends; `open` says that the last
     /// one goes on in the next batch.
     pub fn ends(&self, open: bool) -> BooleanBuffer {
-        let last = self.rows - 1;
-        BooleanBuffer::collect_bool(self.rows, |row| match row == last {
-            true => !open,
-            false => self.begins.value(row + 1),
-        })
+        let mut ends = BooleanBufferBuilder::new(self.rows);
+        ends.append_buffer(&self.begins.slice(1, self.rows - 1));
+        ends.append(!open);
+        ends.finish()
     }
 }
 
@@ -68,7 +67,7 @@ impl Finder {
     /// # Errors
     /// Keys that cannot be compared.
     pub fn next(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Bounds, ArrowError> {
-        let mut begins = match &self.last {
+        let begins = match &self.last {
             None => true,
             Some(last) => {
                 let mut differ = false;
@@ -86,15 +85,24 @@ impl Finder {
                 Some(known) => arrow::compute::or(&known, &differ)?,
             });
         }
-        let inner = inner.map(|inner| inner.values().clone());
-        let bits = BooleanBuffer::collect_bool(rows, |row| match row {
-            0 => std::mem::take(&mut begins),
-            row => inner.as_ref().is_some_and(|inner| inner.value(row - 1)),
-        });
+        let mut bits = BooleanBufferBuilder::new(rows);
+        bits.append(begins);
+        match inner {
+            Some(inner) => bits.append_buffer(inner.values()),
+            None => bits.append_n(rows - 1, false),
+        }
         self.last = Some(keys.iter().map(|key| one_row(key, rows - 1)).collect());
-        let starts = bits.set_indices().collect();
+        let bits = bits.finish();
+        let starts = places(&bits);
         Ok(Bounds { rows, begins: bits, starts })
     }
+}
+
+/// The places of the bits that are set.
+fn places(bits: &BooleanBuffer) -> Vec<usize> {
+    let mut places = Vec::with_capacity(bits.count_set_bits());
+    places.extend(bits.set_indices());
+    places
 }
 
 /// A row of a column by itself, without holding on to the column.
