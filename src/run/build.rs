@@ -19,6 +19,7 @@ use super::classify;
 use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
+use super::room;
 use super::stage::{self, Cut, TableShape};
 use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, is_published, table_problem};
@@ -34,20 +35,6 @@ use crate::plan::spec::Spanned;
 use crate::plan::types::ColumnType;
 use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
 use crate::problem::{Place, Problem, Source};
-
-/// Bytes that a run keeps for each row of a source, roughly.
-const ROW_BYTES: u64 = 170;
-
-/// The part of the engine's memory in which it keeps them where memory is plenty:
-/// the other half is for what is at work.
-const KEPT_SHARE: u64 = 2;
-
-/// As many times the engine's memory it keeps as it lies in memory; past that
-/// reading has to wait for the disk anyway, and packed rows are fewer bytes.
-const MEMORIES_MAX: u64 = 2;
-
-/// Bytes that operators of a table at work want to have whatever its size.
-const TURN_BYTES: u64 = 256 << 20;
 
 /// Batches computed ahead of their encoding.
 const BATCHES_AHEAD: usize = 2;
@@ -98,16 +85,10 @@ impl Builder<'_> {
     /// memory is plenty for so many rows to begin with, for those at work share
     /// it.
     pub fn at_once(&self, rows: u64) -> usize {
-        match self.is_memory_plenty(rows) {
+        match room::is_plenty(&self.job.plan.engine, rows) {
             true => self.context.state().config().target_partitions().min(AT_ONCE_MAX),
             false => 1,
         }
-    }
-
-    /// Whether all that a run keeps of so many rows would fit into memory.
-    fn is_memory_plenty(&self, rows: u64) -> bool {
-        let needed = rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES);
-        needed <= self.job.plan.engine.memory_bytes
     }
 
     /// Builds one table.
@@ -177,23 +158,13 @@ impl Builder<'_> {
     /// They cannot be computed or kept.
     pub async fn keep_source(&self, source: &SourcePlan, ingested: &Ingested) -> Result<()> {
         let failed = |error| super::ingest::failed(source.kind.name, &error);
-        self.make_room(ingested.read.accepted);
+        room::make(&self.job.plan.engine, ingested.read.accepted, self.context, self.scratch);
         if !ingested.is_kept {
             self.keep_rows(source).await.map_err(failed)?;
         }
         match source.kind.name {
             "orders" if ingested.has_currency => self.one_currency(source).await,
             _ => Ok(()),
-        }
-    }
-
-    /// Decides where the tables over so many rows of a source are kept.
-    fn make_room(&self, rows: u64) {
-        let memory = self.job.plan.engine.memory_bytes;
-        if rows.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
-            self.scratch.pack();
-        } else if self.is_memory_plenty(rows) {
-            self.scratch.hold(self.context, memory / KEPT_SHARE);
         }
     }
 

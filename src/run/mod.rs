@@ -29,6 +29,7 @@ mod record;
 pub mod report;
 mod retry;
 mod reuse;
+mod room;
 mod schema;
 mod source;
 mod stage;

@@ -19,6 +19,7 @@ use futures::StreamExt;
 use super::classify::{self, Rule};
 use super::mapping::Mapped;
 use super::pass::{KeyFiles, Pass, Rest};
+use super::room;
 use crate::engine::collect::{Collected, Without};
 use crate::engine::files::FilesTable;
 use crate::engine::scratch::Scratch;
@@ -117,14 +118,15 @@ impl Reading<'_> {
                 collected.put_back(&batch)?;
             }
         }
-        let table = match as_they_are {
-            Some(table) if !suspicious => table,
+        match as_they_are {
+            Some(table) if !suspicious => provide(self.context, "clustered", Arc::new(table))?,
             _ => {
+                room::make(&self.plan.engine, accepted, self.context, self.scratch);
                 let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
-                self.scratch.write(self.context, &plan, "sources/orders").await?
+                let name = TableReference::partial("ingest", "clustered");
+                self.scratch.keep(self.context, name, plan).await?;
             }
-        };
-        provide(self.context, "clustered", Arc::new(table))?;
+        }
         self.finish(suspicious, false).await?;
         Ok(accepted)
     }

@@ -4,7 +4,7 @@
 //! What a run keeps is written once and read a few times. Fewer bytes cost one
 //! pass over a column that lies in the cache, and save the copies and the disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, new_null_array};
 use arrow::compute::{max, min};
@@ -44,7 +44,7 @@ impl Form {
             return Self::Nothing;
         }
         match column.data_type() {
-            DataType::Utf8View => match words.learn(column.as_string_view()) {
+            DataType::Utf8View | DataType::Utf8 => match words.learn(column) {
                 true => Self::Words,
                 false => Self::Plain,
             },
@@ -82,7 +82,7 @@ impl Form {
                 let width = Width::of(least, most, is_full, column.data_type());
                 (width != Width::Zero).then(|| above(column, least, width))
             }
-            Self::Words => Some(words.places(column.as_string_view())),
+            Self::Words => Some(words.places(column)),
             Self::Plain => Some(Arc::clone(column)),
         }
     }
@@ -127,12 +127,12 @@ impl Form {
     ) -> Result<ArrayRef, ArrowError> {
         let lacks = || ArrowError::IpcError("a kept column was not written".into());
         match self {
-            Self::Nothing => Ok(new_null_array(kind, rows)),
+            Self::Nothing => Ok(nulls(kind, rows)),
             Self::Above { least, most, is_full } => match Width::of(least, most, is_full, kind) {
                 Width::Zero => Ok(repeated(least, kind, rows)),
                 width => Ok(from_above(stored.ok_or_else(lacks)?, least, width, kind)),
             },
-            Self::Words => words.texts(stored.ok_or_else(lacks)?.as_primitive()),
+            Self::Words => words.texts(stored.ok_or_else(lacks)?.as_primitive(), kind),
             Self::Plain => stored.cloned().ok_or_else(lacks),
         }
     }
@@ -315,6 +315,23 @@ fn narrow_to<Kind: ArrowPrimitiveType>(
     })
 }
 
+/// A column without values. All of a type and length are the same one: to write so
+/// many zeros for each would cost more than all else that is done with it.
+fn nulls(kind: &DataType, rows: usize) -> ArrayRef {
+    static KNOWN: Mutex<Vec<ArrayRef>> = Mutex::new(Vec::new());
+    // Not much longer: who counts memory counts all of it.
+    let length = rows.next_power_of_two();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.iter().find(|nulls| nulls.len() == length && nulls.data_type() == kind);
+    match found {
+        Some(nulls) => nulls.slice(0, rows),
+        None => {
+            known.push(new_null_array(kind, length));
+            new_null_array(kind, rows)
+        }
+    }
+}
+
 /// A value in so many rows.
 fn repeated(value: i64, kind: &DataType, rows: usize) -> ArrayRef {
     by_kind!(kind, repeated_of(value, kind, rows), else new_null_array(kind, rows))
@@ -333,7 +350,7 @@ fn repeated_of<Kind: ArrowPrimitiveType<Native: Whole>>(
 mod tests {
     use arrow::array::{
         BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
-        StringViewArray, TimestampMicrosecondArray,
+        StringArray, StringViewArray, TimestampMicrosecondArray,
     };
 
     use super::*;
@@ -408,19 +425,21 @@ mod tests {
 
     #[test]
     fn few_words_are_told_by_their_place() {
-        let text = |texts: Vec<Option<&str>>| Arc::new(StringViewArray::from(texts)) as ArrayRef;
+        few_words(|texts| Arc::new(StringViewArray::from(texts)));
+        few_words(|texts| Arc::new(StringArray::from(texts)));
+    }
+
+    fn few_words(text: impl Fn(Vec<Option<&str>>) -> ArrayRef) {
+        let plain = text(vec![None]).data_type().clone();
         assert_eq!(
             stored(text(vec![Some("new"), None, Some(""), Some("new")])),
             Some(DataType::UInt8)
         );
         assert_eq!(stored(text(vec![Some("exactly 12 b"), None])), Some(DataType::UInt8));
-        assert_eq!(
-            stored(text(vec![Some("new"), Some("thirteen byte")])),
-            Some(DataType::Utf8View)
-        );
+        assert_eq!(stored(text(vec![Some("new"), Some("thirteen byte")])), Some(plain.clone()));
         let many: Vec<String> = (0..100).map(|n| format!("word {n}")).collect();
         let many = many.iter().map(|word| Some(word.as_str())).collect();
-        assert_eq!(stored(text(many)), Some(DataType::Utf8View));
+        assert_eq!(stored(text(many)), Some(plain));
     }
 
     #[test]
