@@ -253,9 +253,10 @@ fn stored(kind: ColumnType, raw: &DataType) -> DataType {
 /// The day of `ordered_at` in the pipeline's time zone.
 fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<MappedColumn> {
     let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
-    let value = match raw {
+    let value = match (raw, &at.raw) {
         // A day is a day wherever the clock stands.
-        DataType::Date32 | DataType::Date64 => cast(at.value.clone(), DataType::Date32),
+        (DataType::Date32, Some((day, _))) => day.clone(),
+        (DataType::Date64, _) => cast(at.value.clone(), DataType::Date32),
         _ if timezone == "UTC" => cast(at.value.clone(), DataType::Date32),
         _ => {
             let zoned = |zone: &str| DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));

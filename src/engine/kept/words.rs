@@ -97,7 +97,13 @@ impl Words {
     ) -> Result<ArrayRef, ArrowError> {
         let views = ScalarBuffer::from(self.views.clone());
         let words = StringViewArray::try_new(views, Vec::new(), None)?;
-        take(&cast(&words, kind)?, places, None)
+        let is_one = words.len() == 1 && places.null_count() == 0;
+        match kind {
+            DataType::Utf8 if is_one => {
+                Ok(Arc::new(StringArray::new_repeated(words.value(0), places.len())))
+            }
+            _ => take(&cast(&words, kind)?, places, None),
+        }
     }
 }
 
