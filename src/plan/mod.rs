@@ -157,6 +157,8 @@ pub struct PublishPlan {
     pub url: String,
     /// What a published table is for other engines.
     pub format: TableFormat,
+    /// The encodings of its files.
+    pub encodings: Encodings,
     /// Rows of a file at most; at least 1.
     pub file_rows: u64,
     /// How many superseded sets stay.
@@ -175,6 +177,16 @@ pub enum TableFormat {
     Parquet,
     /// A Delta table.
     Delta,
+}
+
+/// The encodings that Parquet files use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encodings {
+    /// Those of Parquet's first version, which everything reads.
+    #[default]
+    V1,
+    /// Those of its second version where they are fewer bytes.
+    V2,
 }
 
 /// How many runs may meet on one target.

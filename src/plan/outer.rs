@@ -11,7 +11,8 @@ use super::compile::{Purpose, Variables};
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
 use super::{
-    EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan, TableFormat, Writers,
+    Encodings, EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan,
+    TableFormat, Writers,
 };
 use crate::problem::{Problem, suggest};
 
@@ -176,9 +177,12 @@ pub fn publish(
     };
     let formats = [("parquet", TableFormat::Parquet), ("delta", TableFormat::Delta)];
     let format = choice(publish.format.as_ref(), "format", &formats, problems)?;
+    let encodings = [("v1", Encodings::V1), ("v2", Encodings::V2)];
+    let encodings = choice(publish.encodings.as_ref(), "encodings", &encodings, problems)?;
     Some(PublishPlan {
         url: place(publish.url.as_ref()?, purpose, variables, problems)?,
         format,
+        encodings,
         file_rows: publish.file_rows.as_ref().map_or(FILE_ROWS, |count| count.value),
         keep_runs: publish.keep_runs.as_ref().map_or(30, |count| count.value),
         writers: match publish.single_writer.as_ref().map(|single| single.value) {

@@ -237,7 +237,8 @@ impl Builder<'_> {
         let stream = spawn_buffered(stream.map_err(failed)?, BATCHES_AHEAD);
         let day = Day::from(self.job.plan.as_of);
         let threads = self.context.state().config().target_partitions();
-        let cut = Cut { file_rows: self.job.plan.publish.file_rows, threads };
+        let publish = &self.job.plan.publish;
+        let cut = Cut { file_rows: publish.file_rows, encodings: publish.encodings, threads };
         let files = stage::write(stream, shape, claim, day, cut).await?;
         engine::trace(&shape.name, physical.as_ref());
         let staged = StagedTable {

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use super::encode::Encoder;
@@ -21,6 +21,7 @@ use super::grain::Grain;
 use super::target::{Claim, Column as PublishedColumn, DataFile, Day, Upload};
 use crate::engine::session::BATCH_ROWS;
 use crate::error::{Error, Result};
+use crate::plan::Encodings;
 use crate::plan::header::Column;
 use crate::plan::types::{ColumnType, IdType};
 use crate::problem::Problem;
@@ -84,6 +85,8 @@ impl TableShape {
 pub struct Cut {
     /// Rows of a file at most.
     pub file_rows: u64,
+    /// Its encodings.
+    pub encodings: Encodings,
     /// Row groups encoded at the same time.
     pub threads: usize,
 }
@@ -188,7 +191,8 @@ impl Files<'_> {
     fn next(&self) -> Result<Open> {
         let part = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
         let upload = self.claim.upload(&self.shape.name, self.day, part);
-        let (schema, properties) = (Arc::clone(&self.shape.schema), properties(self.shape));
+        let (schema, properties) =
+            (Arc::clone(&self.shape.schema), properties(self.shape, self.cut.encodings));
         let group_rows =
             ROW_GROUP_ROWS.min(usize::try_from(self.cut.file_rows).unwrap_or(usize::MAX));
         let encoder = Encoder::new(schema, properties, group_rows, self.cut.threads);
@@ -215,7 +219,7 @@ impl Files<'_> {
     }
 }
 
-fn properties(shape: &TableShape) -> WriterProperties {
+fn properties(shape: &TableShape, encodings: Encodings) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -223,29 +227,12 @@ fn properties(shape: &TableShape) -> WriterProperties {
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         // The version of tenure, not of the libraries under it.
         .set_created_by(concat!("tenure ", env!("CARGO_PKG_VERSION")).into());
-    for field in shape.schema.fields() {
-        let column = || ColumnPath::from(field.name().as_str());
-        match field.data_type() {
-            // Days and counts lie close to each other, and ids do not come again:
-            // differences take no more space than places in a dictionary, and
-            // nothing is looked up.
-            DataType::Int64 | DataType::Date32 => {
-                properties = properties
-                    .set_column_dictionary_enabled(column(), false)
-                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED);
-            }
-            // Prices come again, and many instants are midnights; where a
-            // dictionary gives up, differences take its place.
-            kind if is_instant_or_money(kind) => {
-                properties =
-                    properties.set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED);
-            }
-            // No value stands twice.
-            _ if shape.grain == [field.name().as_str()] => {
-                properties = properties.set_column_dictionary_enabled(column(), false);
-            }
-            _ => {}
-        }
+    if let [key] = shape.grain.as_slice() {
+        // No value stands twice.
+        properties = properties.set_column_dictionary_enabled(key.as_str().into(), false);
+    }
+    if encodings == Encodings::V2 {
+        properties = as_differences(properties, &shape.schema);
     }
     // Who looks for a customer in a table that is sorted by something else has
     // no use for the bounds of its pages.
@@ -258,6 +245,31 @@ fn properties(shape: &TableShape) -> WriterProperties {
             .set_column_bloom_filter_fpp(SOUGHT.into(), BLOOM_ERRORS);
     }
     properties.build()
+}
+
+/// Integers as differences from the one before.
+fn as_differences(
+    mut properties: WriterPropertiesBuilder,
+    schema: &Schema,
+) -> WriterPropertiesBuilder {
+    for field in schema.fields() {
+        let kind = field.data_type();
+        // Days and counts lie close to each other, and ids hardly come again: their
+        // differences take no more space than places in a dictionary, and nothing
+        // is looked up.
+        let is_close = matches!(kind, DataType::Int64 | DataType::Date32);
+        if is_close {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_dictionary_enabled(column, false);
+        }
+        // Prices come again, and many instants are midnights: differences are for
+        // where a dictionary gives up.
+        if is_close || is_instant_or_money(kind) {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    properties
 }
 
 /// Whether values are instants, or money that Parquet has as integers.

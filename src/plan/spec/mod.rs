@@ -121,6 +121,8 @@ pub struct PublishSpec {
     pub url: Option<Spanned<String>>,
     /// `parquet` or `delta`.
     pub format: Option<Spanned<String>>,
+    /// `v1` or `v2`.
+    pub encodings: Option<Spanned<String>>,
     /// Rows of a file at most; at least 1.
     pub file_rows: Option<Spanned<u64>>,
     /// Superseded sets to keep.
@@ -288,11 +290,13 @@ fn models(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ModelsSpec> {
 }
 
 fn publish(entry: &Entry, problems: &mut Vec<Problem>) -> Option<PublishSpec> {
-    let known = ["url", "format", "file_rows", "keep_runs", "single_writer", "storage"];
+    let known =
+        ["url", "format", "encodings", "file_rows", "keep_runs", "single_writer", "storage"];
     let mut fields = Fields::open(&entry.node, "`publish`", &known, problems)?;
     Some(PublishSpec {
         url: fields.required_text("url", problems),
         format: fields.text("format", problems),
+        encodings: fields.text("encodings", problems),
         file_rows: fields.count("file_rows", 1, problems),
         keep_runs: fields.count("keep_runs", 0, problems),
         single_writer: fields.boolean("single_writer", problems),

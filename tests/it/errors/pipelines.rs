@@ -419,6 +419,23 @@ fn a_storage_option_nobody_knows_is_refused() {
 }
 
 #[test]
+fn encodings_are_of_one_version_or_the_other() {
+    let project = small_but(PIPELINE, "url: out", "url: out\n  encodings: new");
+    assert_snapshot!(check(&project), @"
+    error: no encodings `new`
+     --> pipelines/p.yaml:8:14
+      |
+    8 |   encodings: new
+      |              ^^^
+      |
+      = help: known: v1, v2
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
 fn limits_have_units_and_bounds() {
     let project = small();
     let engine = "engine:\n  memory: 8 gigs\n  threads: 0\n";

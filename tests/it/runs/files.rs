@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use parquet::basic::Encoding;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -92,6 +94,35 @@ fn a_customer_is_found_by_a_filter_where_rows_lie_otherwise() {
     let strangers = (1..1_000_i64).filter(|n| filter.check(&-n)).count();
     assert!(strangers < 100, "{strangers} of 999 strangers pass");
     assert!(filters("out/customers/as_of=*/part-00000.parquet").is_empty(), "bounds do it there");
+}
+
+#[test]
+fn numbers_are_differences_only_where_that_is_asked_for() {
+    let project = generated();
+    pipeline_of_generated(&project, "");
+    project.run(GENERATED_AS_OF);
+    let rows = project.table(ORDERS);
+    let delta = || {
+        let path = paths(&project, "out/orders/as_of=*/part-00000.parquet").remove(0);
+        let reader = SerializedFileReader::new(File::open(path).expect("a file")).expect("Parquet");
+        let columns = reader.metadata().row_group(0).columns().to_vec();
+        let is_delta = |column: &ColumnChunkMetaData| {
+            column.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED)
+        };
+        let found = columns.iter().filter(|column| is_delta(column));
+        found.map(|column| column.column_path().string()).collect::<Vec<_>>()
+    };
+    assert!(delta().is_empty(), "what every reader knows, unless told");
+    let text = std::fs::read_to_string(project.path("pipelines/p.yaml")).expect("a pipeline");
+    let text = text.replace("  url: out\n", "  url: out\n  encodings: v2\n");
+    project.file("pipelines/p.yaml", &text);
+    project.run_with(GENERATED_AS_OF, &["--full-refresh"]);
+    let columns = delta();
+    for column in ["order_id", "customer_id", "order_date", "order_number"] {
+        assert!(columns.iter().any(|found| found == column), "{column} of {columns:?}");
+    }
+    assert!(!columns.iter().any(|found| found == "kind"), "texts have none");
+    assert_eq!(rows, project.table(ORDERS), "the same rows in the same order");
 }
 
 fn rows_of(path: &Path) -> i64 {
