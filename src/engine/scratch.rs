@@ -34,10 +34,12 @@ pub struct Scratch {
     folder: OwnedFolder,
     store: Arc<LocalFileSystem>,
     url: ObjectStoreUrl,
-    /// What stands in a folder of its own, by its name.
-    kept: Mutex<BTreeMap<String, TableReference>>,
+    /// What is kept, by its name.
+    kept: Mutex<BTreeMap<String, (TableReference, Arc<KeptTable>)>>,
     /// Where tables that are kept from now on find room.
     room: Mutex<Room>,
+    /// From how many rows of what they are made.
+    rows: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Scratch {
@@ -50,7 +52,22 @@ impl Scratch {
         let folder = OwnedFolder::new(parent.unwrap_or(&system))?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
         let url = ObjectStoreUrl::parse("scratch://run")?;
-        Ok(Self { folder, store, url, kept: Mutex::default(), room: Mutex::new(Room::Plenty) })
+        Ok(Self {
+            folder,
+            store,
+            url,
+            kept: Mutex::default(),
+            room: Mutex::new(Room::Plenty),
+            rows: Mutex::default(),
+        })
+    }
+
+    /// Notes from how many rows of something tables are made; tells from how many of
+    /// all that was noted.
+    pub fn note_rows(&self, of: &str, rows: u64) -> u64 {
+        let mut noted = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(of.into(), rows);
+        noted.values().sum()
     }
 
     /// Packs what is kept from now on: there will be much of it.
@@ -58,11 +75,16 @@ impl Scratch {
         *self.room() = Room::Scarce;
     }
 
-    /// Holds in memory what is kept from now on, as far as so many bytes go; not
-    /// where there will be much of it.
+    /// Writes what is kept from now on to the folder.
+    pub fn write_out(&self) {
+        *self.room() = Room::Plenty;
+    }
+
+    /// Holds in memory what is kept from now on, as far as so many bytes of the
+    /// engine's go for all of it.
     pub fn hold(&self, context: &SessionContext, bytes: u64) {
         let mut room = self.room();
-        if matches!(*room, Room::Plenty) {
+        if !matches!(*room, Room::Ample(_)) {
             let pool = &context.runtime_env().memory_pool;
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             *room = Room::Ample(Arc::new(Spare::new(pool, bytes)));
@@ -90,8 +112,9 @@ impl Scratch {
         let table = KeptTable::write(&plan, context.task_ctx(), &folder, &room).await?;
         super::trace(&name.to_string(), plan.as_ref());
         context.deregister_table(name.clone())?;
-        context.register_table(name.clone(), Arc::new(table))?;
-        self.kept().insert(name.to_string(), name);
+        let table = Arc::new(table);
+        context.register_table(name.clone(), Arc::clone(&table) as _)?;
+        self.kept().insert(name.to_string(), (name, table));
         Ok(())
     }
 
@@ -101,7 +124,8 @@ impl Scratch {
     /// The disk fails.
     pub fn forget(&self, context: &SessionContext, which: impl Fn(&str) -> bool) -> Result<()> {
         let forgotten = self.kept().extract_if(.., |name, _| which(name)).collect::<Vec<_>>();
-        for (_, name) in forgotten {
+        for (_, (name, table)) in forgotten {
+            table.forget();
             std::fs::remove_dir_all(self.folder_of(&name))?;
             context.deregister_table(name)?;
         }
@@ -116,7 +140,7 @@ impl Scratch {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, TableReference>> {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, (TableReference, Arc<KeptTable>)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -252,4 +276,48 @@ fn properties() -> WriterProperties {
         // Few rows are after the day of a run: whole files are passed over.
         .set_column_statistics_enabled("order_date".into(), EnabledStatistics::Chunk)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::datasource::ViewTable;
+
+    use super::*;
+    use crate::engine::session;
+    use crate::plan::EnginePlan;
+
+    #[tokio::test]
+    async fn what_is_forgotten_gives_its_memory_back_though_a_view_is_left() {
+        let scratch = Scratch::new(None).expect("a folder");
+        let engine = EnginePlan { memory_bytes: 64 << 20, threads: Some(2), scratch: None };
+        let context = session::open(&engine, scratch.spill()).expect("a session");
+        let pool = Arc::clone(&context.runtime_env().memory_pool);
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
+        let rows = RecordBatch::try_from_iter([("number", numbers)]).expect("a column");
+        scratch.hold(&context, 1 << 20);
+        let plan = context.read_batch(rows).expect("rows").create_physical_plan().await;
+        let name = TableReference::bare("kept");
+        scratch.keep(&context, name.clone(), plan.expect("a plan")).await.expect("kept");
+        let held = pool.reserved();
+        assert!(held > 0 && held < 80_000, "numbers below 10,000 in {held} bytes");
+
+        let kept = context.table(name).await.expect("there");
+        let view = ViewTable::new(kept.logical_plan().clone(), None);
+        context.register_table("view", Arc::new(view)).expect("a fresh name");
+        let view = context.table("view").await.expect("there");
+        assert_eq!(view.clone().count().await.expect("read"), 10_000);
+
+        scratch.forget(&context, |_| true).expect("forgotten");
+        assert_eq!(pool.reserved(), 0);
+        assert!(view.count().await.is_err(), "a view of nothing");
+    }
+
+    #[test]
+    fn rows_are_noted_once_for_each_source() {
+        let scratch = Scratch::new(None).expect("a folder");
+        assert_eq!(scratch.note_rows("orders", 10), 10);
+        assert_eq!(scratch.note_rows("leads", 5), 15);
+        assert_eq!(scratch.note_rows("orders", 12), 17);
+    }
 }

@@ -184,17 +184,17 @@ impl Ranges {
     /// A type that is no id.
     pub fn of_each(&self, column: &ArrayRef) -> Result<Vec<u32>> {
         let ids = ids(column)?;
+        let is_text = *ids.data_type() != DataType::Int64;
         let mut ranked = Vec::new();
         ranks(&ids, &self.prefix, &mut ranked)?;
         let range = |(row, rank): (usize, &u64)| {
-            let mut range = self.ranks.partition_point(|begin| begin <= rank);
-            let begins_after = |range: usize| {
-                self.ranks[range] == *rank && self.ids[range].as_slice() > bytes(&ids, row)
-            };
-            while range > 0 && begins_after(range - 1) {
-                range -= 1;
+            let range = self.ranks.partition_point(|begin| begin <= rank);
+            if !is_text || range == 0 || self.ranks[range - 1] < *rank {
+                return narrow(range as u64);
             }
-            narrow(range as u64)
+            let alike = self.ranks.partition_point(|begin| begin < rank);
+            let is_before = |begin: &Vec<u8>| begin.as_slice() <= bytes(&ids, row);
+            narrow((alike + self.ids[alike..range].partition_point(is_before)) as u64)
         };
         let mut of_each: Vec<u32> = ranked.iter().enumerate().map(range).collect();
         if column.null_count() > 0 {

@@ -91,6 +91,12 @@ impl Builder<'_> {
         }
     }
 
+    /// Decides where tables are kept from now on, which are made from so many rows
+    /// more.
+    pub fn make_room(&self, of: &str, rows: u64) {
+        room::make(&self.job.plan.engine, of, rows, self.context, self.scratch);
+    }
+
     /// Builds one table.
     ///
     /// # Errors
@@ -158,7 +164,7 @@ impl Builder<'_> {
     /// They cannot be computed or kept.
     pub async fn keep_source(&self, source: &SourcePlan, ingested: &Ingested) -> Result<()> {
         let failed = |error| super::ingest::failed(source.kind.name, &error);
-        room::make(&self.job.plan.engine, ingested.read.accepted, self.context, self.scratch);
+        self.make_room(source.kind.name, ingested.read.accepted);
         if !ingested.is_kept {
             self.keep_rows(source).await.map_err(failed)?;
         }

@@ -121,7 +121,8 @@ impl Reading<'_> {
         match as_they_are {
             Some(table) if !suspicious => provide(self.context, "clustered", Arc::new(table))?,
             _ => {
-                room::make(&self.plan.engine, accepted, self.context, self.scratch);
+                let of = self.source.kind.name;
+                room::make(&self.plan.engine, of, accepted, self.context, self.scratch);
                 let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
                 let name = TableReference::partial("ingest", "clustered");
                 self.scratch.keep(self.context, name, plan).await?;

@@ -5,7 +5,7 @@ use datafusion::prelude::SessionContext;
 use crate::engine::scratch::Scratch;
 use crate::plan::EnginePlan;
 
-/// Bytes that a run keeps for each row of a source, roughly.
+/// Bytes that a run keeps for each row from which it makes tables, roughly.
 const ROW_BYTES: u64 = 170;
 
 /// As many times the engine's memory it keeps as it lies in memory; past that
@@ -24,12 +24,15 @@ pub fn is_plenty(engine: &EnginePlan, rows: u64) -> bool {
     rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES) <= engine.memory_bytes
 }
 
-/// Decides where tables over so many rows of a source are kept from now on.
-pub fn make(engine: &EnginePlan, rows: u64, context: &SessionContext, scratch: &Scratch) {
-    let memory = engine.memory_bytes;
+/// Decides where tables are kept from now on, given so many rows more from which
+/// they are made: rows of a source, or of tables that stand.
+pub fn make(engine: &EnginePlan, of: &str, rows: u64, context: &SessionContext, scratch: &Scratch) {
+    let (rows, memory) = (scratch.note_rows(of, rows), engine.memory_bytes);
     if rows.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
         scratch.pack();
     } else if is_plenty(engine, rows) {
         scratch.hold(context, memory / KEPT_SHARE);
+    } else {
+        scratch.write_out();
     }
 }

@@ -10,7 +10,7 @@ mod words;
 
 use std::fmt::Formatter;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -42,7 +42,8 @@ pub use self::words::Words;
 #[derive(Debug)]
 pub struct KeptTable {
     schema: SchemaRef,
-    parts: Vec<Arc<Rows>>,
+    /// None once it is forgotten.
+    parts: Mutex<Option<Vec<Arc<Rows>>>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -82,7 +83,13 @@ impl KeptTable {
             Boundedness::Bounded,
         );
         let parts = parts.into_iter().map(|(_, part)| Arc::new(part)).collect();
-        Ok(Self { schema, parts, properties: Arc::new(properties) })
+        Ok(Self { schema, parts: Mutex::new(Some(parts)), properties: Arc::new(properties) })
+    }
+
+    /// Lets its rows go, though a view may still mention it. Who reads them now
+    /// reads on.
+    pub fn forget(&self) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -111,6 +118,10 @@ impl TableProvider for KeptTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let parts = parts.ok_or_else(|| {
+            DataFusionError::Internal("a kept table is read that was forgotten".into())
+        })?;
         let all = || (0..self.schema.fields().len()).collect();
         let columns: Vec<usize> = projection.cloned().unwrap_or_else(all);
         let schema = Arc::new(self.schema.project(&columns)?);
@@ -123,7 +134,7 @@ impl TableProvider for KeptTable {
             Boundedness::Bounded,
         );
         Ok(Arc::new(KeptScan {
-            parts: self.parts.clone(),
+            parts,
             whole: Arc::clone(&self.schema),
             columns,
             properties: Arc::new(properties),

@@ -315,12 +315,18 @@ fn narrow_to<Kind: ArrowPrimitiveType>(
     })
 }
 
+/// Rows of shared columns without values, at most: they are never given back.
+const SHARED_ROWS_MAX: usize = 128 << 10;
+
 /// A column without values. All of a type and length are the same one: to write so
 /// many zeros for each would cost more than all else that is done with it.
 fn nulls(kind: &DataType, rows: usize) -> ArrayRef {
     static KNOWN: Mutex<Vec<ArrayRef>> = Mutex::new(Vec::new());
     // Not much longer: who counts memory counts all of it.
     let length = rows.next_power_of_two();
+    if length > SHARED_ROWS_MAX {
+        return new_null_array(kind, rows);
+    }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = known.iter().find(|nulls| nulls.len() == length && nulls.data_type() == kind);
     match found {

@@ -74,8 +74,8 @@ impl Sizes {
     }
 }
 
-/// Bytes of a row in memory, at most: as it lies on disk, and the columns that are
-/// narrower there in full.
+/// Bytes of a row in memory, at most: as it lies, and the columns that are narrower
+/// there in full.
 fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
     let bytes: u64 = kept.parts().iter().map(|part| part.bytes()).sum();
     let packed = kept.parts().iter().any(|part| part.room().is_scarce());
