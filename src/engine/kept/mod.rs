@@ -6,6 +6,7 @@ mod narrow;
 mod part;
 mod room;
 mod rows;
+mod widths;
 mod words;
 
 use std::fmt::Formatter;

@@ -18,7 +18,7 @@ mod models;
 mod order;
 /// Values of parameters, in YAML and on the command line.
 mod parameters;
-/// The pipeline file.
+/// What a pipeline says.
 mod pipelines;
 /// Runs that cannot be gone on with.
 mod retries;
@@ -28,6 +28,8 @@ mod rules;
 mod sources;
 /// Where tables should go, and what the engine may use.
 mod targets;
+/// The pipeline file as YAML.
+mod yaml;
 
 use crate::project::{Outcome, Project};
 

@@ -239,3 +239,86 @@ fn a_target_that_names_no_place_is_refused() {
     change(&project, PIPELINE, "${NO_SUCH_WAREHOUSE:-}", "''");
     assert!(check(&project).starts_with("error: `url` names no place\n"));
 }
+
+#[test]
+fn encodings_are_of_one_version_or_the_other() {
+    let project = small_but(PIPELINE, "url: out", "url: out\n  encodings: new");
+    assert_snapshot!(check(&project), @"
+    error: no encodings `new`
+     --> pipelines/p.yaml:8:14
+      |
+    8 |   encodings: new
+      |              ^^^
+      |
+      = help: known: v1, v2
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn limits_have_units_and_bounds() {
+    let project = small();
+    let engine = "engine:\n  memory: 8 gigs\n  threads: 0\n";
+    project.pipeline("facts.customers", engine);
+    change(&project, PIPELINE, "url: orders", "url: orders\n    reject_max: 5");
+    change(&project, PIPELINE, "url: out", "url: out\n  file_rows: 0\n  keep_runs: many");
+    assert_snapshot!(check(&project), @"
+    error: `reject_max` must be a number from 0 to 1, not `5`
+     --> pipelines/p.yaml:5:17
+      |
+    5 |     reject_max: 5
+      |                 ^
+
+    error: `file_rows` must be a whole number, 1 or more, not `0`
+     --> pipelines/p.yaml:9:14
+      |
+    9 |   file_rows: 0
+      |              ^
+
+    error: `keep_runs` must be a whole number, 0 or more, not `many`
+      --> pipelines/p.yaml:10:14
+       |
+    10 |   keep_runs: many
+       |              ^^^^
+
+    error: `8 gigs` is not an amount of memory
+      --> pipelines/p.yaml:12:11
+       |
+    12 |   memory: 8 gigs
+       |           ^^^^^^
+       |
+       = help: write it like 512MiB or 8GiB
+
+    error: `threads` must be `auto` or 1 to 1024, not `0`
+      --> pipelines/p.yaml:13:12
+       |
+    13 |   threads: 0
+       |            ^
+
+    error: 5 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_count_below_its_least_is_told_the_least() {
+    let counts = "url: out\n  file_rows: -1\n  keep_runs: -1";
+    assert_snapshot!(check(&small_but(PIPELINE, "url: out", counts)), @"
+    error: `file_rows` must be a whole number, 1 or more, not `-1`
+     --> pipelines/p.yaml:8:14
+      |
+    8 |   file_rows: -1
+      |              ^^
+
+    error: `keep_runs` must be a whole number, 0 or more, not `-1`
+     --> pipelines/p.yaml:9:14
+      |
+    9 |   keep_runs: -1
+      |              ^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
