@@ -62,12 +62,14 @@ impl Scratch {
         })
     }
 
-    /// Notes from how many rows of something tables are made; tells from how many of
-    /// all that was noted.
-    pub fn note_rows(&self, of: &str, rows: u64) -> u64 {
-        let mut noted = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.insert(of.into(), rows);
-        noted.values().sum()
+    /// Notes from how many rows of something tables are made.
+    pub fn note_rows(&self, of: &str, rows: u64) {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).insert(of.into(), rows);
+    }
+
+    /// From how many rows of all that was noted.
+    pub fn rows(&self) -> u64 {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 
     /// Packs what is kept from now on: there will be much of it.
@@ -316,8 +318,9 @@ mod tests {
     #[test]
     fn rows_are_noted_once_for_each_source() {
         let scratch = Scratch::new(None).expect("a folder");
-        assert_eq!(scratch.note_rows("orders", 10), 10);
-        assert_eq!(scratch.note_rows("leads", 5), 15);
-        assert_eq!(scratch.note_rows("orders", 12), 17);
+        for (of, rows, all) in [("orders", 10, 10), ("leads", 5, 15), ("orders", 12, 17)] {
+            scratch.note_rows(of, rows);
+            assert_eq!(scratch.rows(), all);
+        }
     }
 }

@@ -82,10 +82,9 @@ pub struct Built {
 
 impl Builder<'_> {
     /// How many tables may be built at the same time: more than one only where
-    /// memory is plenty for so many rows to begin with, for those at work share
-    /// it.
-    pub fn at_once(&self, rows: u64) -> usize {
-        match room::is_plenty(&self.job.plan.engine, rows) {
+    /// memory is plenty to begin with, for those at work share it.
+    pub fn at_once(&self) -> usize {
+        match room::is_plenty(&self.job.plan.engine, self.scratch) {
             true => self.context.state().config().target_partitions().min(AT_ONCE_MAX),
             false => 1,
         }

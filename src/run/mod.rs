@@ -238,11 +238,10 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let Entered { read: sources, renewals } =
         steps::read(job, claim, &builder, &mut look, &mut staged).await?;
     steps::reuse_published(claim, &builder, &look, plan).await?;
-    let stand =
-        staged.iter().map(StagedTable::rows).sum::<u64>() + look.rows_read_back(claim.manifest());
-    builder.make_room("tables that stand", stand);
-    let read: u64 = sources.iter().chain(&known).map(|source| source.accepted).sum();
-    let at_once = builder.at_once(read + stand);
+    let taken_over = known.iter().map(|source| source.accepted);
+    let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
+    builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));
+    let at_once = builder.at_once();
     tables.extend(turns::build_tables(job, claim, &builder, &look, at_once, &mut staged).await?);
     steps::audit(job, claim, &builder, &look, at_once).await?;
     let turned_over = look.turned_over(plan, claim.manifest());

@@ -19,20 +19,24 @@ const TURN_BYTES: u64 = 256 << 20;
 /// other half is for what is at work.
 const KEPT_SHARE: u64 = 2;
 
-/// Whether all that a run keeps of so many rows would fit into memory.
-pub fn is_plenty(engine: &EnginePlan, rows: u64) -> bool {
-    rows.saturating_mul(ROW_BYTES).saturating_add(TURN_BYTES) <= engine.memory_bytes
+/// Whether all that a run keeps, as far as is known, would fit into memory.
+pub fn is_plenty(engine: &EnginePlan, scratch: &Scratch) -> bool {
+    bytes(scratch).saturating_add(TURN_BYTES) <= engine.memory_bytes
 }
 
 /// Decides where tables are kept from now on, given so many rows more from which
 /// they are made: rows of a source, or of tables that stand.
 pub fn make(engine: &EnginePlan, of: &str, rows: u64, context: &SessionContext, scratch: &Scratch) {
-    let (rows, memory) = (scratch.note_rows(of, rows), engine.memory_bytes);
-    if rows.saturating_mul(ROW_BYTES) > memory.saturating_mul(MEMORIES_MAX) {
+    scratch.note_rows(of, rows);
+    if bytes(scratch) > engine.memory_bytes.saturating_mul(MEMORIES_MAX) {
         scratch.pack();
-    } else if is_plenty(engine, rows) {
-        scratch.hold(context, memory / KEPT_SHARE);
+    } else if is_plenty(engine, scratch) {
+        scratch.hold(context, engine.memory_bytes / KEPT_SHARE);
     } else {
         scratch.write_out();
     }
+}
+
+fn bytes(scratch: &Scratch) -> u64 {
+    scratch.rows().saturating_mul(ROW_BYTES)
 }
