@@ -227,7 +227,7 @@ totals as (
         sum(buyers) as buyers,
         sum(orders) as orders,
         coalesce(sum(revenue), 0) as revenue,
-        cast(coalesce(sum(margin), 0) as decimal(18,2)) as margin,
+        coalesce(sum(margin), 0) as margin,
         sum(tenure_days) as tenure_days,
         sum(acquisition_cost) as acquisition_cost,
         sum(buyers_with_cost) as buyers_with_cost,
@@ -247,9 +247,9 @@ rated as (
     select
         totals.*,
         cast(totals.revenue as double) / nullif(totals.buyers, 0)
-            as customer_value,
+            as revenue_per_buyer,
         cast(totals.margin as double) / nullif(totals.buyers, 0)
-            as customer_margin,
+            as margin_per_buyer,
         cast(totals.tenure_days as double)
         / (nullif(totals.buyers, 0) * 365) as lifespan_years,
         case
@@ -258,7 +258,7 @@ rated as (
                 / nullif(totals.buyers_before, 0)
         end as yearly_churn,
         cast(totals.acquisition_cost as double)
-        / nullif(totals.buyers_with_cost, 0) as cac
+        / nullif(totals.buyers_with_cost, 0) as cost_per_buyer
 
     from totals
 
@@ -266,6 +266,20 @@ rated as (
 
 ),
 
+compared as (
+
+    select
+        *,
+        revenue_per_buyer * lifespan_years / nullif(cost_per_buyer, 0)
+            as revenue_cac_ratio,
+        margin_per_buyer * lifespan_years / nullif(cost_per_buyer, 0)
+            as ltv_cac_ratio
+
+    from rated
+
+),
+
+-- Money comes of one division of exact numbers each, so that it is rounded once.
 final as (
 
     select
@@ -275,23 +289,34 @@ final as (
         buyers,
         orders,
         cast(revenue as decimal(18,2)) as revenue,
-        margin,
+        cast(margin as decimal(18,2)) as margin,
         cast(revenue / nullif(orders, 0) as decimal(18,2))
             as average_order_value,
         cast(orders as double) / nullif(buyers, 0) as frequency,
-        cast(customer_value as decimal(18,2)) as customer_value,
+        cast(revenue / nullif(buyers, 0) as decimal(18,2)) as customer_value,
         lifespan_years,
-        cast(customer_value * lifespan_years as decimal(18,2)) as ltv,
+        cast(
+            revenue * tenure_days
+            / (cast(nullif(buyers, 0) as decimal(19,0)) * buyers * 365)
+            as decimal(18,2)
+        ) as ltv,
         yearly_churn,
         1 / nullif(yearly_churn, 0) as churn_lifespan_years,
-        cast(customer_value / nullif(yearly_churn, 0) as decimal(18,2))
-            as churn_ltv,
-        cast(cac as decimal(18,2)) as cac,
-        customer_value * lifespan_years / nullif(cac, 0) as revenue_cac_ratio,
-        customer_margin * lifespan_years / nullif(cac, 0) as ltv_cac_ratio,
-        customer_margin * lifespan_years / nullif(cac, 0) >= 3 as meets_3x
+        cast(
+            case
+                when yearly_churn > 0 then
+                    revenue * buyers_before
+                    / nullif(cast(buyers as decimal(19,0)) * churned_buyers, 0)
+            end as decimal(18,2)
+        ) as churn_ltv,
+        cast(acquisition_cost / nullif(buyers_with_cost, 0) as decimal(18,2))
+            as cac,
+        revenue_cac_ratio,
+        ltv_cac_ratio,
+        -- What is 3 comes out a hair above or below it.
+        round(ltv_cac_ratio, 9) >= 3 as meets_3x
 
-    from rated
+    from compared
 
 )
 

@@ -143,6 +143,33 @@ fn eight_thousand_thrice_a_year_for_three_years_is_seventy_two_thousand() {
     assert_eq!(all(&["revenue_cac_ratio", "meets_3x"]), "4.0 false");
 }
 
+/// A year of 16.20 at a cost of 5.40 is three times the cost, though 5.40 and 16.20
+/// have no exact double; 2.01 of two buyers are 1.005 for each, which rounds up; and
+/// a ratio is of the margin before it is rounded to cents.
+#[test]
+fn formulas_are_exact_where_doubles_are_not() {
+    let columns = ["customer_value", "ltv", "cac", "ltv_cac_ratio", "meets_3x"];
+    let formulas = |history: &[(&str, i64, &str)], cost: &str, more: &[&str]| {
+        let project = Project::new();
+        project
+            .orders("orders/o.parquet", &orders(history))
+            .orders("customers.parquet", &format!("customer_id,acquisition_cost\nher,{cost}"))
+            .file("pipelines/p.yaml", WITH_CUSTOMERS)
+            .run_with(AS_OF, more);
+        project.rows("metrics.value_formulas", &columns)[0].clone()
+    };
+    let year = [("her", 365, "5.00"), ("her", 100, "16.20")];
+    assert!(formulas(&year, "5.40", &[]).starts_with("16.20 16.20 5.40 "));
+    assert!(formulas(&year, "5.40", &[]).ends_with(" true"));
+    assert!(formulas(&year, "5.41", &[]).ends_with(" false"));
+    let two =
+        [("her", 365, "5.00"), ("her", 10, "1.00"), ("him", 365, "5.00"), ("him", 10, "1.01")];
+    assert!(formulas(&two, "1.00", &[]).starts_with("1.01 1.01 "));
+    let cent = [("her", 365, "5.00"), ("her", 10, "0.01")];
+    let ratio = formulas(&cent, "0.01", &["--param", "margin_rate=0.3"]);
+    assert_eq!(ratio, "0.01 0.01 0.01 0.3 false");
+}
+
 const WITH_CUSTOMERS: &str = "\
 pipeline: p
 sources:
