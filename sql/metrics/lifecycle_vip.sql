@@ -31,8 +31,11 @@ candidates as (
         period,
         rolling_revenue,
         cast(
-            8 * sqrt(sqrt(greatest(cast(rolling_revenue as double), 0)))
-            as bigint
+            case
+                when rolling_revenue > 0
+                    then 8 * sqrt(sqrt(cast(rolling_revenue as double)))
+                else 0
+            end as bigint
         ) as bucket
 
     from metrics.lifecycle_moments

@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod collect;
+mod decimals;
 pub mod files;
 mod kept;
 pub mod keys;

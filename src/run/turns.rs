@@ -4,6 +4,7 @@
 //! What a run makes does not depend on it, nor does the order in which it is
 //! told.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -28,7 +29,7 @@ pub async fn build_tables(
     at_once: usize,
     staged: &mut Vec<StagedTable>,
 ) -> Result<Vec<TableReport>> {
-    let mut turns = Turns::of(job, look);
+    let mut turns = Turns::of(job, look, at_once);
     let mut told = Told { job, waiting: BTreeMap::new(), next: 0, tables: Vec::new() };
     let mut building = FuturesUnordered::new();
     loop {
@@ -56,27 +57,35 @@ pub async fn build_tables(
 struct Turns<'a> {
     job: &'a Job<'a>,
     work: Vec<&'a PlannedTable>,
-    waiting: BTreeSet<usize>,
+    /// In the order in which they are begun where nothing keeps them from it.
+    waiting: Vec<usize>,
     building: BTreeSet<usize>,
 }
 
 impl<'a> Turns<'a> {
-    fn of(job: &'a Job<'a>, look: &Look<'_>) -> Self {
+    /// One at a time, tables are built in the order of the plan, which keeps least
+    /// for later; several, those first on which the longest row of others waits,
+    /// so that no such row is left over at the end with nothing beside it.
+    fn of(job: &'a Job<'a>, look: &Look<'_>, at_once: usize) -> Self {
         let compute =
             |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
         let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
-        Self { job, waiting: (0..work.len()).collect(), building: BTreeSet::new(), work }
+        let mut waiting: Vec<usize> = (0..work.len()).collect();
+        if at_once > 1 {
+            let rows = rows_behind(&work);
+            waiting.sort_by_key(|place| Reverse(rows[*place]));
+        }
+        Self { job, waiting, building: BTreeSet::new(), work }
     }
 
     /// The first table that reads none of those that are not done.
     fn next(&mut self) -> Option<(usize, &'a PlannedTable)> {
         let is_open = |place: &usize| {
-            let reads = &self.work[*place].model.tables;
             let mut open = self.waiting.iter().chain(&self.building);
-            open.any(|other| reads.iter().any(|read| read.value == self.work[*other].model.name))
+            open.any(|other| reads(self.work[*place], self.work[*other]))
         };
-        let place = self.waiting.iter().find(|place| !is_open(place)).copied()?;
-        self.waiting.remove(&place);
+        let next = self.waiting.iter().position(|place| !is_open(place))?;
+        let place = self.waiting.remove(next);
         self.building.insert(place);
         Some((place, self.work[place]))
     }
@@ -92,6 +101,24 @@ impl<'a> Turns<'a> {
         let checks = checks.filter(|check| look.work.checks.contains(&check.name.to_string()));
         open.map(|place| &self.work[*place].model).chain(checks)
     }
+}
+
+/// For each table, how many others stand in the longest row of which each reads
+/// the one before. Tables come after those they read.
+fn rows_behind(work: &[&PlannedTable]) -> Vec<usize> {
+    let mut rows = vec![0; work.len()];
+    for (place, table) in work.iter().enumerate().rev() {
+        for (earlier, other) in work[..place].iter().enumerate() {
+            if reads(table, other) {
+                rows[earlier] = rows[earlier].max(rows[place] + 1);
+            }
+        }
+    }
+    rows
+}
+
+fn reads(table: &PlannedTable, other: &PlannedTable) -> bool {
+    table.model.tables.iter().any(|read| read.value == other.model.name)
 }
 
 /// Tells of tables in the order of the plan, whichever is done first.
