@@ -1,7 +1,7 @@
 //! How a command can end badly. The variants are what a caller branches on,
 //! and each has its exit code; everything else is text in a [`Problem`].
 
-use crate::problem::Problem;
+use crate::problem::{Place, Problem};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -29,6 +29,17 @@ impl Error {
             Self::Locked(_) => 4,
             Self::Interrupted => 130,
         }
+    }
+
+    /// The same, its problems placed in a file where they name no place.
+    #[must_use]
+    pub fn in_file(mut self, path: &str) -> Self {
+        if let Self::Failed(problems) | Self::Audit(problems) = &mut self {
+            for problem in problems.iter_mut().filter(|problem| problem.place.is_none()) {
+                problem.place = Some(Place::Named(path.into()));
+            }
+        }
+        self
     }
 
     /// What to tell the user, in order.

@@ -10,11 +10,11 @@ use chrono::NaiveDate;
 use super::model::{self, Model, TableName};
 use super::order::{self, Models};
 use super::params::{ParamValue, Params, Values};
-use super::spec::{self, ParamBody, Raw, Spanned, Spec};
+use super::spec::{self, Spanned, Spec};
 use super::tables::Tables;
 use super::types::IdType;
 use super::{EnginePlan, Plan, PlannedTable, PublishPlan, SourcePlan};
-use super::{fingerprint, fitted, outer, rules, tables, typecheck};
+use super::{fingerprint, fitted, outer, rules, tables, typecheck, values};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -74,18 +74,18 @@ pub async fn compile(
         let named = request.instead.iter();
         spec.tables = named.map(|name| Spanned { value: name.clone(), at: at.clone() }).collect();
     }
-    let (mut models, shared, model_problems) = read_project(project);
+    let (mut models, broken, shared, model_problems) = read_project(project);
     problems.extend(model_problems);
     let Some(spec) = spec else { return Err(problems) };
 
-    let params = declare(shared, &spec, &mut problems);
-    let values = resolve(&params, &spec, request, &mut problems);
+    let params = values::declare(shared, &spec, &mut problems);
+    let values = values::resolve(&params, &spec, request, &mut problems);
     fitted::add(&mut models, &values, &mut problems);
     if problems.is_empty() {
         problems.extend(fitted::out_of_range(&values, &spec));
     }
     problems.extend(check_params(&models, &params, &spec));
-    problems.extend(order::check_reads(&models));
+    problems.extend(order::check_reads(&models, &broken));
     problems.extend(check_grain(&models));
     let texts = fingerprint::texts(pipeline, project, request);
     let is_known = request.sound.contains(&texts);
@@ -105,7 +105,11 @@ pub async fn compile(
     let sources = outer::sources(&spec, request.purpose, variables, &mut problems);
     let publish = outer::publish(&spec, request.purpose, variables, &mut problems);
     let engine = outer::engine(&spec, &mut problems);
-    let tables = tables::choose(&spec, &models, &sources, request, &values, &mut problems);
+    let tables = tables::choose(&spec, &models, &broken, request, &values, &mut problems);
+    if problems.is_empty() && request.purpose == Purpose::Check {
+        // Those that no pipeline lists, too.
+        problems.extend(order::order(&models, &models.keys().cloned().collect()).err());
+    }
     match (publish, problems.is_empty()) {
         (Some(publish), true) => {
             let outer = Outer { sources, publish, engine };
@@ -139,9 +143,11 @@ pub fn publishing(
     outer::publish(&spec, Purpose::Run, variables, &mut problems).ok_or(problems)
 }
 
-/// Everything that stands in files, before any pipeline is looked at.
-fn read_project(project: &Project) -> (Models, Params, Vec<Problem>) {
+/// Everything that stands in files, before any pipeline is looked at: models, the
+/// names of those that cannot be read, parameters.
+fn read_project(project: &Project) -> (Models, BTreeSet<TableName>, Params, Vec<Problem>) {
     let mut models = Models::new();
+    let mut broken = BTreeSet::new();
     let mut problems = Vec::new();
     for source in &project.models {
         let name = source.path.strip_prefix("sql/").and_then(|path| path.strip_suffix(".sql"));
@@ -152,7 +158,10 @@ fn read_project(project: &Project) -> (Models, Params, Vec<Problem>) {
         };
         let (model, found) = model::read(name.clone(), source);
         problems.extend(found);
-        models.extend(model.map(|model| (name, model)));
+        match model {
+            Some(model) => drop(models.insert(name, model)),
+            None => drop(broken.insert(name)),
+        }
     }
     let mut params = Params::new();
     if let Some(source) = &project.params {
@@ -160,133 +169,7 @@ fn read_project(project: &Project) -> (Models, Params, Vec<Problem>) {
         params = found;
         problems.extend(param_problems);
     }
-    (models, params, problems)
-}
-
-/// The project's parameters and the pipeline's own.
-fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Params {
-    let mut params = shared;
-    for written in &spec.params {
-        let name = &written.name.value;
-        match &written.body {
-            ParamBody::Declared(param) => {
-                if let Some(known) = params.get(name)
-                    && known.kind != param.kind
-                {
-                    let message = format!("parameter `{name}` is `{}` in this project", known.kind);
-                    problems.push(Problem::at(&written.name.at, message));
-                    continue;
-                }
-                let mut param = param.clone();
-                if let Some(known) = params.get(name) {
-                    // What a pipeline leaves out is as the project says,
-                    // except the default: none means that a run must say it.
-                    param.one_of =
-                        if param.one_of.is_empty() { known.one_of.clone() } else { param.one_of };
-                    param.doc = param.doc.or_else(|| known.doc.clone());
-                }
-                params.insert(name.clone(), param);
-            }
-            ParamBody::Value(_) if !params.contains_key(name) => {
-                let help = suggest(name, params.keys().map(String::as_str))
-                    .filter(|help| help.starts_with("did"))
-                    .unwrap_or_else(|| format!("declare it: `{name}: {{ type: …, default: … }}`"));
-                let message = format!("no parameter `{name}` is declared in this project");
-                problems.push(Problem::at(&written.name.at, message).help(help));
-            }
-            ParamBody::Value(_) => {}
-        }
-    }
-    params
-}
-
-/// Values by precedence: command line, pipeline, default.
-fn resolve(params: &Params, spec: &Spec, request: &Request, problems: &mut Vec<Problem>) -> Values {
-    let mut values = Values::new();
-    for (name, param) in params {
-        if let Some(default) = &param.default {
-            values.insert(name.clone(), default.clone());
-        }
-    }
-    for written in &spec.params {
-        let name = &written.name.value;
-        if let (ParamBody::Value(raw), Some(param)) = (&written.body, params.get(name)) {
-            let value = match &raw.value {
-                Raw::Null => Ok(ParamValue::Null),
-                Raw::Text(text) => accept(param, text),
-            };
-            match value {
-                Ok(value) => drop(values.insert(name.clone(), value)),
-                Err(reason) => {
-                    let message = format!("parameter `{name}`: {reason}");
-                    problems.push(Problem::at(&raw.at, message));
-                }
-            }
-        }
-    }
-    if let Some(models) = &spec.models {
-        fitted::values(models, params, &mut values, problems);
-    }
-    let as_of = request.as_of.iter().map(|day| ("as_of".to_string(), day.clone()));
-    for (name, text) in as_of.chain(request.params.iter().cloned()) {
-        let flag = if name == "as_of" { "--as-of".into() } else { format!("--param {name}") };
-        let Some(param) = params.get(&name) else {
-            let known: Vec<&str> = params.keys().map(String::as_str).collect();
-            // However many: nothing else lists them to who has no `sql/` folder.
-            let help = suggest(&name, known.iter().copied())
-                .unwrap_or_else(|| format!("known: {}", known.join(", ")));
-            let message = format!("no parameter `{name}` in this project");
-            problems.push(Problem::new(message).help(help));
-            continue;
-        };
-        match accept(param, &text) {
-            Ok(value) => drop(values.insert(name, value)),
-            Err(reason) => problems.push(Problem::new(format!("{flag}: {reason}"))),
-        }
-    }
-    fill(params, spec, request.purpose, &mut values, problems);
-    values
-}
-
-/// A value as a parameter takes it, or why not.
-pub(super) fn accept(param: &super::params::Param, text: &str) -> Result<ParamValue, String> {
-    let value = param.kind.value(text)?;
-    if param.one_of.is_empty() || param.one_of.contains(&value) {
-        return Ok(value);
-    }
-    let allowed: Vec<String> = param.one_of.iter().map(ToString::to_string).collect();
-    Err(format!("`{value}` is not one of {}", allowed.join(", ")))
-}
-
-/// Parameters nobody gave: an error in a run, a sample in a check.
-fn fill(
-    params: &Params,
-    spec: &Spec,
-    purpose: Purpose,
-    values: &mut Values,
-    problems: &mut Vec<Problem>,
-) {
-    for (name, param) in params {
-        if values.contains_key(name) {
-            continue;
-        }
-        values.insert(name.clone(), param.kind.sample());
-        if purpose == Purpose::Check || problems.iter().any(|p| p.message.starts_with("--")) {
-            continue;
-        }
-        let written = spec.params.iter().find(|written| written.name.value == *name);
-        let at = written.map_or_else(|| spec.source.whole(), |written| written.name.at.clone());
-        let help = match name.as_str() {
-            "as_of" => "pass --as-of YYYY-MM-DD".to_string(),
-            _ => format!("pass --param {name}=…"),
-        };
-        let problem = Problem::at(&at, format!("parameter `{name}` has no value")).help(help);
-        problems.push(match name.as_str() {
-            "as_of" => problem
-                .note("note", "it has no default on purpose: a run must say which day it is about"),
-            _ => problem,
-        });
-    }
+    (models, broken, params, problems)
 }
 
 /// Parameters the binary itself reads; a model need not.
@@ -318,7 +201,9 @@ fn check_params(models: &Models, params: &Params, spec: &Spec) -> Vec<Problem> {
                 );
             }
         }
-        for word in &model.header.params {
+        // A misspelt name would be told again by the header.
+        let all_known = model.placeholders.iter().all(|used| params.contains_key(&used.value));
+        for word in model.header.params.iter().filter(|_| all_known) {
             if !model.placeholders.iter().any(|used| used.value == word.value) {
                 let message =
                     format!("`{}` says it uses `{}`, the query does not", model.name, word.value);

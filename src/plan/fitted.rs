@@ -214,7 +214,7 @@ fn set(
         problems.push(Problem::at(&written.at, message).help("declare it in `sql/params.yaml`"));
         return;
     };
-    match super::compile::accept(param, text) {
+    match param.accept(text) {
         Ok(value) => drop(values.insert(name.into(), value)),
         Err(reason) => problems.push(Problem::at(&written.at, format!("`{key}`: {reason}"))),
     }

@@ -1,6 +1,7 @@
 //! Decides. Text becomes a [`Plan`], and nothing here touches storage, the
 //! clock or the environment: the same texts and values give the same plan.
 
+pub mod bounds;
 pub mod compile;
 pub mod fingerprint;
 pub mod fitted;
@@ -18,6 +19,8 @@ pub mod spec;
 mod tables;
 pub mod typecheck;
 pub mod types;
+mod uses;
+mod values;
 pub mod why;
 
 use std::collections::BTreeMap;

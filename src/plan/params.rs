@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
+use arrow::array::timezone::Tz;
 use chrono::NaiveDate;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, ExactNumberInfo, Expr, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::bounds::Bounds;
 
 /// The type of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +62,41 @@ pub struct Param {
     pub default: Option<ParamValue>,
     /// The values it may take; empty means any of its type.
     pub one_of: Vec<ParamValue>,
+    /// What a number may be.
+    pub bounds: Bounds,
+    /// Whether its text names a time zone.
+    pub is_zone: bool,
     /// What it means.
     pub doc: Option<String>,
+}
+
+impl Param {
+    /// Reads a value as the parameter takes it.
+    ///
+    /// # Errors
+    /// The reason, to follow the name of the parameter.
+    pub fn accept(&self, text: &str) -> Result<ParamValue, String> {
+        let value = self.kind.value(text)?;
+        self.check(&value)?;
+        Ok(value)
+    }
+
+    /// Whether it takes a value of its type; one that is not set is no value.
+    ///
+    /// # Errors
+    /// The reason, to follow the name of the parameter.
+    pub fn check(&self, value: &ParamValue) -> Result<(), String> {
+        if *value != ParamValue::Null && !self.one_of.is_empty() && !self.one_of.contains(value) {
+            let allowed: Vec<String> = self.one_of.iter().map(ToString::to_string).collect();
+            return Err(format!("`{value}` is not one of {}", allowed.join(", ")));
+        }
+        match value {
+            ParamValue::Text(name) if self.is_zone && Tz::from_str(name).is_err() => {
+                Err(format!("`{name}` is no time zone such as Europe/Berlin or +02:00"))
+            }
+            _ => self.bounds.hold(value),
+        }
+    }
 }
 
 /// Parameters by name.

@@ -62,16 +62,21 @@ pub fn matching<'a>(word: &str, names: impl Iterator<Item = &'a TableName>) -> B
 }
 
 fn nothing(word: &str, published: &BTreeSet<TableName>) -> Problem {
-    let known: Vec<String> = published.iter().map(ToString::to_string).collect();
     let bare = word.trim_matches('+');
+    let known: Vec<String> = published
+        .iter()
+        .map(|name| if bare.contains('.') { name.to_string() } else { name.table.clone() })
+        .collect();
     Problem::new(format!("`--select {word}` chooses no table of this pipeline"))
         .maybe_help(suggest(bare, known.iter().map(String::as_str)))
 }
 
-/// The tables a pipeline lists, globs resolved.
+/// The tables a pipeline lists, globs resolved. Those whose file is `broken` have
+/// been spoken of.
 pub fn listed(
     words: &[super::spec::Spanned<String>],
     models: &Models,
+    broken: &BTreeSet<TableName>,
     problems: &mut Vec<Problem>,
 ) -> BTreeSet<TableName> {
     let publishable = |name: &&TableName| matches!(name.schema.as_str(), "facts" | "metrics");
@@ -81,7 +86,8 @@ pub fn listed(
             true => matching(&word.value, models.keys().filter(publishable)),
             false => BTreeSet::new(),
         };
-        if found.is_empty() {
+        let is_broken = || TableName::parse(&word.value).is_some_and(|name| broken.contains(&name));
+        if found.is_empty() && !is_broken() {
             let problem = Problem::at(&word.at, format!("no table `{}` to publish", word.value));
             let help = match TableName::parse(&word.value) {
                 Some(name) if models.contains_key(&name) => {

@@ -8,7 +8,7 @@ use super::model::TableName;
 use super::order::{self, Models};
 use super::params::Values;
 use super::spec::Spec;
-use super::{Role, SourcePlan, fitted, select};
+use super::{Role, fitted, select};
 use crate::problem::Problem;
 
 /// The tables of a run, chosen from those of its pipeline.
@@ -25,19 +25,19 @@ pub struct Tables {
 pub fn choose(
     spec: &Spec,
     models: &Models,
-    sources: &[SourcePlan],
+    broken: &BTreeSet<TableName>,
     request: &Request,
     values: &Values,
     problems: &mut Vec<Problem>,
 ) -> Tables {
-    let mut listed = select::listed(&spec.tables, models, problems);
+    let mut listed = select::listed(&spec.tables, models, broken, problems);
     problems.extend(fitted::drop_not_asked_for(&mut listed, models, values, spec));
     if spec.tables.is_empty() && problems.is_empty() {
         let message = "the pipeline publishes no tables";
         problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
     }
     problems.extend(same_folder(&listed, spec));
-    problems.extend(absent_sources(&listed, models, sources, spec));
+    problems.extend(absent_sources(&listed, models, spec));
     let chosen = match select::select(&request.select, &listed, models) {
         Ok(chosen) => chosen,
         Err(found) => {
@@ -82,12 +82,7 @@ fn same_folder(listed: &BTreeSet<TableName>, spec: &Spec) -> Option<Problem> {
 }
 
 /// A published table that needs a source the pipeline does not have.
-fn absent_sources(
-    listed: &BTreeSet<TableName>,
-    models: &Models,
-    sources: &[SourcePlan],
-    spec: &Spec,
-) -> Vec<Problem> {
+fn absent_sources(listed: &BTreeSet<TableName>, models: &Models, spec: &Spec) -> Vec<Problem> {
     let mut problems = Vec::new();
     for name in listed {
         for ancestor in order::ancestors(models, name) {
@@ -96,7 +91,7 @@ fn absent_sources(
                 let source = &table.value.table;
                 let optional =
                     model.header.uses.iter().any(|word| word.value == table.value.to_string());
-                let present = sources.iter().any(|present| present.kind.name == *source);
+                let present = spec.sources.iter().any(|present| present.name.value == *source);
                 if !optional && !present {
                     let place = spec.tables.iter().find(|word| word.value == name.to_string());
                     let at = place.map_or(&spec.pipeline.at, |word| &word.at);

@@ -173,7 +173,9 @@ pub fn planner_problem(model: &Model, error: &DataFusionError) -> Problem {
     let cause = root.strip_backtrace();
     let cause = cause.strip_prefix("Error during planning: ").unwrap_or(&cause);
     let at = diagnostic_place(model, error).unwrap_or_else(|| model.source.whole());
-    let message = if text.trim().is_empty() { cause } else { text.trim() };
+    // Which of its rules failed is the planner's business.
+    let is_inner = text.trim().is_empty() || text.contains("Optimizer rule");
+    let message = if is_inner { cause } else { text.trim() };
     Problem::at(&at, format!("`{}` does not plan: {message}", model.name))
 }
 

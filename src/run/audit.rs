@@ -26,7 +26,9 @@ pub async fn check(
 ) -> Result<Option<Problem>> {
     let plan = typecheck::plan(context, model, params, values).await?;
     let found = DataFrame::new(context.state(), plan).collect().await;
-    let found = found.map_err(|error| super::table_problem(&model.name.to_string(), &error))?;
+    let found = found.map_err(|error| {
+        super::table_problem(&model.name.to_string(), &error).in_file(&model.source.path)
+    })?;
     let count = rows(&found);
     if count == 0 {
         return Ok(None);
@@ -35,7 +37,11 @@ pub async fn check(
         &model.source.whole(),
         format!("check `{}` found {count} counter-examples; nothing was published", model.name),
     )
-    .note("check", model.header.title.clone());
+    .note("check", model.header.title.clone())
+    .help(
+        "the rows contradict what the check says: correct the query that makes them, or the \
+         check; `tenure show PIPELINE TABLE --run RUN` shows what this run had made",
+    );
     Ok(Some(match as_table(&found) {
         Some(table) => problem.note("found", table),
         None => problem,

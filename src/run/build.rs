@@ -101,18 +101,23 @@ impl Builder<'_> {
     /// # Errors
     /// The query, an audit or the store fails.
     pub async fn build(&self, claim: &Claim, table: &PlannedTable, work: &Work) -> Result<Built> {
+        let built = self.built(claim, table, work).await;
+        built.map_err(|error| error.in_file(&table.model.source.path))
+    }
+
+    async fn built(&self, claim: &Claim, table: &PlannedTable, work: &Work) -> Result<Built> {
         let begun = Instant::now();
         let model = &table.model;
-        let readers = self.readers(model, work);
+        let uses = self.uses(model, work);
         if !is_published(table.role) {
-            self.step(model, readers).await?;
+            self.step(model, uses).await?;
             return Ok(Built { staged: None, report: None });
         }
         let name = typecheck::reference(&model.name);
         let failed = |error| table_problem(&model.name.to_string(), &error);
         let frame = self.frame(model).await?;
         let shape = shape(model, &frame);
-        let staged = if readers > 0 && by_customer(&frame).await.map_err(failed)? {
+        let staged = if uses > 0 && by_customer(&frame).await.map_err(failed)? {
             // Published in the order of its grain, read on in the customers'.
             let physical = frame.create_physical_plan().await.map_err(failed)?;
             self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
@@ -127,16 +132,16 @@ impl Builder<'_> {
         Ok(Built { staged: Some(staged), report: Some(report) })
     }
 
-    /// Makes a table known that nobody will see, to so many readers.
+    /// Makes a table known that nobody will see, and is read so often.
     ///
     /// # Errors
     /// The query or the disk fails.
-    pub async fn step(&self, model: &Model, readers: usize) -> Result<()> {
+    pub async fn step(&self, model: &Model, uses: usize) -> Result<()> {
         let frame = self.frame(model).await?;
         let name = typecheck::reference(&model.name);
         let failed = |error| table_problem(&model.name.to_string(), &error);
         // The size of a small table tells the planner how to join with it.
-        let again = readers < 2 || row_wise(frame.logical_plan());
+        let again = uses < 2 || row_wise(frame.logical_plan());
         if again && is_large(model) {
             return self.view(name, &frame);
         }
@@ -289,13 +294,12 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// How many of the models and checks that this run computes read a table.
-    fn readers(&self, model: &Model, work: &Work) -> usize {
-        let reads = |other: &Model| other.tables.iter().any(|table| table.value == model.name);
+    /// How often the models and checks that this run computes read a table.
+    fn uses(&self, model: &Model, work: &Work) -> usize {
         let tables = self.job.plan.tables.iter().map(|table| (&table.model, &work.compute));
         let checks = self.job.plan.checks.iter().map(|check| (check, &work.checks));
         let computed = tables.chain(checks).filter(|(m, all)| all.contains(&m.name.to_string()));
-        computed.filter(|(model, _)| reads(model)).count()
+        computed.map(|(reader, _)| reader.uses(&model.name)).sum()
     }
 
     fn report(&self, name: &str, staged: &StagedTable, begun: Instant, role: Role) -> TableReport {

@@ -7,7 +7,7 @@ use super::build::{self, Builder};
 use super::target::Manifest;
 use super::{Event, Job, check_places, ingest, is_published, table_problem, working};
 use crate::error::{Error, Result};
-use crate::plan::{Model, typecheck};
+use crate::plan::{TableName, typecheck};
 
 /// A table that was computed.
 pub struct Computed {
@@ -27,9 +27,9 @@ pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
     let (scratch, context) = build::place(job)?;
     let builder = Builder { job, context: &context, scratch: &scratch };
     for source in plan.sources_in_order() {
-        let name = format!("sources.{}", source.kind.name);
+        let name = TableName { schema: "sources".into(), table: source.kind.name.into() };
         // Identities apply to every other source.
-        if source.kind.name == "customer_ids" || readers(job, &name) > 0 {
+        if source.kind.name == "customer_ids" || uses(job, &name) > 0 {
             working(job, source.kind.name);
             let ingested = ingest::ingest(job, &context, &scratch, source).await?;
             if let Some(problem) = ingest::over_limit(&context, source, &ingested.read).await {
@@ -44,7 +44,8 @@ pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
     for table in &plan.tables {
         let name = table.model.name.to_string();
         working(job, &name);
-        builder.step(&table.model, readers(job, &name)).await?;
+        let step = builder.step(&table.model, uses(job, &table.model.name)).await;
+        step.map_err(|error| error.in_file(&table.model.source.path))?;
         if is_published(table.role) {
             let failed = |error| table_problem(&name, &error);
             let frame = context.table(typecheck::reference(&table.model.name)).await;
@@ -55,8 +56,7 @@ pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
     Ok(computed)
 }
 
-/// How many models of the plan read a table.
-fn readers(job: &Job<'_>, name: &str) -> usize {
-    let reads = |model: &Model| model.tables.iter().any(|table| table.value.to_string() == name);
-    job.plan.tables.iter().filter(|table| reads(&table.model)).count()
+/// How often the models of the plan read a table.
+fn uses(job: &Job<'_>, name: &TableName) -> usize {
+    job.plan.tables.iter().map(|table| table.model.uses(name)).sum()
 }

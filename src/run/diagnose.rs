@@ -115,8 +115,22 @@ impl Look<'_> {
             Some(_) => format!("map {mapping}"),
             None => format!("map the columns under `columns:`, this one as {mapping}"),
         };
+        // Every value may be written so: days of another order, say.
+        let written = match (kind, value.contains(':')) {
+            (ColumnType::Timestamp | ColumnType::Date, true) => {
+                format!("`{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')`")
+            }
+            (ColumnType::Timestamp | ColumnType::Date, false) => {
+                format!("`{name}: to_date({text}, '%d/%m/%Y')`")
+            }
+            _ => String::new(),
+        };
+        let format = match written.as_str() {
+            "" => written,
+            written => format!("say how it is written, such as {written}; else "),
+        };
         self.wrong(column, value, noun(kind)).note("column", text).help(format!(
-            "correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
+            "{format}correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
             without(&column.column)
         ))
     }
@@ -162,10 +176,15 @@ impl Look<'_> {
             }
             None => problem.note("cause", cause(&error)),
         };
-        Some(problem.help(
-            "write `try_cast` for `cast` in the predicate: what cannot be read is null then, and \
-             earns no reason",
-        ))
+        // Comparing a text with a number casts it, though nobody wrote that.
+        let help = match at.text().to_lowercase().contains("cast(") {
+            true => "write `try_cast` for `cast` in the predicate",
+            false => {
+                "say in the predicate what a text is meant to be, such as \
+                 `try_cast(price as decimal(18,2)) <= 0`"
+            }
+        };
+        Some(problem.help(format!("{help}: what cannot be read is null then, and earns no reason")))
     }
 
     fn wrong(&self, column: &MappedColumn, value: &str, noun: &str) -> Problem {

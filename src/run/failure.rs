@@ -94,7 +94,25 @@ pub fn cause(error: &DataFusionError) -> String {
 
 /// An error while a table was computed.
 pub fn table_problem(table: &str, error: &DataFusionError) -> Error {
-    engine_problem(error, &format!("cannot compute `{table}`")).into()
+    let problem = engine_problem(error, &format!("cannot compute `{table}`"));
+    let text = cause(error).to_lowercase();
+    let help = match () {
+        () if problem.help.is_some() => None,
+        () if text.contains("divide by zero") => Some(
+            "divide by `nullif(…, 0)`, here or in a step that it reads: without a divisor the \
+             result is null then",
+        ),
+        () if text.contains("cast") => Some(
+            "write `try_cast` for `cast`, here or in a step that it reads: what cannot be read \
+             is null then",
+        ),
+        () if text.contains("overflow") => Some(
+            "a number is larger than its type: look at the parameters and at the largest values, \
+             or cast to a wider type, here or in a step that it reads",
+        ),
+        () => None,
+    };
+    problem.maybe_help(help.map(String::from)).into()
 }
 
 fn clean(text: &str) -> String {

@@ -72,6 +72,16 @@ pub fn no_columns(format: FileFormat, place: &str) -> Problem {
     }
 }
 
+/// What helps where two columns of a file have one name.
+pub fn one_name_each(format: FileFormat) -> &'static str {
+    match format {
+        FileFormat::Csv => {
+            "give each a name of its own in the header line; a file without such a line needs one"
+        }
+        FileFormat::Json | FileFormat::Parquet => "write the file with one name for each",
+    }
+}
+
 /// The format whose files are called like this one, if it is not Parquet.
 pub fn by_name(place: &str) -> Option<&'static str> {
     let name = place.to_lowercase();

@@ -125,6 +125,10 @@ fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceR
     })
 }
 
+/// Reasons of rows that are sound, but of days the run is not about: however many
+/// there are, a run of an earlier day comes out as it did on that day.
+const OTHER_DAYS: [&str; 2] = ["after_as_of", "before_history"];
+
 /// That more rows of a source are set aside than may be: how many, why, and
 /// which, for instance.
 pub async fn over_limit(
@@ -133,20 +137,22 @@ pub async fn over_limit(
     read: &SourceRead,
 ) -> Option<Problem> {
     let limit = source.reject_max?;
-    let rejected: u64 = read.rejected.values().sum();
+    let mut read = read.clone();
+    let other_days: u64 = OTHER_DAYS.iter().filter_map(|day| read.rejected.remove(*day)).sum();
+    let (rejected, rows) = (read.rejected.values().sum::<u64>(), read.read - other_days);
     #[expect(clippy::cast_precision_loss, reason = "a share to two digits")]
-    let share = if read.read == 0 { 0.0 } else { rejected as f64 / read.read as f64 };
+    let share = if rows == 0 { 0.0 } else { rejected as f64 / rows as f64 };
     if share <= limit {
         return None;
     }
     let message =
         format!("too many rows of source `{}` are set aside; nothing was published", read.source);
     let problem = Problem::at(&source.at, message)
-        .note("found", format!("{rejected} of {} rows ({:.2} %)", read.read, share * 100.0))
+        .note("found", format!("{rejected} of {rows} rows ({:.2} %)", share * 100.0))
         .note("limit", format!("reject_max: {limit}"))
-        .note("reasons", reasons(read))
+        .note("reasons", reasons(&read))
         .help(CORRECT);
-    Some(match examples(context, source, read).await {
+    Some(match examples(context, source, &read).await {
         Some(table) => problem.note("rows", table),
         None => problem,
     })

@@ -6,10 +6,12 @@ use std::ops::ControlFlow;
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::functions::datetime::expr_fn::to_local_time;
-use datafusion::logical_expr::{Expr, ExprSchemable, cast, col, lit, try_cast};
+use datafusion::functions::unicode::expr_fn::character_length;
+use datafusion::logical_expr::{Expr, ExprSchemable, cast, col, lit, try_cast, when};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{self, Ident, VisitMut, VisitorMut};
 
+use super::expression;
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
 use crate::plan::{SourcePlan, parse_expression};
@@ -195,11 +197,13 @@ impl Mapper<'_> {
         let planned = DFSchema::try_from(Schema::clone(self.schema)).and_then(|schema| {
             self.context.state().create_logical_expr(&parsed.to_string(), &schema)
         });
-        planned.map_err(|error| {
+        let planned = planned.map_err(|error| {
             let text = error.strip_backtrace();
             let text = text.trim_start_matches("Error during planning: ").to_string();
             Problem::at(at, format!("the expression does not plan: {text}"))
-        })
+        })?;
+        expression::check(self.context, self.plan, self.schema, &planned, at)?;
+        Ok(planned)
     }
 
     fn not_there(&self, name: &str, at: &At, _column: &SourceColumn) -> Problem {
@@ -250,6 +254,9 @@ fn stored(kind: ColumnType, raw: &DataType) -> DataType {
     }
 }
 
+/// The characters of `2026-11-20`.
+const DAY_LENGTH: i32 = 10;
+
 /// The day of `ordered_at` in the pipeline's time zone.
 fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<MappedColumn> {
     let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
@@ -258,10 +265,19 @@ fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<
         (DataType::Date32, Some((day, _))) => day.clone(),
         (DataType::Date64, _) => cast(at.value.clone(), DataType::Date32),
         _ if timezone == "UTC" => cast(at.value.clone(), DataType::Date32),
-        _ => {
+        (raw, written) => {
             let zoned = |zone: &str| DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
             let instant = cast(cast(at.value.clone(), zoned("UTC")), zoned(timezone));
-            cast(to_local_time(vec![instant]), DataType::Date32)
+            let local = cast(to_local_time(vec![instant]), DataType::Date32);
+            match written {
+                // A text may be a day too, of which no hour is known.
+                Some((text, _)) if raw.is_string() => {
+                    let day = cast(at.value.clone(), DataType::Date32);
+                    let is_day = character_length(text.clone()).eq(lit(DAY_LENGTH));
+                    when(is_day, day).otherwise(local).ok()?
+                }
+                _ => local,
+            }
         }
     };
     let column = SourceColumn {

@@ -12,6 +12,7 @@ mod classify;
 mod compute;
 mod diagnose;
 mod encode;
+mod expression;
 mod failure;
 mod fitted;
 mod grain;
@@ -23,6 +24,7 @@ mod malformed;
 mod mapping;
 mod pass;
 mod pieces;
+mod places;
 mod preview;
 mod reading;
 mod record;
@@ -43,7 +45,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::Graph;
-use crate::plan::{self, Plan, PublishPlan, Role, Variables, Writers};
+use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
 use crate::storage;
 use reuse::Look;
@@ -53,6 +55,7 @@ use target::{Claim, Clock, Day, LockTimes, RunId, SourceRead, StagedTable, Step,
 
 pub use compute::{Computed, compute};
 pub use failure::{engine_problem, explain, explained, table_problem};
+pub use places::check_places;
 pub use preview::{Preview, preview};
 pub use report::{Event, Observer, Outcome, Report, TableReport};
 pub use retry::Earlier;
@@ -107,30 +110,6 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         outcome: done.outcome,
         elapsed: begun.elapsed(),
     })
-}
-
-/// Says what is wrong with the places of a plan, as far as their text tells:
-/// makes no request and needs no credentials.
-///
-/// # Errors
-/// Every scheme, bucket or option nobody understands.
-pub fn check_places(plan: &Plan) -> Result<()> {
-    let sources = plan.sources.iter().filter(|source| is_told(&source.url));
-    let mut problems: Vec<Problem> =
-        sources.filter_map(|source| source::check(source).err()).collect();
-    let PublishPlan { url, storage: options, .. } = &plan.publish;
-    if is_told(url)
-        && let Err(error) = storage::check(url, options)
-    {
-        problems.push(explained(error.explained()));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
-}
-
-/// Whether the text of a place tells which store it is in. Where it begins with
-/// a variable that a check does not have, it does not.
-fn is_told(url: &str) -> bool {
-    !url.split(':').next().unwrap_or(url).contains(plan::UNSET)
 }
 
 /// The place a pipeline publishes to. Makes no request.

@@ -1,5 +1,6 @@
 //! What columns a file has, read from its footer, header or first records.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
@@ -45,11 +46,22 @@ pub async fn read(
     relative: &str,
 ) -> Result<FileSchema, Problem> {
     let place = location.shown(relative);
-    match plan.format {
+    let found = match plan.format {
         FileFormat::Parquet => parquet(location, meta, &place).await,
         FileFormat::Csv => text(plan.format, location, meta, &place, csv_schema).await,
         FileFormat::Json => text(plan.format, location, meta, &place, json_schema).await,
+    }?;
+    match twice(&found.schema) {
+        Some(name) => Err(Problem::named(place, format!("two columns are called `{name}`"))
+            .help(guess::one_name_each(plan.format))),
+        None => Ok(found),
     }
+}
+
+/// A name that two columns have.
+fn twice(schema: &Schema) -> Option<&str> {
+    let mut seen = HashSet::new();
+    schema.fields().iter().map(|field| field.name().as_str()).find(|name| !seen.insert(*name))
 }
 
 async fn parquet(
@@ -77,12 +89,19 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         }
         () => "the Parquet file cannot be read",
     };
-    Problem::named(place, message).causes(error).note("note", format!("{} bytes", meta.size)).help(
-        guess::by_name(place).map_or_else(
-            || "write the file again, or leave it out of `url`".to_string(),
-            |format| format!("if it is what its name says, say `format: {format}` for this source"),
-        ),
-    )
+    let help = match guess::by_name(place) {
+        Some(format) => {
+            format!("if it is what its name says, say `format: {format}` for this source")
+        }
+        None if text.contains("ermission denied") => {
+            "let whoever runs tenure read the file, or leave it out of `url`".into()
+        }
+        None => "write the file again, or leave it out of `url`".into(),
+    };
+    Problem::named(place, message)
+        .causes(error)
+        .note("note", format!("{} bytes", meta.size))
+        .help(help)
 }
 
 type Infer = fn(Box<dyn Read + Send>) -> Result<Schema, ArrowError>;

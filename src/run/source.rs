@@ -317,11 +317,9 @@ fn used(plan: &SourcePlan, name: &str) -> bool {
 /// The type that holds the values of both.
 fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{Date32, Float32, Float64, Int64, Null, Timestamp, Utf8};
-    let text =
-        |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match (a, b) {
         (a, b) if a == b => Some(a.clone()),
-        (a, b) if text(a) && text(b) => Some(Utf8),
+        (a, b) if a.is_string() && b.is_string() => Some(Utf8),
         (a, b) if a.is_signed_integer() && b.is_signed_integer() => Some(Int64),
         (a, b) if a.is_integer() && b.is_integer() => Some(Int64),
         (Float32 | Float64, Float32 | Float64) => Some(Float64),
@@ -368,15 +366,15 @@ fn nothing_there(
     let message = format!("source `{}` has no {format} files", plan.kind.name);
     let problem = Problem::named(plan.url.clone(), message);
     match listed.first() {
-        None => problem
-            .note(
-                "note",
-                match location.file_in_the_way() {
-                    Some(file) => format!("`{}` is a file, not a folder", file.display()),
-                    None => format!("nothing is there ({})", location.url()),
-                },
-            )
-            .help("is the path right?"),
+        None => match location.file_in_the_way() {
+            Some(file) => problem
+                .note("note", format!("`{}` is a file, not a folder", file.display()))
+                .help("is the path right?"),
+            None => problem.note("note", "nothing is there, or nothing that is read").help(
+                "is the path right? In a folder, names that begin with `_` or `.` are not read, \
+                 nor are links that lead nowhere",
+            ),
+        },
         Some((first, _)) => {
             let names = listed.iter().map(|(name, _)| name.as_str());
             let near = suggest(&plan.url, names).filter(|help| help.starts_with("did"));

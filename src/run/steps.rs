@@ -219,12 +219,23 @@ fn others(job: &Job<'_>, claim: &Claim, look: &Look<'_>) -> OtherTables {
     if dropped.is_empty() {
         return OtherTables::Carry;
     }
-    let names = dropped.iter().cloned().collect::<Vec<_>>().join(", ");
-    job.observer.event(&Event::Warning(format!(
-        "not published as of {} any more, for they contradict what this run made: {names}; \
-         a run without --select makes all tables of the pipeline",
-        job.plan.as_of
-    )));
+    let is_made = |name: &&String| look.graph.node(name).is_some();
+    let (made, unmade): (Vec<_>, Vec<_>) = dropped.iter().partition(is_made);
+    let day = job.plan.as_of;
+    let warn = |names: &[&String], why: &str| {
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            let text = format!("not published as of {day} any more, for {why}: {names}");
+            job.observer.event(&Event::Warning(text));
+        }
+    };
+    warn(
+        &made,
+        "they contradict what this run made (a run without --select makes all tables of the \
+         pipeline)",
+    );
+    warn(&unmade, "the pipeline makes them no longer, and what they were made from has changed");
     OtherTables::Drop(dropped)
 }
 

@@ -41,6 +41,11 @@ impl Fields {
         Some(Self { entries: entries.clone(), what: what.into(), at: node.at.clone() })
     }
 
+    /// Whether a key is there and has not been taken.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     /// Takes a key out.
     pub fn take(&mut self, key: &str) -> Option<Entry> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
@@ -49,8 +54,26 @@ impl Fields {
 
     /// A scalar as text; numbers and booleans as they are written.
     pub fn text(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
+        self.read(key, single, problems)
+    }
+
+    /// The same, or a list of scalars, as `[int]`.
+    pub fn text_or_list(
+        &mut self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<String>> {
+        self.read(key, raw, problems)
+    }
+
+    fn read(
+        &mut self,
+        key: &str,
+        how: impl Fn(&Node, &mut Vec<Problem>) -> Option<Raw>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<String>> {
         let entry = self.take(key)?;
-        match raw(&entry.node, problems)? {
+        match how(&entry.node, problems)? {
             Raw::Text(value) => Some(Spanned { value, at: entry.node.at }),
             Raw::Null => {
                 problems.push(Problem::at(&entry.at, format!("`{key}` has no value")));
@@ -65,9 +88,14 @@ impl Fields {
         key: &str,
         problems: &mut Vec<Problem>,
     ) -> Option<Spanned<String>> {
-        if self.entries.iter().any(|entry| entry.key == key) {
-            return self.text(key, problems);
+        match self.has(key) {
+            true => self.text(key, problems),
+            false => self.missing(key, problems),
         }
+    }
+
+    /// Says that a key is not there.
+    pub fn missing<T>(&self, key: &str, problems: &mut Vec<Problem>) -> Option<T> {
         let message = format!("{} has no `{key}`", self.what);
         problems.push(Problem::at(&first_line(&self.at), message).help(format!("add `{key}: …`")));
         None
@@ -95,7 +123,7 @@ impl Fields {
         let mut pairs = Vec::new();
         for entry in self.entries(key, problems) {
             let name = Spanned { value: entry.key, at: entry.at.clone() };
-            match raw(&entry.node, problems) {
+            match single(&entry.node, problems) {
                 Some(Raw::Text(value)) => pairs.push((name, Spanned { value, at: entry.node.at })),
                 Some(Raw::Null) => {
                     problems.push(Problem::at(&entry.at, format!("`{}` has no value", name.value)));
@@ -171,6 +199,17 @@ impl Fields {
                 None
             }
         }
+    }
+}
+
+/// A scalar as text.
+fn single(node: &Node, problems: &mut Vec<Problem>) -> Option<Raw> {
+    match node.kind {
+        Kind::List(_) => {
+            problems.push(Problem::at(&first_line(&node.at), "expected a single value here"));
+            None
+        }
+        _ => raw(node, problems),
     }
 }
 

@@ -8,6 +8,7 @@ mod yaml;
 
 use std::sync::Arc;
 
+use crate::plan::bounds::Bounds;
 use crate::plan::params::{Param, ParamType, ParamValue, Params};
 use crate::problem::{At, Problem, Source, suggest};
 use fields::Fields;
@@ -212,8 +213,12 @@ fn param(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ParamSpec> {
 
 fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<Param> {
     let what = format!("parameter `{name}`");
-    let mut fields = Fields::open(node, &what, &["type", "default", "one_of", "doc"], problems)?;
-    let written = fields.required_text("type", problems)?;
+    let known = [&["type", "default", "one_of"], &Bounds::KEYS[..], &["doc"]].concat();
+    let mut fields = Fields::open(node, &what, &known, problems)?;
+    let written = match fields.has("type") {
+        true => fields.text_or_list("type", problems)?,
+        false => return fields.missing("type", problems),
+    };
     let Some(kind) = ParamType::parse(&written.value) else {
         let known = ["text", "int", "decimal", "date", "boolean", "[int]", "[text]"];
         problems.push(
@@ -222,22 +227,29 @@ fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<P
         );
         return None;
     };
-    let default = fields.take("default").and_then(|entry| value(&kind, &entry.node, problems));
+    let default = fields.take("default");
     let one_of = fields.items("one_of", problems);
     let one_of: Vec<_> = one_of.iter().filter_map(|node| value(&kind, node, problems)).collect();
-    let doc = fields.text("doc", problems).map(|doc| doc.value);
-    if let Some(default) = &default
-        // Not set is no value.
-        && *default != ParamValue::Null
-        && !one_of.is_empty()
-        && !one_of.contains(default)
-    {
-        problems.push(Problem::at(
-            &node.at,
-            format!("the default of parameter `{name}` is not among its `one_of`"),
-        ));
+    let mut bounds = Bounds::default();
+    for key in Bounds::KEYS {
+        if let Some(end) = fields.text(key, problems)
+            && let Err(reason) = bounds.add(key, &end.value, &kind)
+        {
+            problems.push(Problem::at(&end.at, reason));
+        }
     }
-    Some(Param { kind, default, one_of, doc })
+    let doc = fields.text("doc", problems).map(|doc| doc.value);
+    let mut param = Param { kind, default: None, one_of, bounds, is_zone: false, doc };
+    if let Some(default) = default {
+        param.default = value(&param.kind, &default.node, problems);
+        if let Some(value) = &param.default
+            && let Err(reason) = param.check(value)
+        {
+            let message = format!("the default of parameter `{name}`: {reason}");
+            problems.push(Problem::at(&default.node.at, message));
+        }
+    }
+    Some(param)
 }
 
 fn value(kind: &ParamType, node: &Node, problems: &mut Vec<Problem>) -> Option<ParamValue> {

@@ -4,6 +4,7 @@
 //! values carry no marks. So the same text is read once more as events, which
 //! do, and the two trees, equal in shape, are walked together.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,11 +50,35 @@ pub struct Entry {
 /// The text is not YAML, holds anchors (they cost the place in errors), or a
 /// key is not text or is written twice.
 pub fn read(source: &Arc<Source>) -> Result<Node, Problem> {
-    let value: Value =
-        serde_yaml::from_str(&source.text).map_err(|error| syntax(source, &error))?;
+    let parsed = serde_yaml::from_str(&source.text);
+    let value: Value = parsed.map_err(|error| {
+        let repeated = Marks::new(source).node().ok().and_then(|tree| repeated(&tree, source));
+        repeated.unwrap_or_else(|| syntax(source, &error))
+    })?;
     let mut marks = Marks::new(source);
     let tree = marks.node()?;
     join(value, tree, source)
+}
+
+/// A key that stands a second time in its map.
+fn repeated(tree: &Mark, source: &Arc<Source>) -> Option<Problem> {
+    match tree {
+        Mark::Scalar(_) => None,
+        Mark::List(_, items) => items.iter().find_map(|item| repeated(item, source)),
+        Mark::Map(_, entries) => {
+            let mut seen = BTreeSet::new();
+            entries.iter().find_map(|(key, value)| {
+                let key = source.at(key.clone());
+                match seen.insert(key.text().to_owned()) {
+                    true => repeated(value, source),
+                    false => {
+                        let message = format!("the key `{}` stands here a second time", key.text());
+                        Some(Problem::at(&key, message).help("keep one of them"))
+                    }
+                }
+            })
+        }
+    }
 }
 
 fn syntax(source: &Arc<Source>, error: &serde_yaml::Error) -> Problem {
@@ -66,7 +91,9 @@ fn syntax(source: &Arc<Source>, error: &serde_yaml::Error) -> Problem {
     );
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text);
-    Problem::at(&at, format!("not valid YAML: {text}"))
+    let is_tab = source.text[at.range.start..].trim_start_matches(' ').starts_with('\t');
+    let help = is_tab.then(|| "indent with spaces: YAML takes no tabs".to_owned());
+    Problem::at(&at, format!("not valid YAML: {text}")).maybe_help(help)
 }
 
 /// A tree of places of the same shape as the tree of values.

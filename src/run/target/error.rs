@@ -9,7 +9,7 @@ use std::fmt;
 use crate::storage::{self, Explained};
 
 use super::clock::RunId;
-use super::lease::Lease;
+use super::lease::{LEASE, Lease};
 
 /// An error of a target.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Error {
                     "wait for it, or end its process: the lock ends with it; `tenure unlock --force` lets it live and keeps it from publishing".to_owned()
                 } else {
                     format!(
-                        "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock`, which spares the living without --force",
+                        "wait for it; if it is dead, its lock ends {} s after its last sign of life, or at once with `tenure unlock --force`, after which it cannot publish even if it lives",
                         holder.ttl_seconds
                     )
                 },
@@ -134,7 +134,11 @@ impl Error {
                 "a record of this target cannot be read".to_owned(),
                 place,
                 cause.clone(),
-                "it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target".to_owned(),
+                if place.ends_with(LEASE) {
+                    "it only says who works here: delete it, when no run does".to_owned()
+                } else {
+                    "it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target".to_owned()
+                },
             ),
             Self::NoConditionalWrites { url } => explain(
                 "this store ignores conditions on writes (If-None-Match, If-Match)".to_owned(),

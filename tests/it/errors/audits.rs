@@ -15,7 +15,7 @@ fn a_key_that_stands_twice_stops_the_run() {
     let project = small_but(FACTS, "group by customer_id", "group by customer_id, order_date");
     assert_snapshot!(run(&project), @"
     error: audit failed for `facts.customers`; nothing was published
-     |
+    --> sql/facts/customers.sql
      = check: grain (customer_id) must be unique and not null
      = found: the key stands twice
      = row:
@@ -35,7 +35,7 @@ fn a_key_that_is_null_stops_the_run() {
     );
     assert_snapshot!(run(&project), @"
     error: audit failed for `facts.customers`; nothing was published
-     |
+    --> sql/facts/customers.sql
      = check: grain (customer_id) must be unique and not null
      = found: `customer_id` is null
      = row:
@@ -60,6 +60,7 @@ fn a_check_that_finds_something_stops_the_run() {
       = found:
                customer_id  revenue
                8            12.50
+      = help: the rows contradict what the check says: correct the query that makes them, or the check; `tenure show PIPELINE TABLE --run RUN` shows what this run had made
     exit 3
     ");
 }
@@ -82,6 +83,7 @@ fn all_checks_that_find_something_are_told() {
       = found:
                customer_id  orders
                8            1
+      = help: the rows contradict what the check says: correct the query that makes them, or the check; `tenure show PIPELINE TABLE --run RUN` shows what this run had made
 
     error: check `checks.money_is_earned` found 1 counter-examples; nothing was published
      --> sql/checks/money_is_earned.sql:1:1
@@ -93,6 +95,7 @@ fn all_checks_that_find_something_are_told() {
       = found:
                customer_id  revenue
                7            50.00
+      = help: the rows contradict what the check says: correct the query that makes them, or the check; `tenure show PIPELINE TABLE --run RUN` shows what this run had made
     exit 3
     ");
 }
@@ -165,6 +168,17 @@ fn a_row_that_is_set_aside_is_shown_with_what_it_is_about() {
     let said = run(&project);
     let shown = "other_currency  2         7            2024-03-02T10:00:00  30.00   USD\n";
     assert!(said.contains(shown), "{said}");
+}
+
+/// Orders after the day change nothing: an earlier day is made again as it was.
+#[test]
+fn rows_of_other_days_do_not_count_as_set_aside() {
+    let project = with_bad_rows("    reject_max: 0.34\n");
+    project.run("2024-06-30");
+    let some = project.tenure(&["run", "pipelines/p.yaml", "--as-of", "2024-05-12"]);
+    assert_eq!(some.code, 3, "2 of the 5 rows up to that day are bad: {}", some.stderr);
+    change(&project, "pipelines/p.yaml", "reject_max: 0.34", "reject_max: 0.4");
+    project.run("2024-05-12");
 }
 
 /// Without a limit quarantine is normal: the run publishes and exits 0.

@@ -6,12 +6,16 @@
 mod audits;
 /// Commands and flags.
 mod commands;
+/// Queries that are sound and fail on the rows they meet.
+mod computing;
 /// Text files that are not what their source says.
 mod formats;
 /// A model's header against its query.
 mod headers;
 /// Two runs at once, and a run that is told to stop.
 mod locks;
+/// Expressions over the columns of a source.
+mod mapping;
 /// One `.sql` file: its query and what it may not do.
 mod models;
 /// Who reads whom.

@@ -26,15 +26,7 @@ fn wrong_sql_is_shown_where_it_stops_making_sense() {
     16 | form facts.customers
        | ^^^^
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -48,15 +40,7 @@ fn a_query_that_breaks_off_is_shown_at_its_end() {
     18 | where orders >=
        |                ^
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -70,15 +54,7 @@ fn an_open_quote_is_shown() {
     14 |     'gold as grade
        |     ^^^^^
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -170,15 +146,7 @@ fn a_model_does_not_insert() {
        = note: tenure writes the table; the file only says what is in it
        = help: begin with `select` or `with`
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -195,15 +163,7 @@ fn a_model_does_not_copy() {
        = note: tenure writes the table; the file only says what is in it
        = help: begin with `select` or `with`
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -220,15 +180,7 @@ fn a_model_does_not_create() {
        = note: tenure writes the table; the file only says what is in it
        = help: begin with `select` or `with`
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -246,15 +198,7 @@ fn a_model_does_not_create_outside_either() {
        = note: tenure writes the table; the file only says what is in it
        = help: begin with `select` or `with`
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -268,15 +212,7 @@ fn a_model_is_one_query() {
     11 | select 1;
        | ^^^^^^^^^
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -290,15 +226,7 @@ fn a_model_has_a_query() {
     1 | -- metrics.spenders: who brings the most?
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-    error: no table `metrics.spenders` to publish
-     --> pipelines/p.yaml:5:27
-      |
-    5 | tables: [facts.customers, metrics.spenders]
-      |                           ^^^^^^^^^^^^^^^^
-      |
-      = help: known: checks.money_is_earned, facts.customers, staging.orders
-
-    error: 2 problems in 2 files; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }

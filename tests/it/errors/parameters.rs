@@ -132,11 +132,11 @@ fn a_parameter_on_the_command_line_has_a_name_and_a_value() {
 fn a_declared_default_is_among_the_allowed_values() {
     let project = small_but("sql/params.yaml", "default: gold", "default: golden");
     assert_snapshot!(check(&project), @"
-    error: the default of parameter `grade` is not among its `one_of`
-     --> sql/params.yaml:3:8
+    error: the default of parameter `grade`: `golden` is not one of gold, silver
+     --> sql/params.yaml:3:31
       |
     3 | grade: { type: text, default: golden, one_of: [gold, silver] }
-      |        ^^
+      |                               ^^^^^^
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -179,15 +179,7 @@ fn a_query_uses_only_declared_parameters() {
        |
        = help: did you mean `least`?
 
-    error: `metrics.spenders` says it uses `least`, the query does not
-     --> sql/metrics/spenders.sql:5:19
-      |
-    5 | -- params  grade, least
-      |                   ^^^^^
-      |
-      = help: did you mean `leest`?
-
-    error: 2 problems in 1 file; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }
@@ -246,6 +238,109 @@ fn standard_parameters_say_what_they_may_be() {
        |                  ^^^^^^^^^^^
 
     error: 4 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_number_keeps_within_its_bounds() {
+    let bounded = "type: int, default: 1, at_least: 1, below: 10";
+    let project = || small_but("sql/params.yaml", "type: int, default: 1", bounded);
+    let set = project();
+    change(&set, PIPELINE, "pipeline: p\n", "pipeline: p\nparams:\n  least: 0\n");
+    assert_snapshot!(check(&set), @"
+    error: parameter `least`: must be at least 1 and below 10, not `0`
+     --> pipelines/p.yaml:3:10
+      |
+    3 |   least: 0
+      |          ^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    assert_snapshot!(run_with(&project(), &["--param", "least=10"]), @"
+    error: --param least: must be at least 1 and below 10, not `10`
+    exit 2
+    ");
+}
+
+#[test]
+fn a_default_keeps_within_its_bounds_and_bounds_are_for_numbers() {
+    let project =
+        small_but("sql/params.yaml", "type: int, default: 1", "type: int, above: 1, default: 1");
+    change(&project, "sql/params.yaml", "default: gold", "at_most: 3, default: gold");
+    assert_snapshot!(check(&project), @"
+    error: the default of parameter `least`: must be above 1, not `1`
+     --> sql/params.yaml:2:40
+      |
+    2 | least: { type: int, above: 1, default: 1, doc: orders from which somebody is listed }
+      |                                        ^
+
+    error: `at_most` is for numbers, not for `text`
+     --> sql/params.yaml:3:31
+      |
+    3 | grade: { type: text, at_most: 3, default: gold, one_of: [gold, silver] }
+      |                               ^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+/// A percentage typed for a share, a negative window: published, it would look
+/// like a result.
+#[test]
+fn standard_parameters_are_refused_where_they_cannot_be_meant() {
+    let project = Project::new();
+    project.pipeline("metrics.cohort_retention", "");
+    for wrong in [
+        "retention_rate=80",
+        "margin_rate=30",
+        "discount_rate=-1",
+        "discount_rate=10",
+        "revenue_growth=-1",
+        "upsell_success_rate=7",
+        "vip_quantile=95",
+        "vip_periods=0",
+        "new_periods=0",
+        "dormant_after_periods=-1",
+        "lost_after_periods=0",
+        "rfm_window_days=-3",
+        "compare_days=-400",
+        "step_window_days=-1",
+        "repurchase_windows=[30,-5]",
+        "retention_windows=0",
+        "clv_horizon_years=-2",
+    ] {
+        let said = run_with(&project, &["--param", wrong]);
+        let name = wrong.split('=').next().expect("a name");
+        assert!(said.starts_with(&format!("error: --param {name}: must be ")), "{said}");
+        assert!(said.ends_with("exit 2"), "{said}");
+    }
+}
+
+#[test]
+fn a_day_is_said_once() {
+    assert_snapshot!(run_with(&small(), &["--param", "as_of=2024-06-29"]), @"
+    error: --as-of 2024-06-30 and --param as_of=2024-06-29 are two days
+     |
+     = help: say the day once, with --as-of
+    exit 2
+    ");
+}
+
+#[test]
+fn a_time_zone_is_known_before_anything_is_read() {
+    let project = Project::new();
+    project.pipeline("facts.orders", "params:\n  timezone: Europe/Berln\n");
+    assert_snapshot!(check(&project), @"
+    error: parameter `timezone`: `Europe/Berln` is no time zone such as Europe/Berlin or +02:00
+     --> pipelines/p.yaml:9:13
+      |
+    9 |   timezone: Europe/Berln
+      |             ^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }

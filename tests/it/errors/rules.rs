@@ -119,19 +119,13 @@ fn a_parameter_that_leaves_no_room_for_a_state_is_named() {
     let project = Project::with_models();
     project.pipeline("metrics.lifecycle_states", "params:\n  lost_after_periods: -1\n");
     assert_snapshot!(check(&project), @"
-    error: `rules.lifecycle`: for repeat, the rule from 1 to below 0 can never fire
-     --> sql/rules/lifecycle.sql:1:1
+    error: parameter `lost_after_periods`: must be at least 1 and at most 36525, not `-1`
+     --> pipelines/p.yaml:9:23
       |
-    1 | -- rules.lifecycle: which state does a customer have after how many idle periods?
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    9 |   lost_after_periods: -1
+      |                       ^^
 
-    error: `rules.lifecycle`: for repeat, two rules cover values from 0 to below 1
-     --> sql/rules/lifecycle.sql:1:1
-      |
-    1 | -- rules.lifecycle: which state does a customer have after how many idle periods?
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-
-    error: 2 problems in 1 file; nothing was run
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }

@@ -25,8 +25,8 @@ fn a_source_folder_may_not_be_empty() {
     assert_snapshot!(run(&without_orders()), @"
     error: source `orders` has no Parquet files
     --> orders
-     = note: nothing is there ([TMP])
-     = help: is the path right?
+     = note: nothing is there, or nothing that is read
+     = help: is the path right? In a folder, names that begin with `_` or `.` are not read, nor are links that lead nowhere
     exit 1
     ");
 }
@@ -38,8 +38,8 @@ fn a_source_path_must_exist() {
     assert_snapshot!(run(&project), @"
     error: source `orders` has no Parquet files
     --> ordres/2024
-     = note: nothing is there ([TMP]/ordres)
-     = help: is the path right?
+     = note: nothing is there, or nothing that is read
+     = help: is the path right? In a folder, names that begin with `_` or `.` are not read, nor are links that lead nowhere
     exit 1
     ");
 }
@@ -240,7 +240,7 @@ fn an_impossible_day_is_shown_with_its_file() {
     error: `2024-02-30` in `ordered_at` of source `orders` is not a time
     --> [TMP]/orders/o.csv
      = column: ordered_at
-     = help: correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as timestamp)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
+     = help: say how it is written, such as `ordered_at: to_date(ordered_at, '%d/%m/%Y')`; else correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as timestamp)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
     exit 1
     ");
 }

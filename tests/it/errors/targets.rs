@@ -145,7 +145,7 @@ fn a_memory_too_small_is_told_what_to_raise() {
     let cause = said.lines().find(|line| line.contains("cause")).expect("a cause").to_string();
     assert_snapshot!(format!("error:{}", said.replace(&cause, "   = cause: [CAUSE]")), @"
     error: not enough memory to compute `facts.customers`
-     |
+    --> sql/facts/customers.sql
        = cause: [CAUSE]
      = help: raise `engine.memory`; spilling is on, so this is what one operator needs
     exit 1
@@ -321,4 +321,31 @@ fn a_count_below_its_least_is_told_the_least() {
     error: 2 problems in 1 file; nothing was run
     exit 2
     ");
+}
+
+/// The next run would read what this one published.
+#[test]
+fn tables_do_not_go_where_orders_come_from() {
+    let project = small();
+    change(&project, PIPELINE, "url: out", "url: orders/tables");
+    assert_snapshot!(check(&project), @"
+    error: source `orders` would read the tables that are published
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = source: orders
+      = target: orders/tables
+      = help: publish to a folder of its own, beside the source
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    // Beside the orders, but one of the tables has the name of their folder.
+    change(&project, PIPELINE, "url: orders/tables", "url: .");
+    change(&project, PIPELINE, "url: orders\n", "url: ./customers\n");
+    assert!(check(&project).contains("would read the tables that are published"));
+    change(&project, PIPELINE, "url: ./customers", "url: ./orders");
+    assert!(check(&project).ends_with("exit 0"));
 }

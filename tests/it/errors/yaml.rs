@@ -39,6 +39,8 @@ fn a_tab_is_no_indentation() {
       |
     4 |     url: orders
       | ^^^^
+      |
+      = help: indent with spaces: YAML takes no tabs
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -48,11 +50,13 @@ fn a_tab_is_no_indentation() {
 #[test]
 fn a_key_stands_once() {
     assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    url: other")), @r#"
-    error: not valid YAML: sources.orders: duplicate entry with key "url"
-     --> pipelines/p.yaml:4:5
+    error: the key `url` stands here a second time
+     --> pipelines/p.yaml:5:5
       |
-    4 |     url: orders
-      |     ^
+    5 |     url: other
+      |     ^^^
+      |
+      = help: keep one of them
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -107,6 +111,20 @@ fn an_empty_pipeline_is_not_one() {
       | ^
       |
       = help: known keys: pipeline, params, sources, models, tables, publish, engine
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_list_is_no_single_value() {
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: [orders, more]")), @"
+    error: expected a single value here
+     --> pipelines/p.yaml:4:10
+      |
+    4 |     url: [orders, more]
+      |          ^
 
     error: 1 problem in 1 file; nothing was run
     exit 2

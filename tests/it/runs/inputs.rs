@@ -254,3 +254,21 @@ fn days_without_a_time_are_the_same_days_everywhere() {
         assert_eq!(project.rows("facts.orders", &["order_date"]), ["2024-01-31"]);
     }
 }
+
+/// The same days, written as text.
+#[test]
+fn days_that_are_texts_are_the_same_days_everywhere() {
+    let csv = "order_id,customer_id,ordered_at,amount\n1,7,2024-01-31,10.00\n\
+               2,7,2024-01-31T02:00:00,10.00\n";
+    let json = "{\"order_id\":1,\"customer_id\":7,\"ordered_at\":\"2024-01-31\",\"amount\":10}\n\
+                {\"order_id\":2,\"customer_id\":7,\"ordered_at\":\"2024-01-31T02:00:00\",\
+                \"amount\":10}\n";
+    for (format, text) in [("csv", csv), ("json", json)] {
+        let project = Project::new();
+        project.file(&format!("orders/all.{format}"), text);
+        pipeline(&project, &format!("url: orders\nformat: {format}"), "facts.orders");
+        project.run_with("2024-02-29", &["--param", "timezone=America/Los_Angeles"]);
+        let days = project.rows("facts.orders", &["order_id", "order_date"]);
+        assert_eq!(days, ["1 2024-01-31", "2 2024-01-30"], "{format}");
+    }
+}

@@ -100,17 +100,38 @@ fn a_gate_is_not_passed_in_silence() {
 
 #[test]
 fn numbers_outside_of_what_they_can_be_are_refused() {
-    let models = "models: { purchases: bg_nbd, interval: 80, discount: -0.5, \
-                  gate: { worse_than_last: 0.1 } }\n";
-    let text = refused(models, "facts.orders");
-    for part in [
-        "parameter `value_interval` is a share between 0 and 1, such as 0.80, not 80",
-        "parameter `discount_rate` is a share of 0 or more, such as 0.10, not -0.5",
-        "a gate needs a hold-out to judge the model by",
-        "error: 3 problems in 1 file; nothing was run",
-    ] {
-        assert!(text.contains(part), "{part} is missing in\n{text}");
-    }
+    let all_in = |text: String, parts: &[&str]| {
+        for part in parts {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    };
+    let wrong = "models: { purchases: bg_nbd, interval: 80, discount: -0.5 }\n";
+    all_in(
+        refused(wrong, "facts.orders"),
+        &[
+            "`interval`: must be above 0 and below 1, not `80`",
+            "`discount`: must be at least 0 and at most 1, not `-0.5`",
+            "error: 2 problems in 1 file; nothing was run",
+        ],
+    );
+    let idle = "models: { purchases: bg_nbd, gate: { worse_than_last: 0.1 } }\n";
+    all_in(refused(idle, "facts.orders"), &["a gate needs a hold-out to judge the model by"]);
+}
+
+/// What a model cannot be computed with is refused in any case.
+#[test]
+fn a_project_without_bounds_of_its_own_is_held_to_those_of_the_models() {
+    let project = Project::with_models();
+    let text = std::fs::read_to_string(project.path("sql/params.yaml")).expect("a file");
+    let bounds = ["at_least:", "above:", "at_most:", "below:"];
+    let is_bound = |line: &&str| bounds.iter().any(|bound| line.trim_start().starts_with(bound));
+    let lines: Vec<&str> = text.lines().filter(|line| !is_bound(line)).collect();
+    project.file("sql/params.yaml", &(lines.join("\n") + "\n"));
+    project.pipeline("facts.orders", "models: { purchases: bg_nbd, interval: 80 }\n");
+    let outcome = project.tenure(&["check", "pipelines/p.yaml"]);
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    let said = "parameter `value_interval` is a share between 0 and 1, such as 0.80, not 80";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
 }
 
 /// Ten customers are no population: an average, and a word about it.
