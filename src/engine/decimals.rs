@@ -68,12 +68,13 @@ impl PhysicalOptimizerRule for Narrowed {
     }
 }
 
-/// A cast of a decimal into one of the same scale and fewer digits. All that the
-/// planner asks is answered by the cast it stands for.
+/// A cast of a decimal into one of the same scale and fewer digits. Its type and
+/// order are those of the cast it stands for.
 #[derive(Debug, Eq)]
 struct NarrowCast {
     original: Arc<dyn PhysicalExpr>,
     precision: u8,
+    scale: i8,
 }
 
 impl NarrowCast {
@@ -83,8 +84,11 @@ impl NarrowCast {
             return None;
         };
         let DataType::Decimal128(precision, scale) = *cast.cast_type() else { return None };
-        (old_scale == scale && precision < from)
-            .then(|| Self { original: Arc::clone(expr), precision })
+        (old_scale == scale && precision < from).then(|| Self {
+            original: Arc::clone(expr),
+            precision,
+            scale,
+        })
     }
 
     fn cast(&self) -> Result<&CastExpr> {
@@ -132,6 +136,7 @@ impl PhysicalExpr for NarrowCast {
         let value = cast.expr().evaluate(batch)?;
         if let ColumnarValue::Array(array) = &value
             && let Some(decimals) = array.as_primitive_opt::<Decimal128Type>()
+            && decimals.scale() == self.scale
             && fit(decimals.values(), self.precision)
         {
             let kind = cast.cast_type().clone();
@@ -149,7 +154,7 @@ impl PhysicalExpr for NarrowCast {
         children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
         let original = Arc::clone(&self.original).with_new_children(children)?;
-        Ok(Arc::new(Self { original, precision: self.precision }))
+        Ok(Arc::new(Self { original, precision: self.precision, scale: self.scale }))
     }
 
     fn get_properties(&self, children: &[ExprProperties]) -> Result<ExprProperties> {

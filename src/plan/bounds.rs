@@ -9,46 +9,65 @@ use super::params::{ParamType, ParamValue};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bounds(Vec<(Bound, String)>);
 
-/// One bound, as its key in YAML says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    AtLeast,
-    Above,
-    AtMost,
-    Below,
+/// One bound: its key in YAML, its words, and whether a number keeps to it.
+#[derive(Debug)]
+struct Kind {
+    key: &'static str,
+    words: &'static str,
+    holds: fn(f64, f64) -> bool,
 }
+
+type Bound = &'static Kind;
+
+static KINDS: [Kind; 4] = [
+    Kind { key: "at_least", words: "at least", holds: |value, end| value >= end },
+    Kind { key: "above", words: "above", holds: |value, end| value > end },
+    Kind { key: "at_most", words: "at most", holds: |value, end| value <= end },
+    Kind { key: "below", words: "below", holds: |value, end| value < end },
+];
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Kind {}
 
 impl Bounds {
     /// The keys that declare a bound.
-    pub const KEYS: [&'static str; 4] = ["at_least", "above", "at_most", "below"];
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().map(|kind| kind.key)
+    }
 
     /// Adds a bound by its key.
     ///
     /// # Errors
     /// The reason, to follow `because`: values of this type have no bounds, or the
     /// text is no number.
-    pub fn add(&mut self, key: &str, text: &str, kind: &ParamType) -> Result<(), String> {
-        let kind = match kind {
+    pub fn add(&mut self, key: &str, text: &str, of: &ParamType) -> Result<(), String> {
+        let of = match of {
             ParamType::List(inner) => inner,
-            kind => kind,
+            of => of,
         };
-        if !matches!(kind, ParamType::Int | ParamType::Decimal) {
-            return Err(format!("`{key}` is for numbers, not for `{kind}`"));
+        let bound = KINDS.iter().find(|kind| kind.key == key);
+        match (bound, of) {
+            (Some(bound), ParamType::Int | ParamType::Decimal) => {
+                of.value(text)?;
+                self.0.push((bound, text.trim().into()));
+                Ok(())
+            }
+            _ => Err(format!("`{key}` is for numbers, not for `{of}`")),
         }
-        let bound = match key {
-            "at_least" => Bound::AtLeast,
-            "above" => Bound::Above,
-            "at_most" => Bound::AtMost,
-            _ => Bound::Below,
-        };
-        kind.value(text)?;
-        self.0.push((bound, text.trim().into()));
-        Ok(())
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Takes over the bounds of another declaration that this one leaves out.
+    pub fn inherit(&mut self, other: &Self) {
+        for (bound, end) in &other.0 {
+            if !self.0.iter().any(|(own, _)| own == bound) {
+                self.0.push((bound, end.clone()));
+            }
+        }
     }
 
     /// Whether a value keeps within the bounds; one that is not set does.
@@ -59,7 +78,7 @@ impl Bounds {
         match value {
             ParamValue::List(items) => items.iter().try_for_each(|item| self.hold(item)),
             ParamValue::Int(_) | ParamValue::Decimal(_) => {
-                match self.0.iter().all(|(bound, end)| bound.holds(&value.to_string(), end)) {
+                match self.0.iter().all(|(bound, end)| holds(bound, &value.to_string(), end)) {
                     true => Ok(()),
                     false => Err(format!("must be {self}, not `{value}`")),
                 }
@@ -69,32 +88,19 @@ impl Bounds {
     }
 }
 
-impl Bound {
-    fn holds(self, value: &str, end: &str) -> bool {
-        // Both are digits, checked when they were read.
-        let (Ok(value), Ok(end)) = (value.parse::<f64>(), end.parse::<f64>()) else {
-            return false;
-        };
-        match self {
-            Self::AtLeast => value >= end,
-            Self::Above => value > end,
-            Self::AtMost => value <= end,
-            Self::Below => value < end,
-        }
+fn holds(bound: Bound, value: &str, end: &str) -> bool {
+    // Both are digits, checked when they were read.
+    match (value.parse(), end.parse()) {
+        (Ok(value), Ok(end)) => (bound.holds)(value, end),
+        _ => false,
     }
 }
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (bound, end)) in self.0.iter().enumerate() {
-            let word = match bound {
-                Bound::AtLeast => "at least",
-                Bound::Above => "above",
-                Bound::AtMost => "at most",
-                Bound::Below => "below",
-            };
             let and = if place > 0 { " and " } else { "" };
-            write!(f, "{and}{word} {end}")?;
+            write!(f, "{and}{} {end}", bound.words)?;
         }
         Ok(())
     }
@@ -123,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_declaration_leaves_out_is_inherited_bound_by_bound() {
+        let mut bounds = Bounds::default();
+        bounds.add("below", "2", &ParamType::Decimal).expect("sound");
+        bounds.inherit(&share());
+        assert_eq!(bounds.to_string(), "below 2 and at least 0");
+    }
+
+    #[test]
     fn every_number_of_a_list_is_held() {
         let days = ParamType::List(Box::new(ParamType::Int));
         let mut bounds = Bounds::default();
@@ -137,6 +151,6 @@ mod tests {
         let mut bounds = Bounds::default();
         assert!(bounds.add("at_least", "1", &ParamType::Text).is_err());
         assert!(bounds.add("at_least", "0.5", &ParamType::Int).is_err());
-        assert!(bounds.is_empty());
+        assert_eq!(bounds, Bounds::default());
     }
 }

@@ -11,12 +11,13 @@ use super::model::{Model, TableName};
 
 impl Model {
     /// How often the query reads a table: once for each place that names it, and
-    /// those in a CTE as often as that is named.
+    /// those in a CTE as often as that is named, though once if it is not: such a
+    /// CTE is planned all the same.
     pub fn uses(&self, table: &TableName) -> usize {
         let is_read = self.tables.iter().any(|read| read.value == *table);
         match &self.statement {
             Statement::Statement(inner) if is_read => match inner.as_ref() {
-                ast::Statement::Query(query) => in_query(query, BTreeMap::new(), table),
+                ast::Statement::Query(query) => in_query(query, BTreeMap::new(), table).max(1),
                 _ => 0,
             },
             _ => 0,
@@ -61,7 +62,8 @@ mod tests {
     fn a_cte_reads_as_often_as_it_is_named() {
         assert_eq!(uses("select a from facts.t"), 1);
         assert_eq!(uses("select a from facts.T union all select a from facts.t"), 2);
-        assert_eq!(uses("with t as (select a from facts.t) select 1 as a"), 0);
+        assert_eq!(uses("with t as (select a from facts.t) select 1 as a"), 1);
+        assert_eq!(uses("select 1 as a from facts.other"), 0);
         assert_eq!(
             uses(
                 "with t as (select a from facts.t), u as (select * from t cross join t as t2) \
@@ -69,7 +71,7 @@ mod tests {
             ),
             3
         );
-        assert_eq!(uses("with u as (with t as (select 1) select * from t) select * from u"), 0);
+        assert_eq!(uses("with u as (with t as (select a) select * from t) select * from u"), 0);
         assert_eq!(uses("select (select max(a) from facts.t) as a"), 1);
     }
 }

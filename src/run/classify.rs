@@ -251,6 +251,7 @@ pub fn quarantine(source: &SourcePlan) -> String {
 pub fn examples<'a>(
     source: &SourcePlan,
     reasons: impl Iterator<Item = &'a String>,
+    days: Option<&str>,
     rows_max: usize,
 ) -> String {
     let about = reasons.filter_map(|reason| match reason.as_str() {
@@ -263,10 +264,27 @@ pub fn examples<'a>(
     let required = source.kind.columns.iter().filter(|column| column.need == Need::Required);
     let names: Vec<&str> = required.map(|column| column.name).chain(about).collect();
     format!(
-        "select reason, {} from quarantine.{} order by row_number, reason limit {rows_max}",
+        "select reason, {} from quarantine.{} where {} order by row_number, reason limit {rows_max}",
         list(&names),
-        source.kind.name
+        source.kind.name,
+        days.unwrap_or("true")
     )
+}
+
+/// The predicate of rows that are not of days outside of the run; none where a
+/// source's rows have no day. A row without one counts.
+pub fn days_of_the_run(source: &SourcePlan, plan: &Plan) -> Option<String> {
+    let start = plan.date("history_start").map(|start| format!("or order_date < date '{start}'"));
+    (source.kind.name == "orders").then(|| {
+        let outside = format!("order_date > date '{}' {}", plan.as_of, start.unwrap_or_default());
+        format!("({outside}) is not true")
+    })
+}
+
+/// How many rows of those days are set aside for each reason.
+pub fn reasons(source: &SourcePlan, days: &str) -> String {
+    let table = source.kind.name;
+    format!("select reason, count(*) as rows from quarantine.{table} where {days} group by reason")
 }
 
 /// Whether rows are orders, and go into the clustered order as they come.

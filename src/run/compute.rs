@@ -32,7 +32,8 @@ pub async fn compute(job: &Job<'_>) -> Result<Vec<Computed>> {
         if source.kind.name == "customer_ids" || uses(job, &name) > 0 {
             working(job, source.kind.name);
             let ingested = ingest::ingest(job, &context, &scratch, source).await?;
-            if let Some(problem) = ingest::over_limit(&context, source, &ingested.read).await {
+            if let Some(problem) = ingest::over_limit(&context, plan, source, &ingested.read).await
+            {
                 return Err(Error::Audit(vec![problem]));
             }
             builder.keep_source(source, &ingested).await?;

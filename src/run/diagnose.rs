@@ -110,13 +110,28 @@ impl Look<'_> {
             Expr::Column(column) => quoted(&column.name),
             other => at.map_or_else(|| other.to_string(), |at| at.text().to_string()),
         };
-        let mapping = format!("`{name}: try_cast({text} as {kind})`");
+        if kind == ColumnType::Id {
+            // Whole numbers are ids of 64 bits with a sign; texts are whatever they are.
+            return self
+                .wrong(column, value, "a whole number below 2^63")
+                .note("column", &text)
+                .help(format!("map `{name}: cast({text} as varchar)`: an id may be a text"));
+        }
+        // A day has no hour, and is the same day in every time zone.
+        let meant = match kind {
+            ColumnType::Timestamp if !value.contains(':') => ColumnType::Date,
+            kind => kind,
+        };
+        let mapping = format!("`{name}: try_cast({text} as {meant})`");
         let how = match at {
             Some(_) => format!("map {mapping}"),
             None => format!("map the columns under `columns:`, this one as {mapping}"),
         };
-        // Every value may be written so: days of another order, say.
+        // Every value may be written so: days of another order, say. One of the usual
+        // form is a day that does not exist.
+        let is_usual = value.as_bytes().get(4) == Some(&b'-');
         let written = match (kind, value.contains(':')) {
+            _ if is_usual => String::new(),
             (ColumnType::Timestamp | ColumnType::Date, true) => {
                 format!("`{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')`")
             }
@@ -129,7 +144,13 @@ impl Look<'_> {
             "" => written,
             written => format!("say how it is written, such as {written}; else "),
         };
-        self.wrong(column, value, noun(kind)).note("column", text).help(format!(
+        let noun = match kind {
+            ColumnType::Decimal(..) if value.parse::<f64>().is_ok() => {
+                format!("a number that fits {kind}")
+            }
+            kind => noun(kind).to_owned(),
+        };
+        self.wrong(column, value, &noun).note("column", text).help(format!(
             "{format}correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
             without(&column.column)
         ))
@@ -270,7 +291,7 @@ fn without(column: &SourceColumn) -> String {
 }
 
 /// A column as an expression has to spell it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         true => name.to_string(),

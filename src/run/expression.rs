@@ -8,6 +8,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::SessionContext;
 
+use super::diagnose::quoted;
 use super::failure::cause;
 use crate::plan::{FileFormat, SourcePlan};
 use crate::problem::{At, Problem};
@@ -86,6 +87,7 @@ fn texts_used(source: &SourcePlan, schema: &SchemaRef, expression: &Expr) -> Opt
         FileFormat::Parquet | FileFormat::Json => "",
     };
     Some(format!(
-        "{all}: text{why}; say what it is meant to be, such as `try_cast({first} as decimal(18,2))`"
+        "{all}: text{why}; say what it is meant to be, such as `try_cast({} as decimal(18,2))`",
+        quoted(first)
     ))
 }

@@ -96,19 +96,20 @@ pub fn cause(error: &DataFusionError) -> String {
 pub fn table_problem(table: &str, error: &DataFusionError) -> Error {
     let problem = engine_problem(error, &format!("cannot compute `{table}`"));
     let text = cause(error).to_lowercase();
+    let is = |words: &[&str]| words.iter().any(|words| text.contains(words));
     let help = match () {
         () if problem.help.is_some() => None,
-        () if text.contains("divide by zero") => Some(
+        () if is(&["divide by zero"]) => Some(
             "divide by `nullif(…, 0)`, here or in a step that it reads: without a divisor the \
              result is null then",
         ),
-        () if text.contains("cast") => Some(
+        () if is(&["overflow", "too large to store", "too small to store"]) => Some(
+            "a number is larger than its type: look at the largest values and at the parameters, \
+             or cast to a wider type, here or in a step that it reads",
+        ),
+        () if is(&["cannot cast"]) => Some(
             "write `try_cast` for `cast`, here or in a step that it reads: what cannot be read \
              is null then",
-        ),
-        () if text.contains("overflow") => Some(
-            "a number is larger than its type: look at the parameters and at the largest values, \
-             or cast to a wider type, here or in a step that it reads",
         ),
         () => None,
     };

@@ -38,7 +38,7 @@ use crate::plan::SourcePlan;
 use crate::storage::hex;
 
 /// Changes when pieces are made in another way.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What makes pieces of one run usable in another: all that their rows depend
 /// on but the files.

@@ -2,10 +2,13 @@
 //! counted. Nothing is dropped: every row read is accepted or stands in the
 //! quarantine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 
@@ -17,7 +20,7 @@ use super::target::SourceRead;
 use super::{Job, audit, classify, diagnose, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
-use crate::plan::SourcePlan;
+use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
 
 /// What became of a source.
@@ -125,21 +128,22 @@ fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceR
     })
 }
 
-/// Reasons of rows that are sound, but of days the run is not about: however many
-/// there are, a run of an earlier day comes out as it did on that day.
-const OTHER_DAYS: [&str; 2] = ["after_as_of", "before_history"];
-
 /// That more rows of a source are set aside than may be: how many, why, and
-/// which, for instance.
+/// which, for instance. Rows of days the run is not about do not count, so that an
+/// earlier day comes out as it did on that day.
 pub async fn over_limit(
     context: &SessionContext,
+    plan: &Plan,
     source: &SourcePlan,
     read: &SourceRead,
 ) -> Option<Problem> {
     let limit = source.reject_max?;
-    let mut read = read.clone();
-    let other_days: u64 = OTHER_DAYS.iter().filter_map(|day| read.rejected.remove(*day)).sum();
-    let (rejected, rows) = (read.rejected.values().sum::<u64>(), read.read - other_days);
+    let days = classify::days_of_the_run(source, plan);
+    // The record of the run counts rows of all days.
+    let counted = reasons_within(context, source, days.as_deref()).await;
+    let reasons = counted.unwrap_or_else(|| read.rejected.clone());
+    let rejected: u64 = reasons.values().sum();
+    let rows = read.accepted + rejected;
     #[expect(clippy::cast_precision_loss, reason = "a share to two digits")]
     let share = if rows == 0 { 0.0 } else { rejected as f64 / rows as f64 };
     if share <= limit {
@@ -150,12 +154,36 @@ pub async fn over_limit(
     let problem = Problem::at(&source.at, message)
         .note("found", format!("{rejected} of {rows} rows ({:.2} %)", share * 100.0))
         .note("limit", format!("reject_max: {limit}"))
-        .note("reasons", reasons(&read))
+        .note("reasons", told(&reasons))
         .help(CORRECT);
-    Some(match examples(context, source, &read).await {
+    let sql = classify::examples(source, reasons.keys(), days.as_deref(), audit::SHOWN_ROWS);
+    Some(match found(context, &sql).await.as_deref().and_then(audit::as_table) {
         Some(table) => problem.note("rows", table),
         None => problem,
     })
+}
+
+/// How many rows of the days that count are set aside for each reason.
+async fn reasons_within(
+    context: &SessionContext,
+    source: &SourcePlan,
+    days: Option<&str>,
+) -> Option<BTreeMap<String, u64>> {
+    let sql = classify::reasons(source, days?);
+    let mut counted = BTreeMap::new();
+    for batch in found(context, &sql).await? {
+        let reasons = cast(batch.column(0), &DataType::Utf8).ok()?;
+        let rows = batch.column(1).as_primitive::<Int64Type>();
+        let pairs = reasons.as_string::<i32>().iter().zip(rows.values());
+        counted.extend(pairs.filter_map(|(reason, rows)| {
+            Some((reason?.to_string(), u64::try_from(*rows).unwrap_or_default()))
+        }));
+    }
+    Some(counted)
+}
+
+async fn found(context: &SessionContext, sql: &str) -> Option<Vec<RecordBatch>> {
+    context.sql(sql).await.ok()?.collect().await.ok()
 }
 
 /// That nothing of a source counts, which is seldom meant: what is made from it
@@ -175,7 +203,7 @@ pub fn nothing_counts(source: &SourcePlan, read: &SourceRead) -> Option<String> 
         (rows, _) => format!(
             "source `{source}`: {rows} rows read, 0 accepted ({}), {empty}; `tenure show PIPELINE \
              quarantine.{source}` has the rows: are the mapping and the day right?",
-            reasons(read)
+            told(&read.rejected)
         ),
     })
 }
@@ -184,20 +212,9 @@ pub fn nothing_counts(source: &SourcePlan, read: &SourceRead) -> Option<String> 
 pub const CORRECT: &str = "correct the files or the mapping, or raise `reject_max`";
 
 /// `after_as_of 1, no_customer 2`
-fn reasons(read: &SourceRead) -> String {
-    let reasons = read.rejected.iter().map(|(reason, rows)| format!("{reason} {rows}"));
+fn told(reasons: &BTreeMap<String, u64>) -> String {
+    let reasons = reasons.iter().map(|(reason, rows)| format!("{reason} {rows}"));
     reasons.collect::<Vec<_>>().join(", ")
-}
-
-/// Rows that are set aside, one of each reason before a second of any.
-async fn examples(
-    context: &SessionContext,
-    source: &SourcePlan,
-    read: &SourceRead,
-) -> Option<String> {
-    let sql = classify::examples(source, read.rejected.keys(), audit::SHOWN_ROWS);
-    let found = context.sql(&sql).await.ok()?.collect().await.ok()?;
-    audit::as_table(&found)
 }
 
 /// An error of the engine while a source was read.

@@ -257,6 +257,14 @@ fn stored(kind: ColumnType, raw: &DataType) -> DataType {
 /// The characters of `2026-11-20`.
 const DAY_LENGTH: i32 = 10;
 
+/// Whether values are texts, each written out or one of a few.
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, kind) => kind.is_string(),
+        kind => kind.is_string(),
+    }
+}
+
 /// The day of `ordered_at` in the pipeline's time zone.
 fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<MappedColumn> {
     let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
@@ -271,9 +279,10 @@ fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<
             let local = cast(to_local_time(vec![instant]), DataType::Date32);
             match written {
                 // A text may be a day too, of which no hour is known.
-                Some((text, _)) if raw.is_string() => {
+                Some((text, _)) if is_text(&raw) => {
                     let day = cast(at.value.clone(), DataType::Date32);
-                    let is_day = character_length(text.clone()).eq(lit(DAY_LENGTH));
+                    let text = cast(text.clone(), DataType::Utf8);
+                    let is_day = character_length(text).eq(lit(DAY_LENGTH));
                     when(is_day, day).otherwise(local).ok()?
                 }
                 _ => local,

@@ -202,18 +202,20 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     Ok(Listed { location, found: files })
 }
 
-const GLOB: MatchOptions = MatchOptions {
+/// How patterns of a `url` are read.
+pub(super) const GLOB: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
 
-fn has_glob(text: &str) -> bool {
+/// Whether a `url`, or the rest of one, is a pattern.
+pub(super) fn has_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
 /// The folder that can be opened, and the rest: a name or a pattern.
-fn split(url: &str) -> (&str, &str) {
+pub(super) fn split(url: &str) -> (&str, &str) {
     let trimmed = url.trim_end_matches('/');
     let scheme = trimmed.find("://").map_or(0, |index| index + 3);
     let fixed = trimmed.find(['*', '?', '[']).unwrap_or(trimmed.len());
@@ -228,7 +230,7 @@ fn split(url: &str) -> (&str, &str) {
 
 /// Files that belong to the data: `_SUCCESS`, hidden files and other formats
 /// in the same folder do not.
-fn is_data(relative: &str, format: FileFormat) -> bool {
+pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
     let hidden = relative.split('/').any(|part| part.starts_with(['_', '.']));
     let name = relative.to_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
@@ -237,7 +239,13 @@ fn is_data(relative: &str, format: FileFormat) -> bool {
             FileFormat::Parquet => ends(&[".parquet", ".parq", ".pq"]),
             FileFormat::Csv => ends(&[".csv", ".csv.gz", ".csv.zst"]),
             FileFormat::Json => {
-                ends(&[".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"])
+                let packed = |packer: &str| {
+                    [".json", ".jsonl", ".ndjson"].map(|ending| format!("{ending}{packer}"))
+                };
+                ["", ".gz", ".zst"]
+                    .iter()
+                    .flat_map(|packer| packed(packer))
+                    .any(|e| name.ends_with(&e))
             }
         }
 }
@@ -370,7 +378,7 @@ fn nothing_there(
             Some(file) => problem
                 .note("note", format!("`{}` is a file, not a folder", file.display()))
                 .help("is the path right?"),
-            None => problem.note("note", "nothing is there, or nothing that is read").help(
+            None => problem.note("note", format!("nothing is there ({})", location.url())).help(
                 "is the path right? In a folder, names that begin with `_` or `.` are not read, \
                  nor are links that lead nowhere",
             ),

@@ -11,6 +11,7 @@ use super::pieces::Renewal;
 use super::reuse::Look;
 use super::target::{
     Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, View,
+    is_quarantine,
 };
 use super::{Event, Job, audit, explain, ingest, note, record, source, working};
 use crate::error::{Error, Result};
@@ -63,7 +64,9 @@ pub async fn read(
         let name = source.kind.name;
         working(job, name);
         let ingested = ingest::ingest(job, builder.context, builder.scratch, source).await?;
-        if let Some(problem) = ingest::over_limit(builder.context, source, &ingested.read).await {
+        if let Some(problem) =
+            ingest::over_limit(builder.context, plan, source, &ingested.read).await
+        {
             return Err(too_much_aside(claim, builder, source, problem).await);
         }
         note(claim, Step::SourceRead(ingested.read.clone())).await?;
@@ -185,6 +188,7 @@ pub async fn publish(
     tables: Vec<StagedTable>,
 ) -> Result<()> {
     let warn = |text: String| job.observer.event(&Event::Warning(text));
+    let replaced = replaced(job.plan, claim, &tables);
     let request = Request {
         info: record::info(job.plan, claim.manifest(), sources),
         tables,
@@ -194,6 +198,7 @@ pub async fn publish(
         recipes: serde_json::to_value(look.graph.recipes()).ok(),
     };
     let published = claim.publish(&request).await.map_err(explain)?;
+    replaced.map(warn);
     if let View::Behind(error) = &published.view {
         warn(format!(
             "published, but the folders of the tables are behind until the next run: {error}"
@@ -210,6 +215,31 @@ pub async fn publish(
         warn(format!("old sets could not be removed: {error}"));
     }
     Ok(())
+}
+
+/// That tables take the place of those of another pipeline, which may mean
+/// something else by them.
+fn replaced(plan: &Plan, claim: &Claim, tables: &[StagedTable]) -> Option<String> {
+    let manifest = claim.manifest();
+    let mut replaced: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let made = tables.iter().filter(|staged| !is_quarantine(&staged.table));
+    for staged in made {
+        let entry = manifest.entry(&staged.table, staged.day);
+        if let Some(info) = entry.and_then(|entry| manifest.runs.get(&entry.run_id))
+            && info.pipeline != plan.pipeline
+        {
+            replaced.entry(&info.pipeline).or_default().push(&staged.table);
+        }
+    }
+    let all = replaced.iter().map(|(other, tables)| format!("{} of `{other}`", tables.join(", ")));
+    (!replaced.is_empty()).then(|| {
+        format!(
+            "tables of another pipeline were replaced as of {}: {}; leave each table to one \
+             pipeline, or give each pipeline a target of its own",
+            plan.as_of,
+            all.collect::<Vec<_>>().join("; ")
+        )
+    })
 }
 
 /// What becomes of the day's tables that this run did not make. A reader must

@@ -41,11 +41,6 @@ impl Fields {
         Some(Self { entries: entries.clone(), what: what.into(), at: node.at.clone() })
     }
 
-    /// Whether a key is there and has not been taken.
-    pub fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key)
-    }
-
     /// Takes a key out.
     pub fn take(&mut self, key: &str) -> Option<Entry> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
@@ -55,15 +50,6 @@ impl Fields {
     /// A scalar as text; numbers and booleans as they are written.
     pub fn text(&mut self, key: &str, problems: &mut Vec<Problem>) -> Option<Spanned<String>> {
         self.read(key, single, problems)
-    }
-
-    /// The same, or a list of scalars, as `[int]`.
-    pub fn text_or_list(
-        &mut self,
-        key: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Spanned<String>> {
-        self.read(key, raw, problems)
     }
 
     fn read(
@@ -88,14 +74,27 @@ impl Fields {
         key: &str,
         problems: &mut Vec<Problem>,
     ) -> Option<Spanned<String>> {
-        match self.has(key) {
-            true => self.text(key, problems),
-            false => self.missing(key, problems),
-        }
+        self.required(key, single, problems)
     }
 
-    /// Says that a key is not there.
-    pub fn missing<T>(&self, key: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    /// The same, or a list of scalars, as `[int]`.
+    pub fn required_text_or_list(
+        &mut self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<String>> {
+        self.required(key, raw, problems)
+    }
+
+    fn required(
+        &mut self,
+        key: &str,
+        how: impl Fn(&Node, &mut Vec<Problem>) -> Option<Raw>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Spanned<String>> {
+        if self.entries.iter().any(|entry| entry.key == key) {
+            return self.read(key, how, problems);
+        }
         let message = format!("{} has no `{key}`", self.what);
         problems.push(Problem::at(&first_line(&self.at), message).help(format!("add `{key}: …`")));
         None

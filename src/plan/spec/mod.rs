@@ -213,12 +213,10 @@ fn param(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ParamSpec> {
 
 fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<Param> {
     let what = format!("parameter `{name}`");
-    let known = [&["type", "default", "one_of"], &Bounds::KEYS[..], &["doc"]].concat();
+    let known: Vec<&str> =
+        ["type", "default", "one_of"].into_iter().chain(Bounds::keys()).chain(["doc"]).collect();
     let mut fields = Fields::open(node, &what, &known, problems)?;
-    let written = match fields.has("type") {
-        true => fields.text_or_list("type", problems)?,
-        false => return fields.missing("type", problems),
-    };
+    let written = fields.required_text_or_list("type", problems)?;
     let Some(kind) = ParamType::parse(&written.value) else {
         let known = ["text", "int", "decimal", "date", "boolean", "[int]", "[text]"];
         problems.push(
@@ -231,7 +229,7 @@ fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<P
     let one_of = fields.items("one_of", problems);
     let one_of: Vec<_> = one_of.iter().filter_map(|node| value(&kind, node, problems)).collect();
     let mut bounds = Bounds::default();
-    for key in Bounds::KEYS {
+    for key in Bounds::keys() {
         if let Some(end) = fields.text(key, problems)
             && let Err(reason) = bounds.add(key, &end.value, &kind)
         {

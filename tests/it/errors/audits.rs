@@ -179,6 +179,16 @@ fn rows_of_other_days_do_not_count_as_set_aside() {
     assert_eq!(some.code, 3, "2 of the 5 rows up to that day are bad: {}", some.stderr);
     change(&project, "pipelines/p.yaml", "reject_max: 0.34", "reject_max: 0.4");
     project.run("2024-05-12");
+    // Nor do bad rows of later days, whatever else is wrong with them.
+    project.orders(
+        "orders/later.parquet",
+        "order_id,customer_id,ordered_at,amount
+         7,,2024-06-02T10:00:00,30.00
+         8,8,2024-06-11T10:00:00,0.00",
+    );
+    project.run("2024-05-12");
+    let late = project.tenure(&["run", "pipelines/p.yaml", "--as-of", "2024-06-30"]);
+    assert_eq!(late.code, 3, "4 of 8 rows are bad: {}", late.stderr);
 }
 
 /// Without a limit quarantine is normal: the run publishes and exits 0.

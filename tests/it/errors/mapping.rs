@@ -105,7 +105,7 @@ fn a_day_of_another_form_is_told_how_to_say_it() {
     error: `05/01/2024` in `ordered_at` of source `orders` is not a time
     --> [TMP]/orders/o.csv
      = column: Date
-     = help: say how it is written, such as `ordered_at: to_date(Date, '%d/%m/%Y')`; else correct the file, or map `ordered_at: try_cast(Date as timestamp)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
+     = help: say how it is written, such as `ordered_at: to_date(Date, '%d/%m/%Y')`; else correct the file, or map `ordered_at: try_cast(Date as date)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
     exit 1
     ");
     change(&project, "orders/o.csv", "05/01/2024", "05/01/2024 10:30");

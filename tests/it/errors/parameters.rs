@@ -344,3 +344,31 @@ fn a_time_zone_is_known_before_anything_is_read() {
     exit 2
     ");
 }
+
+/// A pipeline that declares a parameter of the project again inherits what it
+/// leaves out, and its default is held to that.
+#[test]
+fn a_default_keeps_within_the_bounds_of_the_project() {
+    let project = Project::new();
+    project.pipeline(
+        "metrics.value_formulas",
+        "params:\n  margin_rate: { type: decimal, default: 80 }\n  \
+         timezone: { type: text, default: Europe/Berln }\n",
+    );
+    assert_snapshot!(check(&project), @"
+    error: the default of parameter `margin_rate`: must be at least -1 and at most 1, not `80`
+     --> pipelines/p.yaml:9:3
+      |
+    9 |   margin_rate: { type: decimal, default: 80 }
+      |   ^^^^^^^^^^^
+
+    error: the default of parameter `timezone`: `Europe/Berln` is no time zone such as Europe/Berlin or +02:00
+      --> pipelines/p.yaml:10:3
+       |
+    10 |   timezone: { type: text, default: Europe/Berln }
+       |   ^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+}

@@ -1,9 +1,12 @@
 //! Files that rows should come from: absent, broken, of another shape.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use insta::assert_snapshot;
 
 use super::{change, run, small};
-use crate::project::Project;
+use crate::project::{Project, parquet, typed};
 
 /// The small project with its orders folder emptied.
 fn without_orders() -> Project {
@@ -25,7 +28,7 @@ fn a_source_folder_may_not_be_empty() {
     assert_snapshot!(run(&without_orders()), @"
     error: source `orders` has no Parquet files
     --> orders
-     = note: nothing is there, or nothing that is read
+     = note: nothing is there ([TMP])
      = help: is the path right? In a folder, names that begin with `_` or `.` are not read, nor are links that lead nowhere
     exit 1
     ");
@@ -38,7 +41,7 @@ fn a_source_path_must_exist() {
     assert_snapshot!(run(&project), @"
     error: source `orders` has no Parquet files
     --> ordres/2024
-     = note: nothing is there, or nothing that is read
+     = note: nothing is there ([TMP]/ordres)
      = help: is the path right? In a folder, names that begin with `_` or `.` are not read, nor are links that lead nowhere
     exit 1
     ");
@@ -233,6 +236,43 @@ fn text_in_an_amount_is_shown_with_its_file() {
 }
 
 #[test]
+fn a_number_too_large_is_told_so() {
+    let rows = "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,10000000000000000\n";
+    assert_snapshot!(run(&csv(rows)), @"
+    error: `10000000000000000` in `amount` of source `orders` is not a number that fits decimal(18,2)
+    --> [TMP]/orders/o.csv
+     = column: amount
+     = help: correct the file, or map the columns under `columns:`, this one as `amount: try_cast(amount as decimal(18,2))`: what cannot be read is null then, and the row is set aside as `no_amount` (`reject:` does not keep a conversion from failing)
+    exit 1
+    ");
+}
+
+#[test]
+fn an_id_past_64_bits_may_be_a_text() {
+    let project = small();
+    let ids: ArrayRef = Arc::new(UInt64Array::from(vec![1, u64::MAX]));
+    let batch = typed(
+        "customer_id,ordered_at,amount\n7,2024-01-05T10:00:00,20.00\n7,2024-01-06T10:00:00,1.00\n",
+    );
+    let mut columns = vec![("order_id", ids)];
+    let schema = batch.schema();
+    columns.extend(
+        schema.fields().iter().map(|f| f.name().as_str()).zip(batch.columns().iter().cloned()),
+    );
+    parquet(
+        &project.path("orders/o.parquet"),
+        &RecordBatch::try_from_iter(columns).expect("a batch"),
+    );
+    assert_snapshot!(run(&project), @"
+    error: `18446744073709551615` in `order_id` of source `orders` is not a whole number below 2^63
+    --> [TMP]/orders/o.parquet
+     = column: order_id
+     = help: map `order_id: cast(order_id as varchar)`: an id may be a text
+    exit 1
+    ");
+}
+
+#[test]
 fn an_impossible_day_is_shown_with_its_file() {
     let project =
         csv("order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n2,7,2024-02-30,1.00\n");
@@ -240,7 +280,7 @@ fn an_impossible_day_is_shown_with_its_file() {
     error: `2024-02-30` in `ordered_at` of source `orders` is not a time
     --> [TMP]/orders/o.csv
      = column: ordered_at
-     = help: say how it is written, such as `ordered_at: to_date(ordered_at, '%d/%m/%Y')`; else correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as timestamp)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
+     = help: correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as date)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
     exit 1
     ");
 }

@@ -346,6 +346,23 @@ fn tables_do_not_go_where_orders_come_from() {
     change(&project, PIPELINE, "url: orders/tables", "url: .");
     change(&project, PIPELINE, "url: orders\n", "url: ./customers\n");
     assert!(check(&project).contains("would read the tables that are published"));
-    change(&project, PIPELINE, "url: ./customers", "url: ./orders");
+    for (source, code) in [
+        ("./orders", "exit 0"),
+        ("./customers/*.parquet", "exit 0"),
+        ("'**/*.parquet'", "exit 2"),
+        ("data/../customers", "exit 2"),
+        ("/customers", "exit 0"),
+        ("s3://bucket/customers", "exit 0"),
+    ] {
+        let project = small_but(PIPELINE, "url: out", "url: .");
+        change(&project, PIPELINE, "url: orders", &format!("url: {source}"));
+        let said = check(&project);
+        assert!(said.ends_with(code), "{source}: {said}");
+    }
+    // Other files than those that are published are not read.
+    let project = small_but(PIPELINE, "url: out", "url: orders/_tables");
+    assert!(check(&project).ends_with("exit 0"));
+    change(&project, PIPELINE, "url: orders/_tables", "url: orders/tables");
+    change(&project, PIPELINE, "url: orders\n", "url: orders\n    format: csv\n");
     assert!(check(&project).ends_with("exit 0"));
 }

@@ -59,3 +59,18 @@ fn a_table_that_is_not_listed_any_more_stays_until_it_contradicts() {
     assert!(outcome.stderr.contains("not published as of 2024-03-31 any more"));
     assert_eq!(names(&project), ["customers", "orders", "quarantine_orders"]);
 }
+
+/// Two pipelines may mean different things by one table; who comes last is told.
+#[test]
+fn a_table_that_another_pipeline_published_is_not_replaced_in_silence() {
+    let project = published();
+    let first = std::fs::read_to_string(project.path("pipelines/p.yaml")).expect("a file");
+    let second = first.replacen("pipeline: p", "pipeline: q\nparams:\n  margin_rate: 0.5", 1);
+    project.file("pipelines/q.yaml", &second);
+    let outcome = project.tenure(&["run", "pipelines/q.yaml", "--as-of", DAY, "--full-refresh"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let warning = outcome.stderr.lines().find(|line| line.starts_with("warning"));
+    assert_snapshot!(warning.expect("a warning"), @"warning: tables of another pipeline were replaced as of 2024-03-31: facts.orders, facts.customers, metrics.cohort_retention, metrics.value_concentration, metrics.lifecycle_states of `p`; leave each table to one pipeline, or give each pipeline a target of its own");
+    let own = project.tenure(&["run", "pipelines/q.yaml", "--as-of", DAY, "--full-refresh"]);
+    assert!(!own.stderr.contains("warning"), "{}", own.stderr);
+}
