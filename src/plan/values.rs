@@ -2,14 +2,14 @@
 
 use super::compile::{Purpose, Request};
 use super::fitted;
-use super::params::{Param, ParamValue, Params, Values};
+use super::params::{ParamValue, Params, Values};
 use super::spec::{ParamBody, Raw, Spec};
 use crate::problem::{Problem, suggest};
 
 /// The project's parameters and the pipeline's own.
 pub fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Params {
     let mut params = shared;
-    let mut inherited = Vec::new();
+    let mut changed = Vec::new();
     for written in &spec.params {
         let name = &written.name.value;
         match &written.body {
@@ -30,7 +30,7 @@ pub fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Para
                     param.bounds.inherit(&known.bounds);
                     param.doc = param.doc.or_else(|| known.doc.clone());
                 }
-                inherited.push((written.name.at.clone(), name.clone()));
+                changed.push((written.name.at.clone(), name.clone()));
                 params.insert(name.clone(), param);
             }
             ParamBody::Value(_) if !params.contains_key(name) => {
@@ -46,14 +46,16 @@ pub fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Para
     // The binary itself takes days by it, whatever the project says of it.
     if let Some(timezone) = params.get_mut("timezone") {
         timezone.is_zone = true;
-        inherited.push((spec.pipeline.at.clone(), "timezone".into()));
+        changed.push((spec.pipeline.at.clone(), "timezone".into()));
     }
     // Held to all that is known of them now, not only to their own declaration.
-    for (at, name) in inherited {
-        if let Some(Param { default: Some(default), .. }) = params.get(&name)
-            && let Err(reason) = params[&name].check(default)
+    for (at, name) in changed {
+        if let Some(param) = params.get(&name)
+            && let Some(default) = &param.default
+            && let Err(reason) = param.check(default)
         {
             let message = format!("the default of parameter `{name}`: {reason}");
+            // Its own declaration may have been told already, in its place.
             if !problems.iter().any(|problem| problem.message == message) {
                 problems.push(Problem::at(&at, message));
             }

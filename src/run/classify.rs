@@ -129,17 +129,23 @@ pub fn absent_reason(column: &str) -> String {
 /// The rules that depend on the day and the parameters of a run, and apply to
 /// canonical orders alone. They come last.
 pub fn day_rules(plan: &Plan) -> Vec<Rule> {
-    let day = |day: NaiveDate| format!("date '{day}'");
-    let rule = |reason: &str, test: String| (reason.to_string(), test);
-    let mut rules = vec![rule("after_as_of", format!("order_date > {}", day(plan.as_of)))];
-    if let Some(start) = plan.date("history_start") {
-        rules.push(rule("before_history", format!("order_date < {}", day(start))));
-    }
+    let mut rules = other_days(plan);
     if let Some(currency) = plan.text("currency") {
         let quoted = currency.replace('\'', "''");
-        rules.push(rule("other_currency", format!("currency is distinct from '{quoted}'")));
+        let test = format!("currency is distinct from '{quoted}'");
+        rules.push(("other_currency".into(), test));
     }
     rules
+}
+
+/// Those of them about days that the run is not about.
+fn other_days(plan: &Plan) -> Vec<Rule> {
+    let day = |day: NaiveDate| format!("date '{day}'");
+    let after = ("after_as_of".into(), format!("order_date > {}", day(plan.as_of)));
+    let before = plan
+        .date("history_start")
+        .map(|start| ("before_history".into(), format!("order_date < {}", day(start))));
+    std::iter::once(after).chain(before).collect()
 }
 
 /// The columns that may not stand twice among accepted rows.
@@ -271,13 +277,12 @@ pub fn examples<'a>(
     )
 }
 
-/// The predicate of rows that are not of days outside of the run; none where a
-/// source's rows have no day. A row without one counts.
+/// The predicate of rows that are not of other days; none where a source's rows have
+/// no day. A row without one counts.
 pub fn days_of_the_run(source: &SourcePlan, plan: &Plan) -> Option<String> {
-    let start = plan.date("history_start").map(|start| format!("or order_date < date '{start}'"));
     (source.kind.name == "orders").then(|| {
-        let outside = format!("order_date > date '{}' {}", plan.as_of, start.unwrap_or_default());
-        format!("({outside}) is not true")
+        let other: Vec<String> = other_days(plan).into_iter().map(|(_, test)| test).collect();
+        format!("({}) is not true", other.join(" or "))
     })
 }
 

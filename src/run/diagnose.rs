@@ -127,23 +127,9 @@ impl Look<'_> {
             Some(_) => format!("map {mapping}"),
             None => format!("map the columns under `columns:`, this one as {mapping}"),
         };
-        // Every value may be written so: days of another order, say. One of the usual
-        // form is a day that does not exist.
-        let is_usual = value.as_bytes().get(4) == Some(&b'-');
-        let written = match (kind, value.contains(':')) {
-            _ if is_usual => String::new(),
-            (ColumnType::Timestamp | ColumnType::Date, true) => {
-                format!("`{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')`")
-            }
-            (ColumnType::Timestamp | ColumnType::Date, false) => {
-                format!("`{name}: to_date({text}, '%d/%m/%Y')`")
-            }
-            _ => String::new(),
-        };
-        let format = match written.as_str() {
-            "" => written,
-            written => format!("say how it is written, such as {written}; else "),
-        };
+        let otherwise = written_otherwise(name, &text, kind, value)
+            .map(|mapping| format!("say how it is written, such as `{mapping}`; else "))
+            .unwrap_or_default();
         let noun = match kind {
             ColumnType::Decimal(..) if value.parse::<f64>().is_ok() => {
                 format!("a number that fits {kind}")
@@ -151,7 +137,7 @@ impl Look<'_> {
             kind => noun(kind).to_owned(),
         };
         self.wrong(column, value, &noun).note("column", text).help(format!(
-            "{format}correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
+            "{otherwise}correct the file, or {how}: what cannot be read is null then, and {} {NO_SHIELD}",
             without(&column.column)
         ))
     }
@@ -291,6 +277,19 @@ fn without(column: &SourceColumn) -> String {
 }
 
 /// A column as an expression has to spell it.
+/// A mapping that reads days of another form than the usual one, of which a value
+/// that cannot be read is a day that does not exist.
+fn written_otherwise(name: &str, text: &str, kind: ColumnType, value: &str) -> Option<String> {
+    let is_usual = value.as_bytes().get(4) == Some(&b'-');
+    if is_usual || !matches!(kind, ColumnType::Timestamp | ColumnType::Date) {
+        return None;
+    }
+    Some(match value.contains(':') {
+        true => format!("{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')"),
+        false => format!("{name}: to_date({text}, '%d/%m/%Y')"),
+    })
+}
+
 pub(super) fn quoted(name: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -138,14 +138,16 @@ pub async fn over_limit(
     read: &SourceRead,
 ) -> Option<Problem> {
     let limit = source.reject_max?;
+    // Without those of other days the share can only be smaller.
+    if share(read.rejected.values().sum(), read.accepted) <= limit {
+        return None;
+    }
     let days = classify::days_of_the_run(source, plan);
-    // The record of the run counts rows of all days.
     let counted = reasons_within(context, source, days.as_deref()).await;
     let reasons = counted.unwrap_or_else(|| read.rejected.clone());
     let rejected: u64 = reasons.values().sum();
     let rows = read.accepted + rejected;
-    #[expect(clippy::cast_precision_loss, reason = "a share to two digits")]
-    let share = if rows == 0 { 0.0 } else { rejected as f64 / rows as f64 };
+    let share = share(rejected, read.accepted);
     if share <= limit {
         return None;
     }
@@ -161,6 +163,15 @@ pub async fn over_limit(
         Some(table) => problem.note("rows", table),
         None => problem,
     })
+}
+
+/// The share of rows that are set aside.
+#[expect(clippy::cast_precision_loss, reason = "a share to two digits")]
+fn share(rejected: u64, accepted: u64) -> f64 {
+    match rejected {
+        0 => 0.0,
+        rejected => rejected as f64 / (accepted + rejected) as f64,
+    }
 }
 
 /// How many rows of the days that count are set aside for each reason.

@@ -49,7 +49,7 @@ fn a_tab_is_no_indentation() {
 
 #[test]
 fn a_key_stands_once() {
-    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    url: other")), @r#"
+    assert_snapshot!(check(&small_but(PIPELINE, "url: orders", "url: orders\n    url: other")), @"
     error: the key `url` stands here a second time
      --> pipelines/p.yaml:5:5
       |
@@ -60,7 +60,7 @@ fn a_key_stands_once() {
 
     error: 1 problem in 1 file; nothing was run
     exit 2
-    "#);
+    ");
 }
 
 #[test]
