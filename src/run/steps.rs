@@ -1,7 +1,7 @@
 //! The steps of a run, in their order: list, read, build, audit, publish. Each
 //! is noted in the journal when it is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::future::try_join_all;
@@ -221,17 +221,21 @@ pub async fn publish(
 /// something else by them.
 fn replaced(plan: &Plan, claim: &Claim, tables: &[StagedTable]) -> Option<String> {
     let manifest = claim.manifest();
-    let mut replaced: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // By name: tables are staged in the order in which they happen to be done.
+    let mut replaced: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let made = tables.iter().filter(|staged| !is_quarantine(&staged.table));
     for staged in made {
         let entry = manifest.entry(&staged.table, staged.day);
         if let Some(info) = entry.and_then(|entry| manifest.runs.get(&entry.run_id))
             && info.pipeline != plan.pipeline
         {
-            replaced.entry(&info.pipeline).or_default().push(&staged.table);
+            replaced.entry(&info.pipeline).or_default().insert(&staged.table);
         }
     }
-    let all = replaced.iter().map(|(other, tables)| format!("{} of `{other}`", tables.join(", ")));
+    let all = replaced.iter().map(|(other, tables)| {
+        let tables: Vec<&str> = tables.iter().copied().collect();
+        format!("{} of `{other}`", tables.join(", "))
+    });
     (!replaced.is_empty()).then(|| {
         format!(
             "tables of another pipeline were replaced as of {}: {}; leave each table to one \
