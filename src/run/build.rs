@@ -82,12 +82,11 @@ pub struct Built {
 
 impl Builder<'_> {
     /// How many tables may be built at the same time: more than one only where
-    /// memory is plenty to begin with, for those at work share it.
+    /// there is memory for it, for those at work share it.
     pub fn at_once(&self) -> usize {
-        match room::is_plenty(&self.job.plan.engine, self.scratch) {
-            true => self.context.state().config().target_partitions().min(AT_ONCE_MAX),
-            false => 1,
-        }
+        let found = room::at_once(&self.job.plan.engine, self.scratch);
+        let threads = self.context.state().config().target_partitions();
+        usize::try_from(found).unwrap_or(AT_ONCE_MAX).clamp(1, AT_ONCE_MAX.min(threads).max(1))
     }
 
     /// Decides where tables are kept from now on, which are made from so many rows

@@ -15,13 +15,23 @@ const MEMORIES_MAX: u64 = 2;
 /// Bytes that operators of a table at work want to have whatever its size.
 const TURN_BYTES: u64 = 256 << 20;
 
+/// Bytes that the operators of a table at work want at most for each row from
+/// which a run makes tables, roughly: where they hold any, it is for customers.
+const WORK_BYTES: u64 = 16;
+
 /// The part of the engine's memory for what is kept, where memory is plenty: the
 /// other half is for what is at work.
 const KEPT_SHARE: u64 = 2;
 
 /// Whether all that a run keeps, as far as is known, would fit into memory.
-pub fn is_plenty(engine: &EnginePlan, scratch: &Scratch) -> bool {
+fn is_plenty(engine: &EnginePlan, scratch: &Scratch) -> bool {
     bytes(scratch).saturating_add(TURN_BYTES) <= engine.memory_bytes
+}
+
+/// How many tables may be at work at the same time.
+pub fn at_once(engine: &EnginePlan, scratch: &Scratch) -> u64 {
+    let work = scratch.rows().saturating_mul(WORK_BYTES).saturating_add(TURN_BYTES);
+    engine.memory_bytes / work
 }
 
 /// Decides where tables are kept from now on, given so many rows more from which
