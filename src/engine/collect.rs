@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::cluster::{Clustered, Piece};
+use super::kept::KeptTable;
 use super::keys::{self, KEY_BYTES, KeyFile, Keys};
 use super::life::Lives;
 use super::scratch::Scratch;
@@ -106,9 +107,9 @@ impl Collector {
         let partitions = threads(&self.context);
         let lives = lives(partitions, chunks, &self.schema).await?;
         let sorted = Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], None)?;
-        let folder = format!("pieces/{number:05}");
         let plan: Arc<dyn ExecutionPlan> = Arc::new(sorted.plan());
-        let table = self.scratch.write(&self.context, &plan, &folder).await?;
+        let task = self.context.task_ctx();
+        let table = KeptTable::write(&plan, task, &self.scratch.on_disk()).await?;
         held.pieces.push(table.scan(&self.context.state(), None, &[], None).await?);
         drop(plan);
         held.reservation.free();

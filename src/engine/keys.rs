@@ -23,6 +23,9 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Bytes of an image in a file.
 const IMAGE_BYTES: u64 = 8;
 
+/// Bytes written at a time.
+const WRITE_BYTES: usize = 1 << 20;
+
 /// Bytes a collected key is counted with: its image, and room to grow.
 pub const KEY_BYTES: usize = 12;
 
@@ -94,7 +97,7 @@ impl Keys {
 /// # Errors
 /// The disk fails.
 pub fn write(held: &[Keys], files: &[KeyFile], path: PathBuf) -> Result<KeyFile> {
-    let mut file = BufWriter::new(File::create(&path)?);
+    let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(&path)?);
     let mut counts = vec![0_u64; PARTS];
     for (part, count) in counts.iter_mut().enumerate() {
         *count = held.iter().map(|keys| keys.parts[part].len() as u64).sum();
@@ -149,7 +152,8 @@ impl KeyFile {
 }
 
 fn read(file: &mut File, count: u64, into: &mut Vec<u64>) -> Result<()> {
-    let mut bytes = Vec::new();
+    let length = usize::try_from(count * IMAGE_BYTES).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(length);
     file.take(count * IMAGE_BYTES).read_to_end(&mut bytes)?;
     let (words, _) = bytes.as_chunks::<8>();
     if words.len() as u64 != count {

@@ -24,7 +24,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::fs::File;
 
 use super::files::{FilesTable, Layout, TableFile};
-use super::kept::{KeptTable, Room, Spare};
+use super::kept::{Disk, KeptTable, Room, Spare};
 use super::owned::OwnedFolder;
 use crate::plan::FileFormat;
 
@@ -52,12 +52,13 @@ impl Scratch {
         let folder = OwnedFolder::new(parent.unwrap_or(&system))?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path())?);
         let url = ObjectStoreUrl::parse("scratch://run")?;
+        let disk = Arc::new(Disk::new(folder.path().join("rows")));
         Ok(Self {
             folder,
             store,
             url,
             kept: Mutex::default(),
-            room: Mutex::new(Room::Plenty),
+            room: Mutex::new(Room::on(&disk)),
             rows: Mutex::default(),
         })
     }
@@ -74,22 +75,28 @@ impl Scratch {
 
     /// Packs what is kept from now on: there will be much of it.
     pub fn pack(&self) {
-        *self.room() = Room::Scarce;
+        let mut room = self.room();
+        *room = room.packed();
     }
 
     /// Writes what is kept from now on to the folder.
     pub fn write_out(&self) {
-        *self.room() = Room::Plenty;
+        *self.room() = self.on_disk();
+    }
+
+    /// Room for what is to be written there whatever is kept in memory.
+    pub fn on_disk(&self) -> Room {
+        self.room().unpacked()
     }
 
     /// Holds in memory what is kept from now on, as far as so many bytes of the
     /// engine's go for all of it.
     pub fn hold(&self, context: &SessionContext, bytes: u64) {
         let mut room = self.room();
-        if !matches!(*room, Room::Ample(_)) {
+        if !room.is_ample() {
             let pool = &context.runtime_env().memory_pool;
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            *room = Room::Ample(Arc::new(Spare::new(pool, bytes)));
+            *room = room.spared(Spare::new(pool, bytes));
         }
     }
 
@@ -109,9 +116,8 @@ impl Scratch {
         name: TableReference,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
-        let folder = self.folder_of(&name);
         let room = self.room().clone();
-        let table = KeptTable::write(&plan, context.task_ctx(), &folder, &room).await?;
+        let table = KeptTable::write(&plan, context.task_ctx(), &room).await?;
         super::trace(&name.to_string(), plan.as_ref());
         context.deregister_table(name.clone())?;
         let table = Arc::new(table);
@@ -128,14 +134,9 @@ impl Scratch {
         let forgotten = self.kept().extract_if(.., |name, _| which(name)).collect::<Vec<_>>();
         for (_, (name, table)) in forgotten {
             table.forget();
-            std::fs::remove_dir_all(self.folder_of(&name))?;
             context.deregister_table(name)?;
         }
         Ok(())
-    }
-
-    fn folder_of(&self, name: &TableReference) -> PathBuf {
-        self.path(&name.to_string().replace('.', "/"))
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -146,24 +147,12 @@ impl Scratch {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Computes a query into files of a folder, one a partition.
+    /// Computes a query into files of a folder, one a partition: the table, and the
+    /// rows of each file.
     ///
     /// # Errors
     /// The query or the disk fails.
     pub async fn write(
-        &self,
-        context: &SessionContext,
-        plan: &Arc<dyn ExecutionPlan>,
-        folder: &str,
-    ) -> Result<FilesTable> {
-        Ok(self.write_counted(context, plan, folder).await?.0)
-    }
-
-    /// The same, telling the rows of each file.
-    ///
-    /// # Errors
-    /// The query or the disk fails.
-    pub async fn write_counted(
         &self,
         context: &SessionContext,
         plan: &Arc<dyn ExecutionPlan>,
@@ -269,12 +258,17 @@ impl Scratch {
     }
 }
 
+/// Rows of a row group of a file that is read back soon.
+const ROW_GROUP_ROWS: usize = 128 << 10;
+
 /// Read back within seconds from the page cache: speed counts, size hardly.
 fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
+        // Small enough that the memory of one is that of the next.
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         // Few rows are after the day of a run: whole files are passed over.
         .set_column_statistics_enabled("order_date".into(), EnabledStatistics::Chunk)
         .build()

@@ -193,7 +193,7 @@ impl Reading<'_> {
         };
         let keys = collected.write_keys(self.scratch.path("fresh-keys"))?;
         let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
-        let (rows, row_counts) = self.scratch.write_counted(self.context, &plan, "fresh").await?;
+        let (rows, row_counts) = self.scratch.write(self.context, &plan, "fresh").await?;
         let (aside, aside_counts) = passed.aside.counted(self.context).await;
         let mut piece = Piece {
             name: cache.name(&files),

@@ -2,6 +2,7 @@
 //!
 //! What the planner knew of the rows' spread and order stays known.
 
+mod disk;
 mod narrow;
 mod part;
 mod room;
@@ -10,7 +11,6 @@ mod widths;
 mod words;
 
 use std::fmt::Formatter;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -32,6 +32,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+pub use self::disk::Disk;
 pub use self::narrow::Form;
 pub use self::part::{Columns, Part, PartWriter};
 pub use self::room::{Room, Spare};
@@ -49,25 +50,22 @@ pub struct KeptTable {
 }
 
 impl KeptTable {
-    /// Computes a plan, all partitions at once. Files go below a folder.
+    /// Computes a plan, all partitions at once.
     ///
     /// # Errors
     /// The plan or the disk fails.
     pub async fn write(
         plan: &Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
-        folder: &Path,
         room: &Room,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
         let streams = execute_stream_partitioned(Arc::clone(plan), context)?;
         let mut tasks = tokio::task::JoinSet::new();
         for (index, stream) in streams.into_iter().enumerate() {
-            let path = folder.join(format!("{index:05}.arrow"));
             let room = room.clone();
-            tasks.spawn(async move {
-                Ok::<_, DataFusionError>((index, write(path, stream, room).await?))
-            });
+            tasks.spawn(
+                async move { Ok::<_, DataFusionError>((index, write(stream, room).await?)) },
+            );
         }
         let mut parts = Vec::new();
         while let Some(done) = tasks.join_next().await {
@@ -94,8 +92,8 @@ impl KeptTable {
     }
 }
 
-async fn write(path: PathBuf, mut stream: SendableRecordBatchStream, room: Room) -> Result<Rows> {
-    let mut writer = RowsWriter::new(path, &stream.schema(), room);
+async fn write(mut stream: SendableRecordBatchStream, room: Room) -> Result<Rows> {
+    let mut writer = RowsWriter::new(&stream.schema(), room);
     while let Some(batch) = stream.next().await {
         writer.write(&batch?)?;
     }

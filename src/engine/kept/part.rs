@@ -1,14 +1,14 @@
-//! Batches as they lie in memory: there, or in a file, to which writing copies
-//! and of which reading only makes a map.
+//! Batches as they lie in memory: there, or on disk, to which writing copies
+//! and of which reading only makes a map where that is less work.
 //!
 //! Each batch has its own columns, and their types: what holds nothing need not
 //! be written, and the same column may be narrower here than there.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, IntoInnerError};
 use std::sync::Arc;
 
+use super::disk::{DiskReader, DiskWriter, Stored};
+use super::room::{Room, Share};
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,9 +16,6 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, CompressionType, MetadataVersion, root_as_footer};
-use memmap2::MmapOptions;
-
-use super::room::{Room, Share};
 
 /// Columns of a batch, where they are there.
 pub type Columns = Vec<Option<ArrayRef>>;
@@ -26,7 +23,8 @@ pub type Columns = Vec<Option<ArrayRef>>;
 /// Batches that are complete.
 #[derive(Debug)]
 pub struct Part {
-    path: PathBuf,
+    /// What is on disk: a file of Arrow's, if anything is.
+    stored: Option<Arc<Stored>>,
     room: Room,
     batches: Vec<Batch<Block>>,
     shapes: Vec<Shape>,
@@ -96,8 +94,7 @@ impl Part {
     /// # Errors
     /// The disk fails.
     pub fn open(self: &Arc<Self>, columns: &[usize]) -> Result<Opened, ArrowError> {
-        let is_written = !self.shapes.is_empty();
-        let file = is_written.then(|| File::open(&self.path)).transpose()?;
+        let file = self.stored.as_ref().map(Stored::reader).transpose()?;
         let shapes = self.shapes.iter().map(|shape| Projected::new(shape, columns)).collect();
         Ok(Opened { part: Arc::clone(self), columns: columns.to_vec(), file, shapes })
     }
@@ -109,7 +106,7 @@ pub struct Opened {
     part: Arc<Part>,
     columns: Vec<usize>,
     /// None if all are held.
-    file: Option<File>,
+    file: Option<DiskReader>,
     shapes: Vec<Projected>,
 }
 
@@ -131,8 +128,8 @@ impl Projected {
 }
 
 impl Opened {
-    /// Reads a batch, whose arrays lie in memory, or in the map of its stretch of
-    /// the file: how many rows, and the columns.
+    /// Reads a batch, whose arrays lie in memory, or in a copy or the map of its
+    /// stretch of the file: how many rows, and the columns.
     ///
     /// # Errors
     /// The disk fails, or the file is not as it was written.
@@ -141,18 +138,18 @@ impl Opened {
             Some(Batch::Held { rows, columns }) => {
                 Ok((*rows, self.columns.iter().map(|column| columns[*column].clone()).collect()))
             }
-            Some(Batch::Written { block, shape }) => self.map(block, &self.shapes[*shape]),
+            Some(Batch::Written { block, shape }) => self.written(block, &self.shapes[*shape]),
             None => Err(self.broken()),
         }
     }
 
-    fn map(&self, block: &Block, shape: &Projected) -> Result<(usize, Columns), ArrowError> {
+    fn written(&self, block: &Block, shape: &Projected) -> Result<(usize, Columns), ArrowError> {
         let bytes = i64::from(block.metaDataLength()) + block.bodyLength();
         let offset = u64::try_from(block.offset()).map_err(|_| self.broken())?;
         let bytes = usize::try_from(bytes).map_err(|_| self.broken())?;
         let file = self.file.as_ref().ok_or_else(|| self.broken())?;
         let Projected { decoder, is_there } = shape;
-        let read = decoder.read_record_batch(block, &map(file, offset, bytes)?)?;
+        let read = decoder.read_record_batch(block, &file.stretch(offset, bytes)?)?;
         let read = read.ok_or_else(|| self.broken())?;
         let mut there = read.columns().iter();
         let column = |is_there: &bool| if *is_there { there.next().cloned() } else { None };
@@ -160,17 +157,16 @@ impl Opened {
     }
 
     fn broken(&self) -> ArrowError {
-        ArrowError::IpcError(format!("{} is broken", self.part.path.display()))
+        ArrowError::IpcError(format!("{} is broken", self.part.room.disk().path().display()))
     }
 }
 
 /// Batches that are being written.
 pub struct PartWriter {
-    path: PathBuf,
     room: Room,
     share: Option<Share>,
     /// None as long as all are held.
-    file: Option<FileWriter<BufWriter<File>>>,
+    file: Option<FileWriter<BufWriter<DiskWriter>>>,
     batches: Vec<Batch<()>>,
     /// What batches of the file have.
     shapes: Vec<Shape>,
@@ -179,11 +175,11 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    /// Begins; what finds no room in memory goes into a file.
-    pub fn new(path: PathBuf, room: Room) -> Self {
+    /// Begins; what finds no room in memory goes to the disk.
+    pub fn new(room: Room) -> Self {
         let share = room.share();
         let (batches, shapes) = (Vec::new(), Vec::new());
-        Self { path, room, share, file: None, batches, shapes, rows: 0, held_bytes: 0 }
+        Self { room, share, file: None, batches, shapes, rows: 0, held_bytes: 0 }
     }
 
     /// Adds a batch of so many rows.
@@ -216,7 +212,7 @@ impl PartWriter {
         let shape = Shape::of(&columns);
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(create(&self.path, &self.room)?),
+            None => self.file.insert(create(&self.room)?),
         };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let there = columns.into_iter().flatten().collect();
@@ -233,17 +229,19 @@ impl PartWriter {
     /// # Errors
     /// The disk fails.
     pub fn finish(self) -> Result<Part, ArrowError> {
-        let Self { path, room, share, file, batches, shapes, rows, held_bytes } = self;
+        let Self { room, share, file, batches, shapes, rows, held_bytes } = self;
         let mut written = Vec::new();
-        if let Some(mut file) = file {
-            file.finish()?;
-            drop(file);
-            written = blocks(&path)?;
+        let mut stored = None;
+        if let Some(file) = file {
+            let file = file.into_inner()?.into_inner().map_err(IntoInnerError::into_error)?;
+            let file = Arc::new(file.finish());
+            written = blocks(&file)?;
+            stored = Some(file);
         }
         let body = |block: &Block| u64::try_from(block.bodyLength()).unwrap_or(0);
         let bytes = held_bytes as u64 + written.iter().map(body).sum::<u64>();
         let mut written = written.into_iter();
-        let lacks = || ArrowError::IpcError(format!("{} lacks batches", path.display()));
+        let lacks = || ArrowError::IpcError("batches that were written are missing".into());
         let placed = batches.into_iter().map(|batch| match batch {
             Batch::Held { rows, columns } => Ok(Batch::Held { rows, columns }),
             Batch::Written { shape, .. } => {
@@ -251,15 +249,18 @@ impl PartWriter {
             }
         });
         let batches = placed.collect::<Result<_, ArrowError>>()?;
-        Ok(Part { path, room, batches, shapes, rows, bytes, _share: share })
+        Ok(Part { stored, room, batches, shapes, rows, bytes, _share: share })
     }
 }
 
-fn create(path: &Path, room: &Room) -> Result<FileWriter<BufWriter<File>>, ArrowError> {
+/// Bytes written at a time: the system takes thrice as long for small ones.
+const WRITE_BYTES: usize = 1 << 20;
+
+fn create(room: &Room) -> Result<FileWriter<BufWriter<DiskWriter>>, ArrowError> {
     let packing = room.is_scarce().then_some(CompressionType::LZ4_FRAME);
     let options = IpcWriteOptions::default().try_with_compression(packing)?;
     // Each batch is read by its own shape: the file's schema says nothing.
-    let file = BufWriter::new(File::create(path)?);
+    let file = BufWriter::with_capacity(WRITE_BYTES, room.disk().writer()?);
     FileWriter::try_new_with_options(file, &Schema::empty(), options)
 }
 
@@ -282,14 +283,15 @@ fn bytes(column: &ArrayRef) -> Result<usize, ArrowError> {
 }
 
 /// Where the batches of a file stand.
-fn blocks(path: &Path) -> Result<Vec<Block>, ArrowError> {
-    let length = std::fs::metadata(path)?.len();
-    let file = map(&File::open(path)?, 0, usize::try_from(length).unwrap_or(usize::MAX))?;
-    let broken = || ArrowError::IpcError(format!("{} has no footer", path.display()));
-    let trailer = file.len().checked_sub(TRAILER_BYTES).ok_or_else(broken)?;
-    let mark = file[trailer..].try_into().map_err(|_| broken())?;
-    let footer = trailer.checked_sub(read_footer_length(mark)?).ok_or_else(broken)?;
-    let footer = root_as_footer(&file[footer..trailer]).map_err(|_| broken())?;
+fn blocks(file: &Arc<Stored>) -> Result<Vec<Block>, ArrowError> {
+    let reader = file.reader()?;
+    let broken = || ArrowError::IpcError("a file of kept rows has no footer".into());
+    let trailer = file.bytes().checked_sub(TRAILER_BYTES as u64).ok_or_else(broken)?;
+    let mark = reader.stretch(trailer, TRAILER_BYTES)?;
+    let length = read_footer_length(mark.as_slice().try_into().map_err(|_| broken())?)?;
+    let footer = trailer.checked_sub(length as u64).ok_or_else(broken)?;
+    let footer = reader.stretch(footer, length)?;
+    let footer = root_as_footer(&footer).map_err(|_| broken())?;
     if footer.dictionaries().is_some_and(|dictionaries| !dictionaries.is_empty()) {
         return Err(ArrowError::NotYetImplemented("dictionaries in a kept table".into()));
     }
@@ -298,17 +300,3 @@ fn blocks(path: &Path) -> Result<Vec<Block>, ArrowError> {
 
 /// The length of the footer and the magic word.
 const TRAILER_BYTES: usize = 10;
-
-/// A stretch of a file as memory.
-#[expect(unsafe_code, reason = "no other way to read without a copy")]
-fn map(file: &File, offset: u64, length: usize) -> Result<Buffer, ArrowError> {
-    // SAFETY: the files stand in a folder of this run's own and are complete
-    // before they are read; nobody writes to them again.
-    let map = unsafe { MmapOptions::new().offset(offset).len(length).map(file)? };
-    let map = Arc::new(map);
-    let Some(start) = std::ptr::NonNull::new(map.as_ptr().cast_mut()) else {
-        return Err(ArrowError::MemoryError("an empty map".into()));
-    };
-    // SAFETY: the map is as long as that and lives as long as the buffer.
-    Ok(unsafe { Buffer::from_custom_allocation(start, length, map) })
-}

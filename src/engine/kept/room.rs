@@ -6,10 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
-/// Where rows that are kept find room, the best one first.
+use super::disk::Disk;
+
+/// Where rows that are kept find room.
 #[derive(Debug, Clone)]
-pub enum Room {
-    /// In memory, as far as it is spared; past that as in [`Room::Plenty`].
+pub struct Room {
+    place: Place,
+    disk: Arc<Disk>,
+}
+
+/// The places, the best one first.
+#[derive(Debug, Clone)]
+enum Place {
+    /// In memory, as far as it is spared; past that as in [`Place::Plenty`].
     Ample(Arc<Spare>),
     /// On disk as in memory.
     Plenty,
@@ -18,16 +27,46 @@ pub enum Room {
 }
 
 impl Room {
+    /// On disk, as in memory.
+    pub fn on(disk: &Arc<Disk>) -> Self {
+        Self { place: Place::Plenty, disk: Arc::clone(disk) }
+    }
+
+    /// The same without memory, and nothing is packed.
+    pub fn unpacked(&self) -> Self {
+        Self::on(&self.disk)
+    }
+
+    /// The same without memory, and all is packed.
+    pub fn packed(&self) -> Self {
+        Self { place: Place::Scarce, ..self.clone() }
+    }
+
+    /// The same, but in memory as far as it is spared.
+    pub fn spared(&self, spare: Spare) -> Self {
+        Self { place: Place::Ample(Arc::new(spare)), ..self.clone() }
+    }
+
+    /// Whether memory is spared.
+    pub fn is_ample(&self) -> bool {
+        matches!(self.place, Place::Ample(_))
+    }
+
     /// Whether rows are packed.
     pub fn is_scarce(&self) -> bool {
-        matches!(self, Self::Scarce)
+        matches!(self.place, Place::Scarce)
+    }
+
+    /// Where what finds no room in memory goes.
+    pub(super) fn disk(&self) -> &Arc<Disk> {
+        &self.disk
     }
 
     /// The share of a new table's partition, if memory is spared for it.
     pub(super) fn share(&self) -> Option<Share> {
-        match self {
-            Self::Ample(spare) => Some(Share::of(spare)),
-            Self::Plenty | Self::Scarce => None,
+        match &self.place {
+            Place::Ample(spare) => Some(Share::of(spare)),
+            Place::Plenty | Place::Scarce => None,
         }
     }
 }
@@ -99,8 +138,9 @@ mod tests {
     #[test]
     fn no_more_is_taken_than_is_spared_or_there() {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
-        let spare = Arc::new(Spare::new(&pool, 60));
-        let room = Room::Ample(Arc::clone(&spare));
+        let disk = Arc::new(Disk::new("nowhere".into()));
+        let room = Room::on(&disk).spared(Spare::new(&pool, 60));
+        let Place::Ample(spare) = &room.place else { unreachable!("memory is spared") };
         let (one, other) = (room.share().expect("ample"), room.share().expect("ample"));
         assert!(one.grow(40) && !other.grow(30) && other.grow(20) && !other.grow(1));
         assert_eq!(pool.reserved(), 60);

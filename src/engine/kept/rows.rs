@@ -1,7 +1,6 @@
 //! The rows of a partition: narrowed as they are written, as they were
 //! when they are read.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -152,9 +151,9 @@ pub struct RowsWriter {
 
 impl RowsWriter {
     /// Begins with rows of a schema.
-    pub fn new(path: PathBuf, schema: &SchemaRef, room: Room) -> Self {
+    pub fn new(schema: &SchemaRef, room: Room) -> Self {
         let words = vec![Words::default(); schema.fields().len()];
-        Self { part: PartWriter::new(path, room), forms: Vec::new(), words }
+        Self { part: PartWriter::new(room), forms: Vec::new(), words }
     }
 
     /// Adds a batch, if it has rows.
@@ -193,7 +192,7 @@ mod tests {
     use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
     use super::*;
-    use crate::engine::kept::Spare;
+    use crate::engine::kept::{Disk, Spare};
 
     fn batch(schema: &SchemaRef, from: i64, money: Option<i128>) -> RecordBatch {
         let ids = Int64Array::from_iter_values(from..from + 3);
@@ -214,10 +213,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         // In memory: all, or as much as the first batch takes up.
-        let ample = |bytes| Room::Ample(Arc::new(Spare::new(&pool, bytes)));
-        for room in [ample(1 << 20), ample(100), Room::Plenty, Room::Scarce] {
-            let path = folder.path().join("rows");
-            let mut writer = RowsWriter::new(path, &schema, room);
+        let disk = Room::on(&Arc::new(Disk::new(folder.path().join("rows"))));
+        let ample = |bytes| disk.spared(Spare::new(&pool, bytes));
+        for room in [ample(1 << 20), ample(100), disk.unpacked(), disk.packed()] {
+            let mut writer = RowsWriter::new(&schema, room);
             let batches = [None, Some(500), None].map(|money| batch(&schema, 7, money));
             batches.iter().for_each(|batch| writer.write(batch).expect("written"));
             writer.write(&batches[0].slice(0, 0)).expect("written");

@@ -15,7 +15,6 @@ use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_plan::ExecutionPlan;
-use tempfile::TempDir;
 
 use crate::engine::kept::{Columns, Form, KeptScan, Part, PartWriter, Reader, Words};
 use crate::engine::spread::Ranges;
@@ -87,7 +86,7 @@ fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
     (stored * if packed { 3 } else { 1 } + widened).max(8)
 }
 
-/// A table in ranges. Its files go with it.
+/// A table in ranges. Their room is free when it goes.
 #[derive(Debug)]
 pub struct Dealt {
     schema: SchemaRef,
@@ -98,28 +97,22 @@ pub struct Dealt {
     ranges: usize,
     /// Rows of the largest range.
     largest: usize,
-    _folder: TempDir,
 }
 
 impl Dealt {
-    /// Deals a kept table by one of its columns, into `folder`, until told to
-    /// stop.
+    /// Deals a kept table by one of its columns, until told to stop.
     ///
     /// # Errors
     /// The disk fails, or it was told to stop.
-    pub fn new(
-        kept: &KeptScan,
-        id: usize,
-        sizes: &Sizes,
-        folder: TempDir,
-        stop: &AtomicBool,
-    ) -> Result<Self> {
+    pub fn new(kept: &KeptScan, id: usize, sizes: &Sizes, stop: &AtomicBool) -> Result<Self> {
         let schema = kept.schema();
         let forms: Vec<_> = (0..schema.fields().len()).map(|column| kept.form(column)).collect();
         let ranges = Ranges::even(&sample(kept, id, sizes)?, sizes.ranges)?;
         let deal = |partition: usize| {
-            let path = folder.path().join(format!("{partition:05}.arrow"));
-            let mut writer = PartWriter::new(path, kept.parts()[partition].room().clone());
+            // Pieces are too small to be packed.
+            let room = kept.parts()[partition].room();
+            let room = if room.is_scarce() { room.unpacked() } else { room.clone() };
+            let mut writer = PartWriter::new(room);
             let mut rows = vec![0; ranges.count()];
             let mut stretches = Stretches::of(kept, partition, id, &forms, sizes.stretch_rows)?;
             while let Some(stretch) = stretches.next(&ranges)? {
@@ -144,7 +137,7 @@ impl Dealt {
         let (parts, rows): (Vec<_>, Vec<Vec<usize>>) = dealt.into_iter().unzip();
         let of_range = |range: usize| rows.iter().map(|rows| rows[range]).sum();
         let largest = (0..ranges.count()).map(of_range).max().unwrap_or(0);
-        Ok(Self { schema, forms, parts, ranges: ranges.count(), largest, _folder: folder })
+        Ok(Self { schema, forms, parts, ranges: ranges.count(), largest })
     }
 
     /// How many ranges there are.

@@ -14,7 +14,6 @@ mod places;
 mod tests;
 
 use std::fmt::Formatter;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,7 +40,6 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt};
-use tempfile::TempDir;
 
 use self::deal::{Dealt, Sizes};
 use self::even::even;
@@ -159,12 +157,6 @@ impl Drop for Stopping {
     }
 }
 
-/// Where the engine puts what does not fit into memory.
-fn scratch(context: &TaskContext) -> PathBuf {
-    let folders = context.runtime_env().disk_manager.temp_dir_paths();
-    folders.into_iter().next().unwrap_or_else(std::env::temp_dir)
-}
-
 /// The scan of a kept table, which it is known to be.
 fn kept(scan: &Arc<dyn ExecutionPlan>) -> Result<&KeptScan> {
     scan.downcast_ref::<KeptScan>()
@@ -240,7 +232,6 @@ impl ExecutionPlan for RangedSort {
             // A general sort can do with less: it spills.
             return self.original.execute(partition, context);
         }
-        let folder = TempDir::new_in(scratch(&context))?;
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let time = MetricBuilder::new(&self.metrics).elapsed_compute(partition);
         let (keys, schema) = (Arc::clone(&self.keys), self.schema());
@@ -252,7 +243,7 @@ impl ExecutionPlan for RangedSort {
         let stopping = Stopping(Arc::clone(&stop));
         let dealt = SpawnedTask::spawn_blocking(move || {
             let _timer = dealing.timer();
-            Dealt::new(self::kept(&scan)?, first, &sizes, folder, &stop)
+            Dealt::new(self::kept(&scan)?, first, &sizes, &stop)
         });
         let ranges = async move {
             let _stopping = stopping;
