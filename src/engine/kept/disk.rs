@@ -125,17 +125,14 @@ impl DiskWriter {
 impl Write for DiskWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         let Self { file, stored } = self;
-        let within = stored.bytes % EXTENT_BYTES;
-        if within == 0 {
+        // A write that failed may have left an extent that nothing is in yet.
+        if stored.bytes == stored.extents.len() as u64 * EXTENT_BYTES {
             stored.extents.push(stored.disk.take());
         }
-        let extent = stored.extents.last().copied().unwrap_or(0);
+        let within = stored.bytes % EXTENT_BYTES;
         let rest = usize::try_from(EXTENT_BYTES - within).unwrap_or(usize::MAX);
-        file.seek(SeekFrom::Start(extent * EXTENT_BYTES + within))?;
+        file.seek(SeekFrom::Start(place(stored, stored.bytes)? + within))?;
         let written = file.write(&bytes[..bytes.len().min(rest)])?;
-        if written == 0 && within == 0 {
-            stored.disk.extents().free.extend(stored.extents.pop());
-        }
         stored.bytes += written as u64;
         Ok(written)
     }
