@@ -81,12 +81,15 @@ pub struct Built {
 }
 
 impl Builder<'_> {
-    /// How many tables may be built at the same time: more than one only where
-    /// there is memory for it, for those at work share it.
-    pub fn at_once(&self) -> usize {
-        let found = room::at_once(&self.job.plan.engine, self.scratch);
-        let threads = self.context.state().config().target_partitions();
-        usize::try_from(found).unwrap_or(AT_ONCE_MAX).clamp(1, AT_ONCE_MAX.min(threads).max(1))
+    /// How many tables may be built at the same time, of so many customers if that
+    /// is known: more than one only where there is memory for it, for those at work
+    /// share it.
+    pub fn at_once(&self, customers: Option<u64>) -> usize {
+        let engine = &self.job.plan.engine;
+        match room::is_for_two(engine, customers, self.context, self.scratch) {
+            true => self.context.state().config().target_partitions().min(AT_ONCE_MAX),
+            false => 1,
+        }
     }
 
     /// Decides where tables are kept from now on, which are made from so many rows

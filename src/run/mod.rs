@@ -220,8 +220,8 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let taken_over = known.iter().map(|source| source.accepted);
     let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
     builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));
-    let at_once = builder.at_once();
-    tables.extend(turns::build_tables(job, claim, &builder, &look, at_once, &mut staged).await?);
+    tables.extend(turns::build_tables(job, claim, &builder, &look, &mut staged).await?);
+    let at_once = builder.at_once(turns::customers(&staged));
     steps::audit(job, claim, &builder, &look, at_once).await?;
     let turned_over = look.turned_over(plan, claim.manifest());
     steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;

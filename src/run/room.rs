@@ -15,9 +15,9 @@ const MEMORIES_MAX: u64 = 2;
 /// Bytes that operators of a table at work want to have whatever its size.
 const TURN_BYTES: u64 = 256 << 20;
 
-/// Bytes that the operators of a table at work want at most for each row from
-/// which a run makes tables, roughly: where they hold any, it is for customers.
-const WORK_BYTES: u64 = 16;
+/// Bytes that the operators of a table at work want for each customer, roughly: a
+/// join that cannot spill holds ids and a few columns.
+const CUSTOMER_BYTES: u64 = 64;
 
 /// The part of the engine's memory for what is kept, where memory is plenty: the
 /// other half is for what is at work.
@@ -28,10 +28,20 @@ fn is_plenty(engine: &EnginePlan, scratch: &Scratch) -> bool {
     bytes(scratch).saturating_add(TURN_BYTES) <= engine.memory_bytes
 }
 
-/// How many tables may be at work at the same time.
-pub fn at_once(engine: &EnginePlan, scratch: &Scratch) -> u64 {
-    let work = scratch.rows().saturating_mul(WORK_BYTES).saturating_add(TURN_BYTES);
-    engine.memory_bytes / work
+/// Whether there is memory for two tables at work at the same time. Unless all is
+/// plenty, that is known once the customers are counted: there may be as many as
+/// orders.
+pub fn is_for_two(
+    engine: &EnginePlan,
+    customers: Option<u64>,
+    context: &SessionContext,
+    scratch: &Scratch,
+) -> bool {
+    let reserved = context.runtime_env().memory_pool.reserved() as u64;
+    let free = engine.memory_bytes.saturating_sub(reserved);
+    let work = |customers: u64| customers.saturating_mul(CUSTOMER_BYTES).saturating_add(TURN_BYTES);
+    is_plenty(engine, scratch)
+        || customers.is_some_and(|customers| work(customers).saturating_mul(2) <= free)
 }
 
 /// Decides where tables are kept from now on, given so many rows more from which

@@ -16,8 +16,8 @@ use super::{Event, Job, TableReport, explain, note, working};
 use crate::error::Result;
 use crate::plan::{Model, PlannedTable};
 
-/// Builds the tables and steps there is a reason to build, `at_once` of them at
-/// the same time, and stages what is to be published.
+/// Builds the tables and steps there is a reason to build, as many at the same
+/// time as there is memory for, and stages what is to be published.
 ///
 /// # Errors
 /// A query, an audit of keys or the store fails.
@@ -26,15 +26,15 @@ pub async fn build_tables(
     claim: &Claim,
     builder: &Builder<'_>,
     look: &Look<'_>,
-    at_once: usize,
     staged: &mut Vec<StagedTable>,
 ) -> Result<Vec<TableReport>> {
-    let mut turns = Turns::of(job, look, at_once);
+    let mut turns = Turns::of(job, look);
     let mut told = Told { job, waiting: BTreeMap::new(), next: 0, tables: Vec::new() };
     let mut building = FuturesUnordered::new();
     loop {
+        let at_once = builder.at_once(customers(staged));
         while building.len() < at_once
-            && let Some((place, table)) = turns.next()
+            && let Some((place, table)) = turns.next(at_once)
         {
             working(job, &table.model.name.to_string());
             building.push(async move { (place, builder.build(claim, table, &look.work).await) });
@@ -53,39 +53,47 @@ pub async fn build_tables(
     }
 }
 
+/// How many customers there are, if a table of them is made.
+pub fn customers(staged: &[StagedTable]) -> Option<u64> {
+    let of_customers = staged.iter().filter(|staged| staged.grain == ["customer_id"]);
+    of_customers.map(StagedTable::rows).max()
+}
+
 /// Which table may be begun. A place is one in the order of the plan.
 struct Turns<'a> {
     job: &'a Job<'a>,
     work: Vec<&'a PlannedTable>,
-    /// In the order in which they are begun where nothing keeps them from it.
+    /// In the order of the plan.
     waiting: Vec<usize>,
+    /// How many tables stand in the longest row behind each.
+    rows: Vec<usize>,
     building: BTreeSet<usize>,
 }
 
 impl<'a> Turns<'a> {
-    /// One at a time, tables are built in the order of the plan, which keeps least
-    /// for later; several, those first on which the longest row of others waits,
-    /// so that no such row is left over at the end with nothing beside it.
-    fn of(job: &'a Job<'a>, look: &Look<'_>, at_once: usize) -> Self {
+    fn of(job: &'a Job<'a>, look: &Look<'_>) -> Self {
         let compute =
             |table: &&PlannedTable| look.work.compute.contains(&table.model.name.to_string());
         let work: Vec<&PlannedTable> = job.plan.tables.iter().filter(compute).collect();
-        let mut waiting: Vec<usize> = (0..work.len()).collect();
-        if at_once > 1 {
-            let rows = rows_behind(&work);
-            waiting.sort_by_key(|place| Reverse(rows[*place]));
-        }
-        Self { job, waiting, building: BTreeSet::new(), work }
+        let (waiting, rows) = ((0..work.len()).collect(), rows_behind(&work));
+        Self { job, waiting, rows, building: BTreeSet::new(), work }
     }
 
-    /// The first table that reads none of those that are not done.
-    fn next(&mut self) -> Option<(usize, &'a PlannedTable)> {
+    /// A table that reads none of those that are not done. One at a time, the first
+    /// in the order of the plan, which keeps least for later; of several, the one on
+    /// which the longest row of others waits, so that no such row is left over at
+    /// the end with nothing beside it.
+    fn next(&mut self, at_once: usize) -> Option<(usize, &'a PlannedTable)> {
         let is_open = |place: &usize| {
             let mut open = self.waiting.iter().chain(&self.building);
             open.any(|other| reads(self.work[*place], self.work[*other]))
         };
-        let next = self.waiting.iter().position(|place| !is_open(place))?;
-        let place = self.waiting.remove(next);
+        let mut free = (0..self.waiting.len()).filter(|at| !is_open(&self.waiting[*at]));
+        let next = match at_once {
+            1 => free.next(),
+            _ => free.min_by_key(|at| Reverse(self.rows[self.waiting[*at]])),
+        };
+        let place = self.waiting.remove(next?);
         self.building.insert(place);
         Some((place, self.work[place]))
     }
