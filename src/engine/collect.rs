@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch, not};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream, execute_stream_partitioned};
@@ -17,12 +18,12 @@ use futures::StreamExt;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::chunk::{Chunk, Tally};
 use super::cluster::{Clustered, Piece};
 use super::kept::KeptTable;
 use super::keys::{self, KEY_BYTES, KeyFile, Keys};
 use super::life::Lives;
 use super::scratch::Scratch;
-use super::spread::Chunk;
 
 /// Rows on their way into the clustered order.
 pub struct Collector {
@@ -37,6 +38,7 @@ pub struct Collector {
 /// What is in memory, and where the rest went.
 struct Held {
     chunks: Vec<Chunk>,
+    tally: Tally,
     keys: Keys,
     reservation: MemoryReservation,
     pieces: Vec<Arc<dyn ExecutionPlan>>,
@@ -60,6 +62,7 @@ impl Collector {
             key: key.to_vec(),
             held: Mutex::new(Held {
                 chunks: Vec::new(),
+                tally: Tally::of(&[], schema),
                 keys: Keys::default(),
                 reservation,
                 pieces: Vec::new(),
@@ -73,25 +76,31 @@ impl Collector {
     /// # Errors
     /// The disk fails, or a row lacks what it is sorted by.
     pub async fn push(&self, batch: &RecordBatch, buffer: &mut Vec<u64>) -> Result<()> {
+        // All that takes long is done before others have to wait.
         let chunk = Chunk::new(batch);
-        // Half more: a quarter for dealing chunk by chunk and sorting by slots,
-        // a quarter that is given back for the queries behind.
-        let mut bytes = chunk.bytes() / 2 * 3;
-        if !self.key.is_empty() {
-            bytes += chunk.rows * KEY_BYTES;
-        }
+        let key: Vec<ArrayRef> =
+            self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+        keys::images(&key, buffer)?;
         let mut held = self.held.lock().await;
-        if held.reservation.try_grow(bytes).is_err() {
+        let mut tally = held.tally.clone();
+        tally.add(&chunk);
+        let count = held.keys.count() + buffer.len();
+        if held.reservation.try_resize(self.bytes(&tally, count)).is_err() {
             self.spill(&mut held).await?;
-            held.reservation.grow(bytes);
+            tally = Tally::of(std::slice::from_ref(&chunk), &self.schema);
+            held.reservation.resize(self.bytes(&tally, buffer.len()));
         }
-        if !self.key.is_empty() {
-            let key: Vec<ArrayRef> =
-                self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
-            held.keys.add(&key, buffer)?;
-        }
+        held.tally = tally;
+        held.keys.add_images(&key, buffer);
         held.chunks.push(chunk);
         Ok(())
+    }
+
+    /// What chunks and keys count with. Of chunks half more: a quarter for dealing
+    /// them group by group and sorting by slots, a quarter that is given back for the
+    /// queries behind.
+    fn bytes(&self, tally: &Tally, keys: usize) -> usize {
+        tally.bytes(&self.schema) / 2 * 3 + keys * KEY_BYTES
     }
 
     async fn spill(&self, held: &mut Held) -> Result<()> {
@@ -105,7 +114,7 @@ impl Collector {
             held.key_files.push(std::mem::take(&mut held.keys).write(path)?);
         }
         let partitions = threads(&self.context);
-        let lives = lives(partitions, chunks, &self.schema).await?;
+        let lives = Arc::new(Lives::new(chunks, &self.schema, partitions).await?);
         let sorted = Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], None)?;
         let plan: Arc<dyn ExecutionPlan> = Arc::new(sorted.plan());
         let task = self.context.task_ctx();
@@ -146,14 +155,16 @@ impl Collector {
         let Some(Self { context, schema, key, held, .. }) = Arc::into_inner(collector) else {
             return Err(DataFusionError::Internal("rows are still being collected".into()));
         };
-        let Held { chunks, keys, reservation, pieces, key_files } = held.into_inner();
-        reservation.shrink(reservation.size() / 6);
+        let Held { chunks, tally, keys, reservation, pieces, key_files } = held.into_inner();
+        let bytes = tally.bytes(&schema) / 4 * 5;
+        reservation.resize(bytes + keys.count() * KEY_BYTES);
         Ok(Collected {
             context,
             schema,
             key,
             chunks,
             keys,
+            bytes,
             reservation: Some(reservation),
             scans: pieces,
             key_files,
@@ -169,6 +180,8 @@ pub struct Collected {
     key: Vec<usize>,
     chunks: Vec<Chunk>,
     keys: Keys,
+    /// What the chunks count with.
+    bytes: usize,
     reservation: Option<MemoryReservation>,
     scans: Vec<Arc<dyn ExecutionPlan>>,
     key_files: Vec<KeyFile>,
@@ -202,6 +215,7 @@ impl Collected {
             key,
             chunks: Vec::new(),
             keys: Keys::default(),
+            bytes: 0,
             reservation: None,
             scans,
             key_files,
@@ -209,13 +223,23 @@ impl Collected {
         })
     }
 
-    /// Writes the keys to a file and forgets them.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub fn write_keys(&mut self, path: PathBuf) -> Result<KeyFile> {
-        let held = std::mem::take(&mut self.keys);
-        keys::write(&[held], &std::mem::take(&mut self.key_files), path)
+    /// Begins to write the keys to a file, and forgets them.
+    pub fn write_keys(&mut self, path: PathBuf) -> SpawnedTask<Result<KeyFile>> {
+        let keys = std::mem::take(&mut self.keys);
+        let files = std::mem::take(&mut self.key_files);
+        let bytes = keys.count() * KEY_BYTES;
+        let counted = self.reservation.as_ref().map(|all| all.split(bytes.min(all.size())));
+        SpawnedTask::spawn_blocking(move || {
+            let _counted = counted;
+            keys::write(&[keys], &files, path)
+        })
+    }
+
+    /// What the keys counted with is free again.
+    fn forget_keys(&self) {
+        if let Some(reservation) = &self.reservation {
+            reservation.resize(self.bytes);
+        }
     }
 
     /// The images of keys that stand more than once.
@@ -227,6 +251,7 @@ impl Collected {
         let files = std::mem::take(&mut self.key_files);
         let threads = threads(&self.context);
         let found = spawn_blocking(move || keys::repeats(&[keys], &files, threads)).await;
+        self.forget_keys();
         found.map_err(|error| DataFusionError::External(Box::new(error)))?
     }
 
@@ -241,10 +266,10 @@ impl Collected {
     ) -> Result<()> {
         let without = Without { key: self.key.clone(), images: Arc::new(images) };
         for chunk in &mut self.chunks {
-            let batch = chunk.batch(&self.schema)?;
-            let found = without.found(&batch)?;
+            let key = self.key.iter().map(|column| Ok(chunk.lying(*column).whole()?));
+            let found = without.found(&key.collect::<Result<Vec<_>>>()?)?;
             if found.true_count() > 0 {
-                receive(chunk.filter(&found)?.batch(&self.schema)?).await?;
+                receive(chunk.filter(&found)?.batch()?).await?;
                 *chunk = chunk.filter(&not(&found)?)?;
             }
         }
@@ -285,7 +310,7 @@ impl Collected {
     /// A row lacks what it is sorted by.
     pub async fn cluster(self) -> Result<Clustered> {
         let partitions = threads(&self.context);
-        let lives = lives(partitions, self.chunks, &self.schema).await?;
+        let lives = Arc::new(Lives::new(self.chunks, &self.schema, partitions).await?);
         let written = |scan| Piece::Written { scan, without: self.without.clone() };
         let mut pieces: Vec<Piece> = self.scans.into_iter().map(written).collect();
         pieces.push(Piece::Held(lives));
@@ -308,22 +333,22 @@ impl Without {
     /// # Errors
     /// A type that has no hash.
     pub fn these(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        Ok(filter_record_batch(batch, &self.found(batch)?)?)
+        Ok(filter_record_batch(batch, &self.of(batch)?)?)
     }
 
-    /// Which rows these are.
-    ///
-    /// # Errors
-    /// A type that has no hash.
-    fn found(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        let key: Vec<ArrayRef> =
-            self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+    fn of(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let column = |index: &usize| Arc::clone(batch.column(*index));
+        self.found(&self.key.iter().map(column).collect::<Vec<_>>())
+    }
+
+    /// Which rows these are, by their keys.
+    fn found(&self, key: &[ArrayRef]) -> Result<BooleanArray> {
         let mut images = Vec::new();
-        keys::images(&key, &mut images)?;
+        keys::images(key, &mut images)?;
         let found = images
             .iter()
             .enumerate()
-            .map(|(row, image)| Some(self.images.contains(image) && keys::present(&key, row)));
+            .map(|(row, image)| Some(self.images.contains(image) && keys::present(key, row)));
         Ok(found.collect())
     }
 
@@ -332,14 +357,8 @@ impl Without {
     /// # Errors
     /// A type that has no hash.
     pub fn rest(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        Ok(filter_record_batch(batch, &not(&self.found(batch)?)?)?)
+        Ok(filter_record_batch(batch, &not(&self.of(batch)?)?)?)
     }
-}
-
-async fn lives(partitions: usize, chunks: Vec<Chunk>, schema: &SchemaRef) -> Result<Arc<Lives>> {
-    let schema = Arc::clone(schema);
-    let lives = spawn_blocking(move || Lives::new(chunks, &schema, partitions)).await;
-    Ok(Arc::new(lives.map_err(|error| DataFusionError::External(Box::new(error)))??))
 }
 
 /// Partitions of the engine, which are its threads.

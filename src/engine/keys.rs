@@ -68,14 +68,19 @@ impl Keys {
     /// A type that has no hash.
     pub fn add(&mut self, key: &[ArrayRef], buffer: &mut Vec<u64>) -> Result<()> {
         images(key, buffer)?;
+        self.add_images(key, buffer);
+        Ok(())
+    }
+
+    /// Adds the keys of a batch whose images are known.
+    pub fn add_images(&mut self, key: &[ArrayRef], images: &[u64]) {
         let whole = key.iter().all(|column| column.null_count() == 0);
-        for (row, image) in buffer.iter().enumerate() {
+        for (row, image) in images.iter().enumerate() {
             if whole || present(key, row) {
                 self.parts[part(*image)].push(*image);
                 self.count += 1;
             }
         }
-        Ok(())
     }
 
     /// How many there are.

@@ -2,18 +2,19 @@
 //! are sorted, and the columns gathered once in their order.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, new_null_array,
-};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 
+use super::chunk::Chunk;
+use super::compared::{Compared, Ranks};
+use super::kept::Common;
 use super::session::BATCH_ROWS;
-use super::spread::{Chunk, column, deal, filled, gather, ids, rank_of_int, text};
+use super::slots::{Slots, deal, gather};
+use super::spread::narrow;
 
 /// The order of a customer's life: what staging and facts stream along.
 pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];
@@ -22,12 +23,17 @@ pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id
 #[derive(Debug)]
 pub struct Lives {
     schema: SchemaRef,
-    /// The keys of each chunk.
-    keys: Vec<Keys>,
+    /// The columns of `LIFE`.
+    customers: Compared,
+    times: Compared,
+    refunds: Compared,
+    orders: Compared,
     /// Where the slots of each chunk begin.
     starts: Vec<Vec<usize>>,
-    /// Each column's array of every chunk; none of a column without values.
+    /// Each column's array of every chunk; none of which nothing is written.
     columns: Vec<Option<Vec<ArrayRef>>>,
+    /// How each column is written.
+    forms: Vec<Common>,
     ranges: usize,
     rows: usize,
 }
@@ -35,10 +41,10 @@ pub struct Lives {
 /// Where the columns of `LIFE` are.
 #[derive(Debug, Clone, Copy)]
 pub struct LifeColumns {
-    customer: usize,
-    time: usize,
-    refund: usize,
-    order: usize,
+    pub(super) customer: usize,
+    pub(super) time: usize,
+    pub(super) refund: usize,
+    pub(super) order: usize,
 }
 
 impl LifeColumns {
@@ -49,50 +55,6 @@ impl LifeColumns {
     pub fn of(schema: &SchemaRef) -> Result<Self> {
         let [customer, time, refund, order] = LIFE.map(|name| schema.index_of(name));
         Ok(Self { customer: customer?, time: time?, refund: refund?, order: order? })
-    }
-}
-
-/// The columns of `LIFE`, as they are compared.
-#[derive(Debug)]
-pub struct Keys {
-    customers: ArrayRef,
-    times: PrimitiveArray<TimestampMicrosecondType>,
-    refunds: BooleanArray,
-    orders: ArrayRef,
-}
-
-impl Keys {
-    /// Those of some rows.
-    ///
-    /// # Errors
-    /// A column has nulls, or is of a type that it never has.
-    pub fn of(chunk: &Chunk, columns: LifeColumns) -> Result<Self> {
-        Ok(Self {
-            customers: ids(column(chunk, columns.customer)?)?,
-            times: times(column(chunk, columns.time)?)?.clone(),
-            refunds: column(chunk, columns.refund)?.as_boolean().clone(),
-            orders: ids(column(chunk, columns.order)?)?,
-        })
-    }
-
-    /// Which of two rows comes first.
-    pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
-        compare_ids(&self.customers, row, &other.customers, other_row)
-            .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
-            .then_with(|| self.compare_at_once(row, other, other_row))
-    }
-
-    /// Orders of one customer at one time.
-    fn compare_at_once(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
-        let refund = self.refunds.value(row).cmp(&other.refunds.value(other_row));
-        refund.then_with(|| compare_ids(&self.orders, row, &other.orders, other_row))
-    }
-}
-
-fn compare_ids(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> Ordering {
-    match (a.as_primitive_opt::<Int64Type>(), b.as_primitive_opt::<Int64Type>()) {
-        (Some(a), Some(b)) => a.value(a_row).cmp(&b.value(b_row)),
-        _ => a.as_string::<i32>().value(a_row).cmp(b.as_string::<i32>().value(b_row)),
     }
 }
 
@@ -109,25 +71,34 @@ impl Lives {
     ///
     /// # Errors
     /// A column of `LIFE` is missing or has nulls.
-    pub fn new(chunks: Vec<Chunk>, schema: &SchemaRef, partitions: usize) -> Result<Self> {
+    pub async fn new(chunks: Vec<Chunk>, schema: &SchemaRef, partitions: usize) -> Result<Self> {
         let life = LifeColumns::of(schema)?;
-        let (dealt, ranges) = deal(chunks, schema, life.customer, partitions)?;
-        let keys = dealt.iter().map(|dealt| Keys::of(&dealt.chunk, life));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        let mut columns = Vec::with_capacity(schema.fields().len());
-        for (index, field) in schema.fields().iter().enumerate() {
-            let sources: Vec<_> =
-                dealt.iter().map(|dealt| dealt.chunk.columns[index].clone()).collect();
-            let rows = dealt.iter().map(|dealt| dealt.chunk.rows);
-            columns.push(filled(&sources, rows, field.data_type()));
+        let Slots { dealt, forms, ranges } =
+            deal(chunks, schema, life.customer, partitions).await?;
+        let rows = dealt.iter().map(|dealt| dealt.rows).sum();
+        let mut columns: Vec<Option<Vec<ArrayRef>>> = vec![Some(Vec::new()); forms.len()];
+        let mut starts = Vec::with_capacity(dealt.len());
+        for dealt in dealt {
+            starts.push(dealt.starts);
+            for (chunks, column) in columns.iter_mut().zip(dealt.columns) {
+                match (&mut *chunks, column) {
+                    (Some(chunks), Some(column)) => chunks.push(column),
+                    _ => *chunks = None,
+                }
+            }
         }
+        let compared = |column: usize| Compared::of(columns[column].as_deref());
         Ok(Self {
             schema: Arc::clone(schema),
-            rows: dealt.iter().map(|dealt| dealt.chunk.rows).sum(),
-            keys,
-            starts: dealt.into_iter().map(|dealt| dealt.starts).collect(),
+            customers: compared(life.customer)?,
+            times: compared(life.time)?,
+            refunds: compared(life.refund)?,
+            orders: compared(life.order)?,
+            starts,
             columns,
-            ranges: ranges.count(),
+            forms,
+            ranges,
+            rows,
         })
     }
 
@@ -143,64 +114,67 @@ impl Lives {
     ) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
         let slots = partition * self.ranges..(partition + 1) * self.ranges;
         slots.flat_map(move |slot| {
-            let (sorted, failed) = match self.sorted(slot) {
-                Ok(sorted) => (sorted, None),
-                Err(error) => (Vec::new(), Some(Err(error))),
-            };
+            let sorted = self.sorted(slot);
             let lives = Arc::clone(&self);
-            let batches = (0..sorted.len()).step_by(BATCH_ROWS).map(move |begin| {
-                lives.batch(&sorted[begin..sorted.len().min(begin + BATCH_ROWS)])
-            });
-            failed.into_iter().chain(batches)
+            (0..sorted.len())
+                .step_by(BATCH_ROWS)
+                .map(move |begin| lives.batch(&sorted[begin..sorted.len().min(begin + BATCH_ROWS)]))
         })
     }
 
     fn batch(&self, rows: &[Row]) -> Result<RecordBatch> {
-        let from: Vec<(usize, usize)> =
-            rows.iter().map(|row| (row.chunk as usize, row.place as usize)).collect();
-        let columns =
-            self.columns.iter().zip(self.schema.fields()).map(|(sources, field)| match sources {
-                Some(sources) => gather(sources, &from),
-                None => Ok(new_null_array(field.data_type(), rows.len())),
-            });
+        let from: Vec<(usize, usize)> = rows.iter().map(Row::at).collect();
+        let columns = self.columns.iter().enumerate().map(|(column, sources)| {
+            let gathered = sources.as_ref().map(|sources| gather(sources, &from)).transpose()?;
+            let kind = self.schema.field(column).data_type();
+            Ok::<_, DataFusionError>(self.forms[column].widened(
+                gathered.as_ref(),
+                kind,
+                from.len(),
+            )?)
+        });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
     /// The rows of a slot, in order.
-    fn sorted(&self, slot: usize) -> Result<Vec<Row>> {
+    fn sorted(&self, slot: usize) -> Vec<Row> {
         let ranges: Vec<Range<usize>> =
             self.starts.iter().map(|starts| starts[slot]..starts[slot + 1]).collect();
-        let mut rows = self.rows_of(&ranges)?;
+        let mut rows = self.rows_of(&ranges);
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| self.tie(a, b)));
-        Ok(rows)
+        rows
     }
 
-    fn rows_of(&self, ranges: &[Range<usize>]) -> Result<Vec<Row>> {
+    fn rows_of(&self, ranges: &[Range<usize>]) -> Vec<Row> {
         let count = ranges.iter().map(Range::len).sum();
         let mut rows = Vec::with_capacity(count);
         let mut customers = Vec::with_capacity(count);
         let mut times = Vec::with_capacity(count);
-        let mut ranks = Ranks::default();
-        for (chunk, (keys, range)) in self.keys.iter().zip(ranges).enumerate() {
-            let row = |place| Row { key: 0, chunk: narrow(chunk), place: narrow(place) };
+        let mut texts = Ranks::default();
+        for (chunk, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
+            let row = |place| Row { key: 0, chunk: small(chunk), place: small(place) };
             rows.extend(range.clone().map(row));
-            times.extend(keys.times.values()[range.clone()].iter().map(|time| rank_of_int(*time)));
-            if let Some(ids) = keys.customers.as_primitive_opt::<Int64Type>() {
-                customers.extend(ids.values()[range.clone()].iter().map(|id| rank_of_int(*id)));
-            } else {
-                let ids = text(&keys.customers)?;
-                customers.extend(range.clone().map(|place| ranks.of(ids.value(place))));
-            }
+            self.customers.ranks(chunk, range.clone(), &mut texts, &mut customers);
+            // Times are no texts.
+            self.times.ranks(chunk, range.clone(), &mut Ranks::default(), &mut times);
         }
-        ranks.settle(&mut customers);
+        texts.settle(&mut customers);
         pack(&mut rows, &mut customers, &mut times);
-        Ok(rows)
+        rows
     }
 
+    /// Orders of one customer at one time.
     fn tie(&self, a: &Row, b: &Row) -> Ordering {
-        let (of_a, of_b) = (&self.keys[a.chunk as usize], &self.keys[b.chunk as usize]);
-        of_a.compare_at_once(a.place as usize, of_b, b.place as usize)
+        let (a, b) = (a.at(), b.at());
+        self.refunds.compare(a, b).then_with(|| self.orders.compare(a, b))
+    }
+}
+
+impl Row {
+    /// Its chunk, and its place there.
+    fn at(&self) -> (usize, usize) {
+        (self.chunk as usize, self.place as usize)
     }
 }
 
@@ -240,50 +214,6 @@ fn rank(numbers: &mut [u64]) {
     }
 }
 
-/// Ranks of texts: numbers in the order of meeting, settled once all are known.
-#[derive(Default)]
-struct Ranks<'a> {
-    met: HashMap<&'a str, u64>,
-    last: Option<(&'a str, u64)>,
-}
-
-impl<'a> Ranks<'a> {
-    fn of(&mut self, value: &'a str) -> u64 {
-        if let Some((last, number)) = self.last
-            && last == value
-        {
-            return number;
-        }
-        let next = self.met.len() as u64;
-        let number = *self.met.entry(value).or_insert(next);
-        self.last = Some((value, number));
-        number
-    }
-
-    /// Numbers in the order of meeting become numbers in the order of texts.
-    fn settle(self, numbers: &mut [u64]) {
-        if self.met.is_empty() {
-            return;
-        }
-        let mut texts: Vec<(&str, u64)> = self.met.into_iter().collect();
-        texts.sort_unstable();
-        let mut settled = vec![0; texts.len()];
-        for (rank, (_, number)) in (0..).zip(&texts) {
-            settled[usize::try_from(*number).unwrap_or(0)] = rank;
-        }
-        for number in numbers {
-            *number = settled[usize::try_from(*number).unwrap_or(0)];
-        }
-    }
-}
-
-fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>> {
-    column.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| {
-        let kind: &DataType = column.data_type();
-        DataFusionError::Internal(format!("ordered_at is {kind}, not a time in microseconds"))
-    })
-}
-
-fn narrow(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+fn small(number: usize) -> u32 {
+    narrow(number as u64)
 }

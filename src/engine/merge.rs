@@ -1,20 +1,24 @@
 //! Merges sorted pieces. One of them is usually huge and the others are small:
 //! whole stretches of a piece pass by as they are, found by leaps.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, new_null_array};
-use arrow::datatypes::SchemaRef;
-use datafusion::error::Result;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, new_null_array,
+};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use futures::stream::try_unfold;
 
-use super::life::{Keys, LifeColumns};
+use super::life::LifeColumns;
 use super::session::BATCH_ROWS;
-use super::spread::{Chunk, filled, gather};
+use super::slots::gather;
+use super::spread::ids;
 
 /// A stretch of this many rows passes by as it is; shorter ones are copied
 /// together, so that batches do not become small.
@@ -62,8 +66,7 @@ struct Piece {
 
 /// The batch of a piece whose rows are next.
 struct Head {
-    batch: RecordBatch,
-    chunk: Arc<Chunk>,
+    batch: Arc<RecordBatch>,
     keys: Keys,
     row: usize,
 }
@@ -71,7 +74,7 @@ struct Head {
 /// Short stretches on their way into one batch.
 #[derive(Default)]
 struct Copied {
-    chunks: Vec<Arc<Chunk>>,
+    batches: Vec<Arc<RecordBatch>>,
     from: Vec<(usize, usize)>,
 }
 
@@ -112,9 +115,8 @@ impl Merge {
         while let Some(batch) = piece.stream.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                let chunk = Chunk::new(&batch);
-                let keys = Keys::of(&chunk, self.life)?;
-                piece.head = Some(Head { batch, chunk: Arc::new(chunk), keys, row: 0 });
+                let keys = Keys::of(&batch, self.life)?;
+                piece.head = Some(Head { batch: Arc::new(batch), keys, row: 0 });
                 break;
             }
         }
@@ -171,32 +173,92 @@ impl Merge {
         if stretch.len() >= STRETCH_ROWS {
             self.ready = Some(head.batch.slice(stretch.start, stretch.len()));
         } else {
-            self.copied.add(&head.chunk, stretch.clone());
+            self.copied.add(&head.batch, stretch.clone());
         }
         head.row >= head.batch.num_rows()
     }
 }
 
 impl Copied {
-    fn add(&mut self, chunk: &Arc<Chunk>, rows: Range<usize>) {
-        let known = self.chunks.iter().rposition(|known| Arc::ptr_eq(known, chunk));
+    fn add(&mut self, batch: &Arc<RecordBatch>, rows: Range<usize>) {
+        let known = self.batches.iter().rposition(|known| Arc::ptr_eq(known, batch));
         let place = known.unwrap_or_else(|| {
-            self.chunks.push(Arc::clone(chunk));
-            self.chunks.len() - 1
+            self.batches.push(Arc::clone(batch));
+            self.batches.len() - 1
         });
         self.from.extend(rows.map(|row| (place, row)));
     }
 
     fn batch(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let Self { chunks, from } = std::mem::take(self);
+        let Self { batches, from } = std::mem::take(self);
         let columns = schema.fields().iter().enumerate().map(|(index, field)| {
-            let sources: Vec<_> = chunks.iter().map(|chunk| chunk.columns[index].clone()).collect();
-            let rows = chunks.iter().map(|chunk| chunk.rows);
-            match filled(&sources, rows, field.data_type()) {
-                Some(sources) => gather(&sources, &from),
-                None => Ok(new_null_array(field.data_type(), from.len())),
+            let sources: Vec<ArrayRef> =
+                batches.iter().map(|batch| Arc::clone(batch.column(index))).collect();
+            match sources.iter().all(|source| source.null_count() == source.len()) {
+                true => Ok(new_null_array(field.data_type(), from.len())),
+                false => gather(&sources, &from),
             }
         });
         Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_>>()?)?)
     }
+}
+
+/// The columns of `LIFE`, as they are compared.
+#[derive(Debug)]
+struct Keys {
+    customers: ArrayRef,
+    times: PrimitiveArray<TimestampMicrosecondType>,
+    refunds: BooleanArray,
+    orders: ArrayRef,
+}
+
+impl Keys {
+    /// Those of some rows.
+    ///
+    /// # Errors
+    /// A column has nulls, or is of a type that it never has.
+    fn of(batch: &RecordBatch, columns: LifeColumns) -> Result<Self> {
+        Ok(Self {
+            customers: ids(column(batch, columns.customer)?)?,
+            times: times(column(batch, columns.time)?)?.clone(),
+            refunds: column(batch, columns.refund)?.as_boolean().clone(),
+            orders: ids(column(batch, columns.order)?)?,
+        })
+    }
+
+    /// Which of two rows comes first.
+    fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        compare_ids(&self.customers, row, &other.customers, other_row)
+            .then_with(|| self.times.value(row).cmp(&other.times.value(other_row)))
+            .then_with(|| self.compare_at_once(row, other, other_row))
+    }
+
+    /// Orders of one customer at one time.
+    fn compare_at_once(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        let refund = self.refunds.value(row).cmp(&other.refunds.value(other_row));
+        refund.then_with(|| compare_ids(&self.orders, row, &other.orders, other_row))
+    }
+}
+
+fn compare_ids(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> Ordering {
+    match (a.as_primitive_opt::<Int64Type>(), b.as_primitive_opt::<Int64Type>()) {
+        (Some(a), Some(b)) => a.value(a_row).cmp(&b.value(b_row)),
+        _ => a.as_string::<i32>().value(a_row).cmp(b.as_string::<i32>().value(b_row)),
+    }
+}
+
+/// A column that must have values.
+fn column(batch: &RecordBatch, index: usize) -> Result<&ArrayRef> {
+    let column = batch.column(index);
+    match column.null_count() {
+        0 => Ok(column),
+        _ => Err(DataFusionError::Internal(format!("column {index} of accepted orders has nulls"))),
+    }
+}
+
+fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>> {
+    column.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| {
+        let kind: &DataType = column.data_type();
+        DataFusionError::Internal(format!("ordered_at is {kind}, not a time in microseconds"))
+    })
 }

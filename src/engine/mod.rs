@@ -2,8 +2,10 @@
 //!
 //! Not here: what is computed (`plan`), nor what becomes of it (`run`).
 
+mod chunk;
 pub mod cluster;
 pub mod collect;
+mod compared;
 mod decimals;
 pub mod files;
 mod kept;
@@ -15,6 +17,7 @@ mod ranged;
 pub mod scratch;
 pub mod segments;
 pub mod session;
+mod slots;
 pub mod spool;
 pub mod spread;
 

@@ -1,32 +1,19 @@
-//! Rows dealt into slots: the hash partition of their customer, and within it
-//! a range of customers small enough to be sorted in a cache.
+//! Where a row belongs: the hash partition of its customer, and ranges of ids.
 //!
 //! The partitions are the planner's own (`RepartitionExec`): the planner takes
 //! any two hash layouts of equal width for compatible, and another hash
 //! function would silently lose rows in joins.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array,
-};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::compute::{cast, filter, interleave};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::hash_utils::create_hashes;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::repartition::REPARTITION_RANDOM_STATE;
 
-/// Rows dealt at a time: their columns stay in the cache while they are.
-const DEAL_ROWS: usize = 64 << 10;
-
-/// Rows aimed at in a slot.
-const SLOT_ROWS: usize = 48 << 10;
-
-/// Slots of a partition at most: each costs a little in every dealt chunk.
-const RANGES_MAX: usize = 1024;
-
-/// Customers looked at for each range, so that the ranges come out even.
+/// Ids looked at for each range, so that the ranges come out even.
 const SAMPLES: usize = 32;
 
 /// The partition of each row among `partitions`, by its customer.
@@ -46,65 +33,10 @@ pub fn partitions(customers: &ArrayRef, partitions: usize, into: &mut Vec<u64>) 
     Ok(())
 }
 
-/// Some rows; a column that is null in all of them is not there.
-#[derive(Debug, Clone)]
-pub struct Chunk {
-    /// The columns in the order of the schema.
-    pub columns: Vec<Option<ArrayRef>>,
-    /// How many rows.
-    pub rows: usize,
-}
-
-impl Chunk {
-    /// The rows of a batch.
-    pub fn new(batch: &RecordBatch) -> Self {
-        let held =
-            |column: &ArrayRef| (column.null_count() < column.len()).then(|| Arc::clone(column));
-        Self { columns: batch.columns().iter().map(held).collect(), rows: batch.num_rows() }
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.columns.iter().flatten().map(|column| column.get_array_memory_size()).sum()
-    }
-
-    /// The rows that are chosen.
-    ///
-    /// # Errors
-    /// None that is known.
-    pub fn filter(&self, chosen: &BooleanArray) -> Result<Self> {
-        let columns = self
-            .columns
-            .iter()
-            .map(|column| column.as_ref().map(|column| Ok(filter(column, chosen)?)).transpose());
-        Ok(Self { columns: columns.collect::<Result<_>>()?, rows: chosen.true_count() })
-    }
-
-    /// The rows as a batch.
-    ///
-    /// # Errors
-    /// The columns are not those of the schema.
-    pub fn batch(&self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let columns = self.columns.iter().zip(schema.fields()).map(|(column, field)| {
-            column.clone().unwrap_or_else(|| new_null_array(field.data_type(), self.rows))
-        });
-        Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
-    }
-}
-
-/// Rows in the order of their slots.
-#[derive(Debug)]
-pub struct Dealt {
-    /// The rows.
-    pub chunk: Chunk,
-    /// Where each slot begins, and where the last one ends.
-    pub starts: Vec<usize>,
-}
-
-/// Ranges of customers, the same in every partition.
+/// Ranges of ids.
 #[derive(Debug)]
 pub struct Ranges {
-    /// What all customers that were looked at begin with, if they are text.
+    /// What all ids that were looked at begin with, if they are text.
     prefix: Vec<u8>,
     /// The rank with which each range but the first begins.
     ranks: Vec<u64>,
@@ -114,34 +46,6 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Even ranges for the customers of some chunks.
-    ///
-    /// # Errors
-    /// A type that is no id.
-    pub fn of(chunks: &[Chunk], customer: usize, partitions: usize) -> Result<Self> {
-        let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
-        let wanted = (rows / SLOT_ROWS / partitions.max(1)).clamp(1, RANGES_MAX);
-        if wanted == 1 {
-            return Self::even(&[], wanted);
-        }
-        let step = Self::step(rows, wanted);
-        let mut sampled = Vec::new();
-        let mut next = step / 2;
-        for chunk in chunks {
-            let column = column(chunk, customer)?;
-            let mut chosen = Vec::new();
-            while next < chunk.rows {
-                chosen.push((0, next));
-                next += step;
-            }
-            next -= chunk.rows;
-            if !chosen.is_empty() {
-                sampled.push(interleave(&[column.as_ref()], &chosen)?);
-            }
-        }
-        Self::even(&sampled, wanted)
-    }
-
     /// Every how many rows one is looked at.
     pub fn step(rows: usize, ranges: usize) -> usize {
         (rows / (ranges * SAMPLES)).max(1)
@@ -260,16 +164,6 @@ fn common_prefix(sampled: &[ArrayRef]) -> Vec<u8> {
     first[..length].to_vec()
 }
 
-/// A column that must have values.
-///
-/// # Errors
-/// It has none.
-pub fn column(chunk: &Chunk, index: usize) -> Result<&ArrayRef> {
-    chunk.columns.get(index).and_then(Option::as_ref).filter(|c| c.null_count() == 0).ok_or_else(
-        || DataFusionError::Internal(format!("column {index} of accepted orders has nulls")),
-    )
-}
-
 /// Ids as they are compared: bigint, or text of one kind.
 ///
 /// # Errors
@@ -291,149 +185,7 @@ pub fn text(ids: &ArrayRef) -> Result<&StringArray> {
     })
 }
 
-/// Deals chunks into slots: partition by partition, and in each the ranges.
-///
-/// # Errors
-/// A chunk does not have the columns of the schema.
-pub fn deal(
-    chunks: Vec<Chunk>,
-    schema: &SchemaRef,
-    customer: usize,
-    partitions: usize,
-) -> Result<(Vec<Dealt>, Ranges)> {
-    let ranges = Ranges::of(&chunks, customer, partitions)?;
-    let groups = groups(chunks);
-    let count = groups.len();
-    let waiting = Mutex::new(groups.into_iter().enumerate());
-    let work = || {
-        let mut dealt = Vec::new();
-        loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((place, group)) = next else { return Ok::<_, DataFusionError>(dealt) };
-            dealt.push((place, deal_group(&group, schema, customer, partitions, &ranges)?));
-        }
-    };
-    let mut all = std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = (0..partitions.min(count)).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::with_capacity(count);
-        for thread in threads {
-            let dealt = thread.join().map_err(|_| {
-                DataFusionError::Internal("a thread that deals rows has stopped".into())
-            })?;
-            all.extend(dealt?);
-        }
-        Ok::<_, DataFusionError>(all)
-    })?;
-    all.sort_by_key(|(place, _)| *place);
-    Ok((all.into_iter().map(|(_, dealt)| dealt).collect(), ranges))
-}
-
-/// Chunks that are dealt together.
-fn groups(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
-    let mut groups: Vec<Vec<Chunk>> = Vec::new();
-    let mut rows = DEAL_ROWS;
-    for chunk in chunks.into_iter().filter(|chunk| chunk.rows > 0) {
-        if rows >= DEAL_ROWS {
-            groups.push(Vec::new());
-            rows = 0;
-        }
-        rows += chunk.rows;
-        if let Some(group) = groups.last_mut() {
-            group.push(chunk);
-        }
-    }
-    groups
-}
-
-fn deal_group(
-    group: &[Chunk],
-    schema: &SchemaRef,
-    customer: usize,
-    partitions: usize,
-    ranges: &Ranges,
-) -> Result<Dealt> {
-    let mut slots: Vec<Vec<u32>> = Vec::with_capacity(group.len());
-    let mut starts = vec![0_usize; partitions * ranges.count() + 1];
-    let mut parts = Vec::new();
-    for chunk in group {
-        let customers = column(chunk, customer)?;
-        self::partitions(customers, partitions, &mut parts)?;
-        let mut of_rows = Vec::with_capacity(chunk.rows);
-        if ranges.count() == 1 {
-            of_rows.extend(parts.iter().map(|part| narrow(*part)));
-        } else {
-            let count = narrow(ranges.count() as u64);
-            let of_each = ranges.of_each(customers)?;
-            of_rows.extend(
-                parts.iter().zip(of_each).map(|(part, range)| narrow(*part) * count + range),
-            );
-        }
-        for slot in &of_rows {
-            starts[*slot as usize + 1] += 1;
-        }
-        slots.push(of_rows);
-    }
-    for slot in 1..starts.len() {
-        starts[slot] += starts[slot - 1];
-    }
-    let mut next = starts.clone();
-    let mut from = vec![(0, 0); starts.last().copied().unwrap_or(0)];
-    for (chunk, of_rows) in slots.iter().enumerate() {
-        for (row, slot) in of_rows.iter().enumerate() {
-            from[next[*slot as usize]] = (chunk, row);
-            next[*slot as usize] += 1;
-        }
-    }
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for (index, field) in schema.fields().iter().enumerate() {
-        let sources: Vec<_> = group.iter().map(|chunk| chunk.columns[index].clone()).collect();
-        let filled = filled(&sources, group.iter().map(|chunk| chunk.rows), field.data_type());
-        columns.push(filled.map(|sources| gather(&sources, &from)).transpose()?);
-    }
-    Ok(Dealt { chunk: Chunk { columns, rows: from.len() }, starts })
-}
-
-fn narrow(number: u64) -> u32 {
+/// A small number.
+pub fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// The same column of several chunks, with nulls where a chunk has none; none
-/// where no chunk has it.
-pub fn filled(
-    sources: &[Option<ArrayRef>],
-    rows: impl Iterator<Item = usize>,
-    kind: &DataType,
-) -> Option<Vec<ArrayRef>> {
-    sources.iter().any(Option::is_some).then(|| {
-        let sources = sources.iter().zip(rows);
-        let fill = |(source, rows): (&Option<ArrayRef>, usize)| {
-            source.clone().unwrap_or_else(|| new_null_array(kind, rows))
-        };
-        sources.map(fill).collect()
-    })
-}
-
-/// The values at some places of several arrays.
-///
-/// # Errors
-/// The arrays differ in type.
-pub fn gather(sources: &[ArrayRef], from: &[(usize, usize)]) -> Result<ArrayRef> {
-    let arrays: Vec<&dyn Array> = sources.iter().map(|source| source.as_ref()).collect();
-    if sources.first().is_none_or(|source| *source.data_type() != DataType::Boolean) {
-        return Ok(interleave(&arrays, from)?);
-    }
-    // Arrow has no fast way for bits.
-    let bits: Vec<&BooleanArray> = arrays.iter().map(|array| array.as_boolean()).collect();
-    let values = BooleanBuffer::collect_bool(from.len(), |place| {
-        let (array, row) = from[place];
-        bits[array].value(row)
-    });
-    let nulls = bits.iter().any(|array| array.null_count() > 0).then(|| {
-        NullBuffer::new(BooleanBuffer::collect_bool(from.len(), |place| {
-            let (array, row) = from[place];
-            bits[array].is_valid(row)
-        }))
-    });
-    Ok(Arc::new(BooleanArray::new(values, nulls)))
 }

@@ -140,7 +140,7 @@ async fn rows_lie_as_repartitioning_and_sorting_would_put_them() {
 async fn rows_past_the_memory_lie_the_same() {
     for kind in IDS {
         let batches = events(&kind);
-        let context = session(2, 4 << 20);
+        let context = session(2, 2 << 20);
         let collected = collected(&context, &batches).await;
         let clustered = collected.cluster().await.expect("clustered");
         assert!(clustered.pieces.len() > 2, "{} pieces", clustered.pieces.len());
@@ -155,7 +155,7 @@ async fn rows_whose_keys_repeat_are_taken_out_wherever_they_are() {
     let mut batches = events(&DataType::Int64);
     let again = batches[0].slice(10, 20);
     batches.push(again.clone());
-    for memory in [1 << 30, 4 << 20] {
+    for memory in [1 << 30, 2 << 20] {
         let context = session(2, memory);
         let mut collected = collected(&context, &batches).await;
         let images = collected.repeats().await.expect("images");

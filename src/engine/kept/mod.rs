@@ -2,11 +2,13 @@
 //!
 //! What the planner knew of the rows' spread and order stays known.
 
+mod common;
 mod disk;
 mod narrow;
 mod part;
 mod room;
 mod rows;
+mod steps;
 mod widths;
 mod words;
 
@@ -32,6 +34,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+pub use self::common::{Common, Lying};
 pub use self::disk::Disk;
 pub use self::narrow::Form;
 pub use self::part::{Columns, Part, PartWriter};
@@ -166,12 +169,12 @@ impl KeptScan {
     }
 
     /// The form that holds a column of all partitions.
-    pub fn form(&self, column: usize) -> (Form, Words) {
-        let form = self.forms(column).reduce(Form::or).unwrap_or(Form::Nothing);
-        let mut words = Words::default();
+    pub fn form(&self, column: usize) -> Common {
+        let mut common = Common::default();
+        self.forms(column).for_each(|form| common.add(form));
         let column = self.columns[column];
-        let are_few = self.parts.iter().all(|part| words.add(part.words(column)));
-        (if are_few { form } else { Form::Plain }, words)
+        self.parts.iter().for_each(|part| common.learn(part.words(column)));
+        common
     }
 
     /// Whether some of a column lies in fewer bytes than its type has.

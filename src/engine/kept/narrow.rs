@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::widths::{Width, above, bounds, from_above, moved, nulls, repeated};
+use super::widths::{Span, Width, above, from_above, moved, nulls, repeated};
 use super::words::Words;
 
 /// How the values of a column are written.
@@ -18,15 +18,9 @@ use super::words::Words;
 pub enum Form {
     /// Not at all: they are all null.
     Nothing,
-    /// Numbers, dates, instants or money: as what they are above the least.
-    Above {
-        /// The least value.
-        least: i64,
-        /// The greatest.
-        most: i64,
-        /// None is null. All alike, they are not written.
-        is_full: bool,
-    },
+    /// Numbers, dates, instants, money or yes and no: as the steps above the least.
+    /// All alike, they are not written.
+    Above(Span),
     /// Texts, each one of few words: as the word's place.
     Words,
     /// As they are.
@@ -44,25 +38,16 @@ impl Form {
                 true => Self::Words,
                 false => Self::Plain,
             },
-            _ => match bounds(column) {
-                Some((least, most)) => {
-                    Self::Above { least, most, is_full: column.null_count() == 0 }
-                }
-                None => Self::Plain,
-            },
+            _ => Span::of(column).map_or(Self::Plain, Self::Above),
         }
     }
 
     /// One that can hold what either holds.
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
-            (
-                Self::Above { least, most, is_full },
-                Self::Above { least: l, most: m, is_full: f },
-            ) => Self::Above { least: least.min(l), most: most.max(m), is_full: is_full && f },
-            (Self::Nothing, Self::Above { least, most, .. })
-            | (Self::Above { least, most, .. }, Self::Nothing) => {
-                Self::Above { least, most, is_full: false }
+            (Self::Above(span), Self::Above(other)) => Self::Above(span.or(other)),
+            (Self::Nothing, Self::Above(span)) | (Self::Above(span), Self::Nothing) => {
+                Self::Above(Span { is_full: false, ..span })
             }
             (Self::Nothing, same) | (same, Self::Nothing) => same,
             (Self::Words, Self::Words) => Self::Words,
@@ -74,9 +59,8 @@ impl Form {
     pub fn narrowed(self, column: &ArrayRef, words: &Words) -> Option<ArrayRef> {
         match self {
             Self::Nothing => None,
-            Self::Above { least, most, is_full } => {
-                let width = Width::of(least, most, is_full, column.data_type());
-                (width != Width::Zero).then(|| above(column, least, width))
+            Self::Above(span) => {
+                (span.width(column.data_type()) != Width::Zero).then(|| above(column, &span))
             }
             Self::Words => Some(words.places(column)),
             Self::Plain => Some(Arc::clone(column)),
@@ -94,19 +78,23 @@ impl Form {
         match (self, was) {
             (Self::Nothing, _) => Some(None),
             (Self::Plain, Self::Plain) => Some(stored.cloned()),
-            (
-                Self::Above { least, most, is_full },
-                Self::Above { least: l, most: m, is_full: f },
-            ) => {
-                let from = Width::of(l, m, f, kind);
-                match (Width::of(least, most, is_full, kind), from) {
-                    (Width::Zero, _) => Some(None),
-                    (Width::Own, Width::Own) => Some(stored.cloned()),
-                    (Width::Own, _) | (_, Width::Zero | Width::Own) => None,
-                    (width, _) => Some(Some(moved(stored?, l.wrapping_sub(least), from, width))),
-                }
-            }
+            (Self::Above(span), Self::Above(from)) => match (span.width(kind), from.width(kind)) {
+                (Width::Zero, _) => Some(None),
+                (Width::Own, Width::Own) => Some(stored.cloned()),
+                (Width::Own, _) | (_, Width::Zero | Width::Own) => None,
+                _ => Some(Some(moved(stored?, &from, &span, kind))),
+            },
             _ => None,
+        }
+    }
+
+    /// Bytes of a value of a type, where all have as many.
+    pub fn value_bytes(self, kind: &DataType) -> Option<usize> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::Above(span) => Some(span.width(kind).bytes(kind)),
+            Self::Words => Some(1),
+            Self::Plain => kind.primitive_width(),
         }
     }
 
@@ -124,9 +112,9 @@ impl Form {
         let lacks = || ArrowError::IpcError("a kept column was not written".into());
         match self {
             Self::Nothing => Ok(nulls(kind, rows)),
-            Self::Above { least, most, is_full } => match Width::of(least, most, is_full, kind) {
-                Width::Zero => Ok(repeated(least, kind, rows)),
-                width => Ok(from_above(stored.ok_or_else(lacks)?, least, width, kind)),
+            Self::Above(span) => match span.width(kind) {
+                Width::Zero => Ok(repeated(span.least, kind, rows)),
+                _ => Ok(from_above(stored.ok_or_else(lacks)?, &span, kind)),
             },
             Self::Words => words.texts(stored.ok_or_else(lacks)?.as_primitive(), kind),
             Self::Plain => stored.cloned().ok_or_else(lacks),
@@ -140,6 +128,7 @@ mod tests {
         BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
         StringArray, StringViewArray, TimestampMicrosecondArray,
     };
+    use arrow::datatypes::TimeUnit;
 
     use super::*;
 
@@ -166,8 +155,9 @@ mod tests {
     /// A form that holds as much less, too.
     fn wider(form: Form, by: i64) -> Form {
         match form {
-            Form::Above { least, most, is_full } => {
-                Form::Above { least: least.saturating_sub(by), most, is_full }
+            Form::Above(span) => {
+                let least = span.least.saturating_sub(by);
+                form.or(Form::Above(Span { least, most: least, step: 0, is_full: true }))
             }
             other => other,
         }
@@ -196,8 +186,26 @@ mod tests {
         assert_eq!(stored(Arc::new(dates)), Some(DataType::Date32));
         let small = Int32Array::from(vec![i32::MIN, i32::MIN + 300]);
         assert_eq!(stored(Arc::new(small)), Some(DataType::UInt16));
-        let instants = TimestampMicrosecondArray::from(vec![1_000, 2_000]).with_timezone("UTC");
-        assert_eq!(stored(Arc::new(instants)), Some(DataType::UInt16));
+    }
+
+    #[test]
+    fn instants_take_as_many_bytes_as_days_or_seconds_they_differ() {
+        let instants = |values: &[Option<i64>]| -> Option<DataType> {
+            let values = TimestampMicrosecondArray::from(values.to_vec());
+            stored(Arc::new(values.with_timezone("UTC")))
+        };
+        let second = 1_000_000;
+        let day = 86_400 * second;
+        let zone = 5_400 * second;
+        assert_eq!(instants(&[Some(7), Some(7)]), None);
+        assert_eq!(instants(&[Some(zone), Some(zone + 255 * day)]), Some(DataType::UInt8));
+        assert_eq!(instants(&[Some(-700 * day), None, Some(0)]), Some(DataType::UInt16));
+        assert_eq!(instants(&[Some(0), Some(day), Some(day + second)]), Some(DataType::UInt32));
+        assert_eq!(instants(&[Some(1_000), Some(2_000)]), Some(DataType::UInt8));
+        assert_eq!(
+            instants(&[Some(0), Some(day), Some(1)]),
+            Some(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+        );
     }
 
     #[test]
@@ -231,20 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn yes_and_no_take_nothing_where_they_are_alike() {
+        let answers = |values: Vec<Option<bool>>| stored(Arc::new(BooleanArray::from(values)));
+        assert_eq!(answers(vec![Some(false), Some(false)]), None);
+        assert_eq!(answers(vec![Some(true), Some(true)]), None);
+        assert_eq!(answers(vec![Some(true), None, Some(true)]), Some(DataType::Boolean));
+        assert_eq!(answers(vec![Some(true), Some(false), Some(false)]), Some(DataType::Boolean));
+    }
+
+    #[test]
     fn what_is_no_number_stays() {
-        let yes = BooleanArray::from(vec![Some(true), None, Some(true)]);
-        assert_eq!(stored(Arc::new(yes)), Some(DataType::Boolean));
         let rates = Float64Array::from(vec![0.5, 0.5]);
         assert_eq!(stored(Arc::new(rates)), Some(DataType::Float64));
     }
 
     #[test]
     fn a_form_of_several_batches_holds_them_all() {
-        let few = Form::Above { least: 5, most: 9, is_full: true };
-        let other = Form::Above { least: -1, most: 7, is_full: false };
-        let both = Form::Above { least: -1, most: 9, is_full: false };
-        assert_eq!(few.or(other), both);
-        assert_eq!(few.or(Form::Nothing), Form::Above { least: 5, most: 9, is_full: false });
+        let span = |least, most, step, is_full| Form::Above(Span { least, most, step, is_full });
+        let few = span(5, 9, 2, true);
+        assert_eq!(few.or(span(-1, 7, 4, false)), span(-1, 9, 2, false));
+        assert_eq!(few.or(span(6, 6, 0, true)), span(5, 9, 1, true));
+        assert_eq!(span(5, 5, 0, true).or(span(12, 12, 0, true)), span(5, 12, 7, true));
+        assert_eq!(few.or(Form::Nothing), span(5, 9, 2, false));
         assert_eq!(Form::Nothing.or(Form::Words), Form::Words);
         assert_eq!(few.or(Form::Plain), Form::Plain);
         assert_eq!(Form::Nothing.or(Form::Nothing), Form::Nothing);

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use super::common::Lying;
 use super::narrow::Form;
 use super::part::{Columns, Opened, Part, PartWriter};
 use super::room::Room;
@@ -117,27 +118,18 @@ impl Stored<'_> {
     /// # Errors
     /// It was not written in its form.
     pub fn whole(&self, column: usize) -> Result<ArrayRef, ArrowError> {
-        let place = self.reader.columns[column];
-        let kind = self.reader.schema.field(column).data_type();
-        let words = &self.reader.rows.words[place];
-        self.forms[place].widened(self.columns[column].as_ref(), kind, words, self.rows)
+        self.lying(column).whole()
     }
 
-    /// A column in a form that holds it.
-    ///
-    /// # Errors
-    /// It was not written in its form.
-    pub fn narrowed(
-        &self,
-        column: usize,
-        form: Form,
-        words: &Words,
-    ) -> Result<Option<ArrayRef>, ArrowError> {
-        let was = self.forms[self.reader.columns[column]];
-        let kind = self.reader.schema.field(column).data_type();
-        match form.rebased(was, self.columns[column].as_ref(), kind) {
-            Some(rebased) => Ok(rebased),
-            None => Ok(form.narrowed(&self.whole(column)?, words)),
+    /// A column as it lies.
+    pub fn lying(&self, column: usize) -> Lying<'_> {
+        let place = self.reader.columns[column];
+        Lying {
+            form: self.forms[place],
+            words: &self.reader.rows.words[place],
+            stored: self.columns[column].as_ref(),
+            kind: self.reader.schema.field(column).data_type(),
+            rows: self.rows,
         }
     }
 }

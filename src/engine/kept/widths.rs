@@ -1,14 +1,94 @@
-//! Whole numbers of any type in as many bytes as they differ by from the least.
+//! Whole numbers of any type in as many bytes as the steps need that they are
+//! from the least.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, new_null_array};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{max, min};
 use arrow::datatypes::{
     ArrowNativeType, ArrowNumericType, ArrowPrimitiveType, DataType, Date32Type, Decimal128Type,
     Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+
+use super::steps::{Step, common, steps};
+
+/// Does something for the arrow type of a data type that counts something.
+macro_rules! by_kind {
+    ($data_type:expr, $do:ident($($argument:expr),*), else $other:expr) => {
+        match $data_type {
+            DataType::Int32 => $do::<Int32Type>($($argument),*),
+            DataType::Int64 => $do::<Int64Type>($($argument),*),
+            DataType::Date32 => $do::<Date32Type>($($argument),*),
+            DataType::Decimal128(..) => $do::<Decimal128Type>($($argument),*),
+            DataType::Timestamp(TimeUnit::Second, _) => $do::<TimestampSecondType>($($argument),*),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                $do::<TimestampMillisecondType>($($argument),*)
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                $do::<TimestampMicrosecondType>($($argument),*)
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                $do::<TimestampNanosecondType>($($argument),*)
+            }
+            _ => $other,
+        }
+    };
+}
+
+/// Whole numbers from the least to the most, in even steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The least value.
+    pub least: i64,
+    /// The greatest.
+    pub most: i64,
+    /// What each differs by from the least is a multiple of it; 0 where all are alike.
+    pub step: u64,
+    /// None is null.
+    pub is_full: bool,
+}
+
+impl Span {
+    /// That of a column whose type counts something.
+    pub(super) fn of(column: &ArrayRef) -> Option<Self> {
+        if let Some(values) = column.as_boolean_opt() {
+            let (least, most) = (i64::from(!values.has_false()), i64::from(values.has_true()));
+            return Some(Self::new(least.min(most), most, 1, column));
+        }
+        by_kind!(column.data_type(), span_of(column), else None)
+    }
+
+    fn new(least: i64, most: i64, step: u64, column: &ArrayRef) -> Self {
+        let step = if least == most { 0 } else { step };
+        Self { least, most, step, is_full: column.null_count() == 0 }
+    }
+
+    /// One that holds what either holds.
+    pub(super) fn or(self, other: Self) -> Self {
+        let apart = self.least.abs_diff(other.least);
+        Self {
+            least: self.least.min(other.least),
+            most: self.most.max(other.most),
+            step: common(common(self.step, other.step), apart),
+            is_full: self.is_full && other.is_full,
+        }
+    }
+
+    /// The narrowest width for its numbers, of a type.
+    pub(super) fn width(&self, kind: &DataType) -> Width {
+        let own = kind.primitive_width().unwrap_or(0);
+        match self.most.abs_diff(self.least) / self.step.max(1) {
+            0 if self.is_full => Width::Zero,
+            most if most <= u8::MAX.into() && own > 1 => Width::One,
+            most if most <= u16::MAX.into() && own > 2 => Width::Two,
+            most if most <= u32::MAX.into() && own > 4 => Width::Four,
+            _ if own > 8 => Width::Eight,
+            _ => Width::Own,
+        }
+    }
+}
 
 /// Bytes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +103,15 @@ pub(super) enum Width {
 }
 
 impl Width {
-    /// The narrowest for numbers from the least to the most.
-    pub(super) fn of(least: i64, most: i64, is_full: bool, kind: &DataType) -> Self {
-        let own = kind.primitive_width().unwrap_or(0);
-        match most.abs_diff(least) {
-            0 if is_full => Self::Zero,
-            range if range <= u8::MAX.into() && own > 1 => Self::One,
-            range if range <= u16::MAX.into() && own > 2 => Self::Two,
-            range if range <= u32::MAX.into() && own > 4 => Self::Four,
-            _ if own > 8 => Self::Eight,
-            _ => Self::Own,
+    /// How many they are, for a type.
+    pub(super) fn bytes(self, kind: &DataType) -> usize {
+        match self {
+            Self::Zero => 0,
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+            Self::Eight => 8,
+            Self::Own => kind.primitive_width().unwrap_or(1),
         }
     }
 }
@@ -67,36 +146,24 @@ macro_rules! whole {
 
 whole!(i32, i64, i128, u8, u16, u32, u64);
 
-/// Does something for the arrow type of a data type that counts something.
-macro_rules! by_kind {
-    ($data_type:expr, $do:ident($($argument:expr),*), else $other:expr) => {
-        match $data_type {
-            DataType::Int32 => $do::<Int32Type>($($argument),*),
-            DataType::Int64 => $do::<Int64Type>($($argument),*),
-            DataType::Date32 => $do::<Date32Type>($($argument),*),
-            DataType::Decimal128(..) => $do::<Decimal128Type>($($argument),*),
-            DataType::Timestamp(TimeUnit::Second, _) => $do::<TimestampSecondType>($($argument),*),
-            DataType::Timestamp(TimeUnit::Millisecond, _) => {
-                $do::<TimestampMillisecondType>($($argument),*)
-            }
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                $do::<TimestampMicrosecondType>($($argument),*)
-            }
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-                $do::<TimestampNanosecondType>($($argument),*)
-            }
-            _ => $other,
+fn span_of<Kind: ArrowNumericType<Native: Whole>>(column: &ArrayRef) -> Option<Span> {
+    let values = column.as_primitive::<Kind>();
+    let (least, most) = bounds(values)?;
+    let is_whole = |step: &u64| {
+        let step = Step::of(*step);
+        let is_whole = |value: Kind::Native| step.divides(apart(value.wide(), least));
+        match values.nulls() {
+            None => values.values().iter().all(|value| is_whole(*value)),
+            Some(_) => values.iter().flatten().all(is_whole),
         }
     };
+    let step = steps(column.data_type()).iter().copied().find(is_whole);
+    Some(Span::new(least, most, step.unwrap_or(1), column))
 }
 
-/// The least and the greatest value, of a type whose values are whole numbers.
-pub(super) fn bounds(column: &ArrayRef) -> Option<(i64, i64)> {
-    by_kind!(column.data_type(), bounds_of(column), else None)
-}
-
-fn bounds_of<Kind: ArrowNumericType<Native: Whole>>(column: &ArrayRef) -> Option<(i64, i64)> {
-    let values = column.as_primitive::<Kind>();
+fn bounds<Kind: ArrowNumericType<Native: Whole>>(
+    values: &PrimitiveArray<Kind>,
+) -> Option<(i64, i64)> {
     if values.null_count() > 0 {
         return min(values)?.exact().zip(max(values)?.exact());
     }
@@ -109,83 +176,111 @@ fn bounds_of<Kind: ArrowNumericType<Native: Whole>>(column: &ArrayRef) -> Option
     least.exact().zip(most.exact())
 }
 
-/// Numbers as what they are above the least, in a width that holds it.
-pub(super) fn above(column: &ArrayRef, least: i64, width: Width) -> ArrayRef {
-    by_kind!(column.data_type(), above_of(column, least, width), else Arc::clone(column))
+/// How much a number is above the least.
+fn apart(number: i64, least: i64) -> u64 {
+    number.wrapping_sub(least).cast_unsigned()
 }
 
-fn above_of<Kind: ArrowPrimitiveType<Native: Whole>>(
-    column: &ArrayRef,
-    least: i64,
-    width: Width,
-) -> ArrayRef {
-    let values = column.as_primitive::<Kind>();
-    let less = |value: Kind::Native| value.wide().wrapping_sub(least);
-    narrow_to(values, less, width).unwrap_or_else(|| Arc::clone(column))
+/// Numbers as their steps above the least, in the span's width.
+pub(super) fn above(column: &ArrayRef, span: &Span) -> ArrayRef {
+    by_kind!(column.data_type(), above_of(column, span), else Arc::clone(column))
+}
+
+fn above_of<Kind: ArrowPrimitiveType<Native: Whole>>(column: &ArrayRef, span: &Span) -> ArrayRef {
+    let (values, least) = (column.as_primitive::<Kind>(), span.least);
+    let width = span.width(column.data_type());
+    // To multiply where there is nothing to divide would take twice as long.
+    let narrow = match span.step {
+        0 | 1 => narrow_to(values, |value| apart(value.wide(), least), width),
+        step => {
+            let step = Step::of(step);
+            narrow_to(values, |value| step.quotient(apart(value.wide(), least)), width)
+        }
+    };
+    narrow.unwrap_or_else(|| Arc::clone(column))
 }
 
 /// The numbers of a type that [`above`] made narrow.
-pub(super) fn from_above(stored: &ArrayRef, least: i64, width: Width, kind: &DataType) -> ArrayRef {
-    by_kind!(kind, from_above_of(stored, least, width, kind), else Arc::clone(stored))
+pub(super) fn from_above(stored: &ArrayRef, span: &Span, kind: &DataType) -> ArrayRef {
+    by_kind!(kind, from_above_of(stored, span, kind), else Arc::clone(stored))
 }
 
 fn from_above_of<Kind: ArrowPrimitiveType<Native: Whole>>(
     stored: &ArrayRef,
-    least: i64,
-    width: Width,
+    span: &Span,
     kind: &DataType,
 ) -> ArrayRef {
-    match width {
-        Width::One => grown::<UInt8Type, Kind>(stored, least, kind),
-        Width::Two => grown::<UInt16Type, Kind>(stored, least, kind),
-        Width::Four => grown::<UInt32Type, Kind>(stored, least, kind),
-        Width::Eight => grown::<UInt64Type, Kind>(stored, least, kind),
+    match span.width(kind) {
+        Width::One => grown::<UInt8Type, Kind>(stored, span, kind),
+        Width::Two => grown::<UInt16Type, Kind>(stored, span, kind),
+        Width::Four => grown::<UInt32Type, Kind>(stored, span, kind),
+        Width::Eight => grown::<UInt64Type, Kind>(stored, span, kind),
         Width::Zero | Width::Own => Arc::clone(stored),
     }
 }
 
-fn grown<Stored, Kind>(stored: &ArrayRef, least: i64, kind: &DataType) -> ArrayRef
+fn grown<Stored, Kind>(stored: &ArrayRef, span: &Span, kind: &DataType) -> ArrayRef
 where
     Stored: ArrowPrimitiveType<Native: Whole>,
     Kind: ArrowPrimitiveType<Native: Whole>,
 {
-    let value = |above: Stored::Native| Kind::Native::cut(least.wrapping_add(above.wide()));
-    let values = stored.as_primitive::<Stored>().unary::<_, Kind>(value);
+    let (stored, least) = (stored.as_primitive::<Stored>(), span.least);
+    let values: PrimitiveArray<Kind> = match span.step {
+        0 | 1 => stored.unary(|steps| Kind::Native::cut(least.wrapping_add(steps.wide()))),
+        step => {
+            let step = step.cast_signed();
+            let value = |steps: i64| least.wrapping_add(steps.wrapping_mul(step));
+            stored.unary(|steps| Kind::Native::cut(value(steps.wide())))
+        }
+    };
     Arc::new(values.with_data_type(kind.clone()))
 }
 
-/// Narrowed numbers above a lesser one, in a width that holds them.
-pub(super) fn moved(stored: &ArrayRef, by: i64, from: Width, width: Width) -> ArrayRef {
-    match from {
-        Width::One => moved_of::<UInt8Type>(stored, by, width),
-        Width::Two => moved_of::<UInt16Type>(stored, by, width),
-        Width::Four => moved_of::<UInt32Type>(stored, by, width),
-        Width::Eight => moved_of::<UInt64Type>(stored, by, width),
+/// Numbers narrowed in one span, in another that holds it. Neither is of the type's
+/// own width, or of none.
+pub(super) fn moved(stored: &ArrayRef, from: &Span, to: &Span, kind: &DataType) -> ArrayRef {
+    let step = to.step.max(1);
+    let (times, more) = (from.step / step, apart(from.least, to.least) / step);
+    let width = to.width(kind);
+    match from.width(kind) {
+        Width::One => moved_of::<UInt8Type>(stored, times, more, width),
+        Width::Two => moved_of::<UInt16Type>(stored, times, more, width),
+        Width::Four => moved_of::<UInt32Type>(stored, times, more, width),
+        Width::Eight => moved_of::<UInt64Type>(stored, times, more, width),
         Width::Zero | Width::Own => Arc::clone(stored),
     }
 }
 
 fn moved_of<Stored: ArrowPrimitiveType<Native: Whole>>(
     stored: &ArrayRef,
-    by: i64,
+    times: u64,
+    more: u64,
     width: Width,
 ) -> ArrayRef {
     let values = stored.as_primitive::<Stored>();
-    let more = |value: Stored::Native| value.wide().wrapping_add(by);
-    narrow_to(values, more, width).unwrap_or_else(|| Arc::clone(stored))
+    let steps = |value: Stored::Native| value.wide().cast_unsigned();
+    let narrow = match times {
+        // A span without steps has but zeros.
+        0 | 1 => narrow_to(values, |value| steps(value).wrapping_add(more), width),
+        _ => {
+            let moved = |value: u64| value.wrapping_mul(times).wrapping_add(more);
+            narrow_to(values, |value| moved(steps(value)), width)
+        }
+    };
+    narrow.unwrap_or_else(|| Arc::clone(stored))
 }
 
 /// Values in a width, after something was done to them.
 fn narrow_to<Kind: ArrowPrimitiveType>(
     values: &PrimitiveArray<Kind>,
-    number: impl Fn(Kind::Native) -> i64,
+    number: impl Fn(Kind::Native) -> u64,
     width: Width,
 ) -> Option<ArrayRef> {
     Some(match width {
-        Width::One => Arc::new(values.unary::<_, UInt8Type>(|value| u8::cut(number(value)))),
-        Width::Two => Arc::new(values.unary::<_, UInt16Type>(|value| u16::cut(number(value)))),
-        Width::Four => Arc::new(values.unary::<_, UInt32Type>(|value| u32::cut(number(value)))),
-        Width::Eight => Arc::new(values.unary::<_, UInt64Type>(|value| u64::cut(number(value)))),
+        Width::One => Arc::new(values.unary::<_, UInt8Type>(|value| number(value) as u8)),
+        Width::Two => Arc::new(values.unary::<_, UInt16Type>(|value| number(value) as u16)),
+        Width::Four => Arc::new(values.unary::<_, UInt32Type>(|value| number(value) as u32)),
+        Width::Eight => Arc::new(values.unary::<_, UInt64Type>(number)),
         Width::Zero | Width::Own => return None,
     })
 }
@@ -215,6 +310,11 @@ pub(super) fn nulls(kind: &DataType, rows: usize) -> ArrayRef {
 
 /// A value in so many rows.
 pub(super) fn repeated(value: i64, kind: &DataType, rows: usize) -> ArrayRef {
+    if *kind == DataType::Boolean {
+        let values =
+            if value == 0 { BooleanBuffer::new_unset(rows) } else { BooleanBuffer::new_set(rows) };
+        return Arc::new(BooleanArray::new(values, None));
+    }
     by_kind!(kind, repeated_of(value, kind, rows), else new_null_array(kind, rows))
 }
 

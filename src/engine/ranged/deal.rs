@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat, filter, is_not_null, take};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::engine::kept::{Columns, Form, KeptScan, Part, PartWriter, Reader, Words};
+use crate::engine::kept::{Columns, Common, KeptScan, Part, PartWriter, Reader};
 use crate::engine::spread::Ranges;
 
 /// How many rows are handled at a time.
@@ -81,8 +81,11 @@ fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
     let stored = usize::try_from(bytes).unwrap_or(usize::MAX) / rows;
     let schema = kept.schema();
     let narrowed = (0..schema.fields().len()).filter(|column| kept.is_narrowed(*column));
-    let width = |column: usize| schema.field(column).data_type().primitive_width();
-    let widened: usize = narrowed.map(|column| width(column).unwrap_or(size_of::<u128>())).sum();
+    let width = |column: usize| match schema.field(column).data_type() {
+        DataType::Boolean => 1,
+        kind => kind.primitive_width().unwrap_or(size_of::<u128>()),
+    };
+    let widened: usize = narrowed.map(width).sum();
     (stored * if packed { 3 } else { 1 } + widened).max(8)
 }
 
@@ -91,7 +94,7 @@ fn row_bytes(kept: &KeptScan, rows: usize) -> usize {
 pub struct Dealt {
     schema: SchemaRef,
     /// Of each column, how it was dealt.
-    forms: Vec<(Form, Words)>,
+    forms: Vec<Common>,
     /// Of each partition, stretch after stretch, and in it range after range.
     parts: Vec<Arc<Part>>,
     ranges: usize,
@@ -163,8 +166,8 @@ impl Dealt {
     ) -> Result<RecordBatch> {
         let (rows, dealt) = self.read(range)?;
         let widened = |column: usize, dealt: &Option<ArrayRef>| {
-            let (form, words) = &self.forms[column];
-            form.widened(dealt.as_ref(), self.schema.field(column).data_type(), words, rows)
+            let kind = self.schema.field(column).data_type();
+            self.forms[column].widened(dealt.as_ref(), kind, rows)
         };
         let keys: Vec<ArrayRef> =
             by.map(|column| widened(column, &dealt[column])).collect::<Result<_, _>>()?;
@@ -230,7 +233,7 @@ struct Stretches<'a> {
     reader: Reader,
     batches: Range<usize>,
     id: usize,
-    forms: &'a [(Form, Words)],
+    forms: &'a [Common],
     stretch_rows: usize,
 }
 
@@ -246,7 +249,7 @@ impl<'a> Stretches<'a> {
         kept: &KeptScan,
         partition: usize,
         id: usize,
-        forms: &'a [(Form, Words)],
+        forms: &'a [Common],
         stretch_rows: usize,
     ) -> Result<Self> {
         let all: Vec<usize> = (0..forms.len()).collect();
@@ -263,7 +266,7 @@ impl<'a> Stretches<'a> {
             let batch = self.reader.stored(batch)?;
             range_of.extend(ranges.of_each(&batch.whole(self.id)?)?);
             let columns = (0..).zip(self.forms);
-            let narrowed = columns.map(|(at, (form, words))| batch.narrowed(at, *form, words));
+            let narrowed = columns.map(|(column, form)| form.narrowed(batch.lying(column)));
             pieces.push(narrowed.collect::<Result<_, _>>()?);
         }
         if range_of.is_empty() {
