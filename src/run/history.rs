@@ -191,9 +191,11 @@ impl Reading<'_> {
         let Rest::Collected(mut collected) = passed.rest else {
             return Err(DataFusionError::Internal("a piece is made of orders".into()));
         };
-        let keys = collected.write_keys(self.scratch.path("fresh-keys"))?;
+        let keys = collected.write_keys(self.scratch.path("fresh-keys"));
         let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
         let (rows, row_counts) = self.scratch.write(self.context, &plan, "fresh").await?;
+        let keys = keys.join().await;
+        let keys = keys.map_err(|error| DataFusionError::External(Box::new(error)))??;
         let (aside, aside_counts) = passed.aside.counted(self.context).await;
         let mut piece = Piece {
             name: cache.name(&files),

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -176,24 +178,37 @@ impl Cache {
 
     /// Begins to store the objects of a piece, which are files and where they
     /// go; the run goes on meanwhile. `pieces` are all that count from now on.
+    ///
+    /// On a disk it is done at the end, for there it takes no time, and room that is
+    /// short is for what is published.
     pub fn renew(self, pieces: Vec<Piece>, objects: Vec<(PathBuf, String)>) -> Renewal {
-        let location = self.location.clone();
         let mut uploads = JoinSet::new();
-        uploads.spawn(async move {
-            for (from, to) in &objects {
-                copy(&location, from, to).await?;
-            }
-            Ok(())
-        });
-        Renewal { cache: self, pieces, uploads }
+        let mut waiting = None;
+        let storing = store_all(self.location.clone(), objects);
+        match self.location.folder() {
+            Some(_) => waiting = Some(storing.boxed()),
+            None => drop(uploads.spawn(storing)),
+        }
+        Renewal { cache: self, pieces, waiting, uploads }
     }
 }
 
 /// Why a piece could not be stored.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn copy(location: &Location, from: &Path, to: &str) -> Result<(), Failed> {
+async fn store_all(location: Location, objects: Vec<(PathBuf, String)>) -> Result<(), Failed> {
+    for (from, to) in &objects {
+        store(&location, from, to).await?;
+    }
+    Ok(())
+}
+
+async fn store(location: &Location, from: &Path, to: &str) -> Result<(), Failed> {
     let mut file = tokio::fs::File::open(from).await?;
+    if location.folder().is_some() {
+        file.sync_all().await?;
+        return Ok(location.adopt(from, to).await?);
+    }
     let mut upload = location.upload(to);
     let sent = send(&mut file, &mut upload).await;
     match sent {
@@ -218,6 +233,8 @@ async fn send(file: &mut tokio::fs::File, upload: &mut Upload) -> Result<(), Fai
 pub struct Renewal {
     cache: Cache,
     pieces: Vec<Piece>,
+    /// What has not begun.
+    waiting: Option<BoxFuture<'static, Result<(), Failed>>>,
     uploads: JoinSet<Result<(), Failed>>,
 }
 
@@ -228,6 +245,9 @@ impl Renewal {
     /// # Errors
     /// They could not be stored. The index is as it was.
     pub async fn finish(mut self) -> Result<(), Failed> {
+        if let Some(storing) = self.waiting {
+            storing.await?;
+        }
         while let Some(upload) = self.uploads.join_next().await {
             upload??;
         }

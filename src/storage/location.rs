@@ -233,6 +233,18 @@ impl Location {
         self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
     }
 
+    /// Makes a file beside a place on a disk an object of it: by a hard link where
+    /// that can be, so that the file must not change any more.
+    ///
+    /// # Errors
+    /// When the disk refuses or fails.
+    pub async fn adopt(&self, file: &std::path::Path, to: &str) -> Result<(), Error> {
+        let source = Path::from_absolute_path(file);
+        let source = source.map_err(|error| self.explain(Action::Copy, to, &error.into()))?;
+        let target = self.path(to);
+        self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
+    }
+
     /// Deletes an object; one that is gone already is no error.
     ///
     /// # Errors
