@@ -1,6 +1,8 @@
 //! Rows on their way into the clustered order, each column in as few bytes as
 //! its values need: more of them fit into memory, and each is copied twice.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter, take};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -35,7 +37,8 @@ impl Column {
             true => Form::Plain,
             false => Form::of(column, &mut words),
         };
-        Self { stored: form.narrowed(column, &words), form, words }
+        let stored = form.narrowed(column, &words);
+        Self { stored, form, words: if form == Form::Words { words } else { Words::default() } }
     }
 
     fn with(&self, change: impl FnOnce(&ArrayRef) -> Result<ArrayRef>) -> Result<Self> {
@@ -50,12 +53,11 @@ impl Column {
 }
 
 impl Chunk {
-    /// The rows of a batch.
-    pub fn new(batch: &RecordBatch) -> Self {
-        let schema = batch.schema();
+    /// The rows of a batch of a schema.
+    pub fn new(batch: &RecordBatch, schema: &SchemaRef) -> Self {
         let named = schema.fields().iter().zip(batch.columns());
         let columns = named.map(|(field, column)| Column::of(field.name(), column)).collect();
-        Self { schema, columns, rows: batch.num_rows() }
+        Self { schema: Arc::clone(schema), columns, rows: batch.num_rows() }
     }
 
     /// How many rows.
@@ -84,7 +86,7 @@ impl Chunk {
     pub fn filter(&self, chosen: &BooleanArray) -> Result<Self> {
         let filtered = |column: &Column| column.with(|stored| Ok(filter(stored, chosen)?));
         let columns = self.columns.iter().map(filtered).collect::<Result<_>>()?;
-        Ok(Self { schema: self.schema.clone(), columns, rows: chosen.true_count() })
+        Ok(Self { schema: Arc::clone(&self.schema), columns, rows: chosen.true_count() })
     }
 
     /// The rows as a batch.
@@ -93,16 +95,17 @@ impl Chunk {
     /// None that is known.
     pub fn batch(&self) -> Result<RecordBatch> {
         let columns = (0..self.columns.len()).map(|column| self.lying(column).whole());
-        Ok(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_, _>>()?)?)
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?)?)
     }
 }
 
 /// Chunks together: the form of each column that holds them all, and the bytes they
 /// take up in it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Tally {
     columns: Vec<ColumnTally>,
     rows: usize,
+    chunks: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -118,18 +121,25 @@ struct ColumnTally {
 /// tell: a view of a text.
 const VALUE_BYTES: usize = size_of::<u128>();
 
+/// Bytes of a column of a chunk beside its values.
+const COLUMN_BYTES: usize = 256;
+
 impl Tally {
     /// That of some chunks of a schema.
     pub fn of(chunks: &[Chunk], schema: &SchemaRef) -> Self {
-        let mut tally =
-            Self { columns: vec![ColumnTally::default(); schema.fields().len()], rows: 0 };
+        let columns = vec![ColumnTally::default(); schema.fields().len()];
+        let mut tally = Self { columns, rows: 0, chunks: 0 };
         chunks.iter().for_each(|chunk| tally.add(chunk));
         tally
     }
 
-    /// Takes account of one more.
+    /// Takes account of one more. One without rows has no say in the forms.
     pub fn add(&mut self, chunk: &Chunk) {
+        if chunk.rows == 0 {
+            return;
+        }
         self.rows += chunk.rows;
+        self.chunks += 1;
         for (tally, column) in self.columns.iter_mut().zip(&chunk.columns) {
             tally.common.add(column.form);
             tally.common.learn(&column.words);
@@ -150,7 +160,8 @@ impl Tally {
             }
         };
         let kinds = schema.fields().iter().map(|field| field.data_type());
-        self.columns.iter().zip(kinds).map(bytes).sum()
+        let values: usize = self.columns.iter().zip(kinds).map(bytes).sum();
+        values + self.chunks * self.columns.len() * COLUMN_BYTES
     }
 
     /// The form of each column.

@@ -76,8 +76,11 @@ impl Collector {
     /// # Errors
     /// The disk fails, or a row lacks what it is sorted by.
     pub async fn push(&self, batch: &RecordBatch, buffer: &mut Vec<u64>) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         // All that takes long is done before others have to wait.
-        let chunk = Chunk::new(batch);
+        let chunk = Chunk::new(batch, &self.schema);
         let key: Vec<ArrayRef> =
             self.key.iter().map(|index| Arc::clone(batch.column(*index))).collect();
         keys::images(&key, buffer)?;
@@ -295,7 +298,7 @@ impl Collected {
         let columns = batch.columns().iter().zip(self.schema.fields()).map(cast);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        self.chunks.push(Chunk::new(&batch));
+        self.chunks.push(Chunk::new(&batch, &self.schema));
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Int64Type, TimestampMicrosecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Int64Type, TimeUnit, TimestampMicrosecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::error::{DataFusionError, Result};
 
@@ -36,12 +36,19 @@ impl Compared {
         if chunks.iter().any(|chunk| chunk.null_count() > 0) {
             return Err(DataFusionError::Internal("accepted orders lack what they have".into()));
         }
-        match chunks.first().map(|chunk| chunk.data_type()) {
-            Some(DataType::Utf8 | DataType::Utf8View) => {
+        match chunks.first().map_or(&DataType::Boolean, |chunk| chunk.data_type()) {
+            DataType::Utf8 | DataType::Utf8View => {
                 let texts = chunks.iter().map(|chunk| Ok(text(&ids(chunk)?)?.clone()));
                 Ok(Self::Texts(texts.collect::<Result<_>>()?))
             }
-            _ => Ok(Self::Numbers(chunks.to_vec())),
+            DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::UInt64
+            | DataType::Int64
+            | DataType::Timestamp(TimeUnit::Microsecond, _)
+            | DataType::Boolean => Ok(Self::Numbers(chunks.to_vec())),
+            kind => Err(DataFusionError::Internal(format!("rows are not compared by a {kind}"))),
         }
     }
 

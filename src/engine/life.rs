@@ -11,10 +11,10 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::chunk::Chunk;
 use super::compared::{Compared, Ranks};
-use super::kept::Common;
+use super::kept::{Common, Form};
 use super::session::BATCH_ROWS;
 use super::slots::{Slots, deal, gather};
-use super::spread::narrow;
+use super::spread::to_u32;
 
 /// The order of a customer's life: what staging and facts stream along.
 pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];
@@ -87,7 +87,13 @@ impl Lives {
                 }
             }
         }
-        let compared = |column: usize| Compared::of(columns[column].as_deref());
+        let compared = |column: usize| match forms[column].form() {
+            Form::Nothing if rows > 0 => {
+                let name = schema.field(column).name();
+                Err(DataFusionError::Internal(format!("accepted orders lack `{name}`")))
+            }
+            _ => Compared::of(columns[column].as_deref()),
+        };
         Ok(Self {
             schema: Arc::clone(schema),
             customers: compared(life.customer)?,
@@ -153,7 +159,8 @@ impl Lives {
         let mut times = Vec::with_capacity(count);
         let mut texts = Ranks::default();
         for (chunk, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
-            let row = |place| Row { key: 0, chunk: small(chunk), place: small(place) };
+            let row =
+                |place| Row { key: 0, chunk: to_u32(chunk as u64), place: to_u32(place as u64) };
             rows.extend(range.clone().map(row));
             self.customers.ranks(chunk, range.clone(), &mut texts, &mut customers);
             // Times are no texts.
@@ -212,8 +219,4 @@ fn rank(numbers: &mut [u64]) {
     for number in numbers {
         *number = different.partition_point(|other| other < number) as u64;
     }
-}
-
-fn small(number: usize) -> u32 {
-    narrow(number as u64)
 }

@@ -148,8 +148,8 @@ impl Scratch {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Computes a query into files of a folder that outlive the run, one a partition:
-    /// the table, and the rows of each file.
+    /// Computes a query into files of a folder, one a partition, that may be kept for
+    /// other runs: the table, and the rows of each file.
     ///
     /// # Errors
     /// The query or the disk fails.
@@ -201,7 +201,7 @@ impl Scratch {
             std::fs::create_dir_all(folder)?;
         }
         let file = File::create(&path).await?;
-        Ok(AsyncArrowWriter::try_new(file, Arc::clone(schema), Some(properties()))?)
+        Ok(AsyncArrowWriter::try_new(file, Arc::clone(schema), Some(spooled()))?)
     }
 
     /// Where a file is.
@@ -235,8 +235,8 @@ impl Scratch {
             let schema = plan.schema();
             tasks.spawn(async move {
                 let file = tokio::fs::File::create(&path).await?;
-                let properties = properties_of(&schema);
-                let mut writer = AsyncArrowWriter::try_new(file, schema, Some(properties))?;
+                let packed = packed(&schema);
+                let mut writer = AsyncArrowWriter::try_new(file, schema, Some(packed))?;
                 let mut rows = 0;
                 while let Some(batch) = stream.next().await {
                     let batch = batch?;
@@ -264,13 +264,13 @@ impl Scratch {
 const ROW_GROUP_ROWS: usize = 128 << 10;
 
 /// Read back within seconds from the page cache: speed counts, size hardly.
-fn properties() -> WriterProperties {
-    plain().build()
+fn spooled() -> WriterProperties {
+    common().build()
 }
 
 /// Kept in a store and read every night: rows of one customer beside each other are
 /// numbers near each other, which are few bits apart.
-fn properties_of(schema: &SchemaRef) -> WriterProperties {
+fn packed(schema: &SchemaRef) -> WriterProperties {
     let is_number = |kind: &DataType| match kind {
         DataType::Int64 | DataType::Date32 | DataType::Timestamp(..) => true,
         DataType::Decimal128(precision, _) => *precision <= DECIMAL64_MAX_PRECISION,
@@ -281,10 +281,10 @@ fn properties_of(schema: &SchemaRef) -> WriterProperties {
         let column = ColumnPath::from(field.name().as_str());
         properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED)
     };
-    numbers.fold(plain(), packed).build()
+    numbers.fold(common(), packed).build()
 }
 
-fn plain() -> WriterPropertiesBuilder {
+fn common() -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)

@@ -14,7 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::chunk::{Chunk, Tally};
 use super::kept::Common;
-use super::spread::{Ranges, narrow, partitions};
+use super::spread::{Ranges, partitions, to_u32};
 
 /// Rows dealt at a time: their columns stay in the cache while they are.
 const DEAL_ROWS: usize = 64 << 10;
@@ -110,7 +110,7 @@ fn ranges(chunks: &[Chunk], customer: usize, partitions: usize) -> Result<Ranges
     let mut sampled = Vec::new();
     let mut next = step / 2;
     for chunk in chunks {
-        let chosen = (next..chunk.rows()).step_by(step).map(|row| narrow(row as u64));
+        let chosen = (next..chunk.rows()).step_by(step).map(|row| to_u32(row as u64));
         let chosen = UInt32Array::from_iter_values(chosen);
         next += chosen.len() * step;
         next -= chunk.rows();
@@ -173,11 +173,11 @@ impl Deal {
         }
         let mut parts = Vec::new();
         partitions(&customers, self.partitions, &mut parts)?;
-        let parts = parts.into_iter().map(narrow);
+        let parts = parts.into_iter().map(to_u32);
         if self.ranges.count() == 1 {
             return Ok(parts.collect());
         }
-        let count = narrow(self.ranges.count() as u64);
+        let count = to_u32(self.ranges.count() as u64);
         let of_each = self.ranges.of_each(&customers)?;
         Ok(parts.zip(of_each).map(|(part, range)| part * count + range).collect())
     }

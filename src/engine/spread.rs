@@ -94,15 +94,15 @@ impl Ranges {
         let range = |(row, rank): (usize, &u64)| {
             let range = self.ranks.partition_point(|begin| begin <= rank);
             if !is_text || range == 0 || self.ranks[range - 1] < *rank {
-                return narrow(range as u64);
+                return to_u32(range as u64);
             }
             let alike = self.ranks.partition_point(|begin| begin < rank);
             let is_before = |begin: &Vec<u8>| begin.as_slice() <= bytes(&ids, row);
-            narrow((alike + self.ids[alike..range].partition_point(is_before)) as u64)
+            to_u32((alike + self.ids[alike..range].partition_point(is_before)) as u64)
         };
         let mut of_each: Vec<u32> = ranked.iter().enumerate().map(range).collect();
         if column.null_count() > 0 {
-            let last = narrow(self.ranks.len() as u64);
+            let last = to_u32(self.ranks.len() as u64);
             for (_, range) in of_each.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row))
             {
                 *range = last;
@@ -185,7 +185,7 @@ pub fn text(ids: &ArrayRef) -> Result<&StringArray> {
     })
 }
 
-/// A small number.
-pub fn narrow(number: u64) -> u32 {
+/// A number that is known to be small.
+pub fn to_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

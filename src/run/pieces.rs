@@ -18,16 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use datafusion::common::runtime::SpawnedTask;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
-use tokio::task::JoinSet;
 
 use super::target::SourceFile;
-use crate::storage::{Error, Location, Upload, hex};
+use crate::storage::{Depth, Error, Location, Upload, hex};
 
 /// Where pieces are, relative to the target.
 pub const CACHE: &str = "_tenure/cache/orders";
@@ -90,6 +88,10 @@ impl Piece {
 
     fn parts(&self) -> impl Iterator<Item = &Part> {
         self.rows.iter().chain(&self.aside).chain([&self.keys])
+    }
+
+    fn paths(&self) -> impl Iterator<Item = String> {
+        self.parts().map(|part| self.path(part))
     }
 }
 
@@ -178,37 +180,33 @@ impl Cache {
 
     /// Begins to store the objects of a piece, which are files and where they
     /// go; the run goes on meanwhile. `pieces` are all that count from now on.
-    ///
-    /// On a disk it is done at the end, for there it takes no time, and room that is
-    /// short is for what is published.
-    pub fn renew(self, pieces: Vec<Piece>, objects: Vec<(PathBuf, String)>) -> Renewal {
-        let mut uploads = JoinSet::new();
-        let mut waiting = None;
-        let storing = store_all(self.location.clone(), objects);
-        match self.location.folder() {
-            Some(_) => waiting = Some(storing.boxed()),
-            None => drop(uploads.spawn(storing)),
-        }
-        Renewal { cache: self, pieces, waiting, uploads }
+    pub fn renew(self, pieces: Vec<Piece>, objects: Vec<Object>) -> Renewal {
+        let storing = SpawnedTask::spawn(begin(self.location.clone(), objects));
+        Renewal { cache: self, pieces, storing }
     }
 }
 
 /// Why a piece could not be stored.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn store_all(location: Location, objects: Vec<(PathBuf, String)>) -> Result<(), Failed> {
-    for (from, to) in &objects {
-        store(&location, from, to).await?;
+/// A file, and where it goes.
+type Object = (PathBuf, String);
+
+/// Stores what takes no room on a disk that others need; tells what is left.
+async fn begin(location: Location, objects: Vec<Object>) -> Result<Vec<Object>, Failed> {
+    let mut left = Vec::new();
+    for (from, to) in objects {
+        if location.folder().is_none() {
+            copy(&location, &from, &to).await?;
+        } else if !location.link(&from, &to).await? {
+            left.push((from, to));
+        }
     }
-    Ok(())
+    Ok(left)
 }
 
-async fn store(location: &Location, from: &Path, to: &str) -> Result<(), Failed> {
+async fn copy(location: &Location, from: &Path, to: &str) -> Result<(), Failed> {
     let mut file = tokio::fs::File::open(from).await?;
-    if location.folder().is_some() {
-        file.sync_all().await?;
-        return Ok(location.adopt(from, to).await?);
-    }
     let mut upload = location.upload(to);
     let sent = send(&mut file, &mut upload).await;
     match sent {
@@ -233,33 +231,46 @@ async fn send(file: &mut tokio::fs::File, upload: &mut Upload) -> Result<(), Fai
 pub struct Renewal {
     cache: Cache,
     pieces: Vec<Piece>,
-    /// What has not begun.
-    waiting: Option<BoxFuture<'static, Result<(), Failed>>>,
-    uploads: JoinSet<Result<(), Failed>>,
+    storing: SpawnedTask<Result<Vec<Object>, Failed>>,
 }
 
 impl Renewal {
-    /// Names the pieces in the index, once they are there, and removes what it
-    /// does not name.
+    /// Stores what is left, names the pieces in the index, once they are there, and
+    /// removes what it does not name.
     ///
     /// # Errors
-    /// They could not be stored. The index is as it was.
-    pub async fn finish(mut self) -> Result<(), Failed> {
-        if let Some(storing) = self.waiting {
-            storing.await?;
+    /// They could not be stored. The index is as it was, and nothing new is there.
+    pub async fn finish(self) -> Result<(), Failed> {
+        let Self { cache, pieces, storing } = self;
+        let stored = async {
+            for (from, to) in storing.join().await?? {
+                copy(&cache.location, &from, &to).await?;
+            }
+            Ok(())
+        };
+        let stored: Result<(), Failed> = stored.await;
+        // What a crash left half written takes up room that nobody sees.
+        cache.location.sweep(CACHE, Depth::All).await;
+        match stored {
+            Ok(()) => cache.index(pieces).await,
+            Err(error) => {
+                let all = pieces.iter().flat_map(Piece::paths);
+                let new: Vec<_> = all.filter(|path| !cache.found.contains_key(path)).collect();
+                cache.location.delete_all(&new).await?;
+                Err(error)
+            }
         }
-        while let Some(upload) = self.uploads.join_next().await {
-            upload??;
-        }
-        let Cache { location, scheme, found, pieces: before } = self.cache;
-        let named: BTreeSet<String> = self
-            .pieces
-            .iter()
-            .flat_map(|piece| piece.parts().map(|part| piece.path(part)))
-            .chain([INDEX.to_string()])
-            .collect();
-        if before != self.pieces {
-            let index = Index { scheme, pieces: self.pieces };
+    }
+}
+
+impl Cache {
+    /// Names the pieces that count from now on, and removes what is none of theirs.
+    async fn index(self, pieces: Vec<Piece>) -> Result<(), Failed> {
+        let Self { location, scheme, found, pieces: before } = self;
+        let named: BTreeSet<String> =
+            pieces.iter().flat_map(Piece::paths).chain([INDEX.to_string()]).collect();
+        if before != pieces {
+            let index = Index { scheme, pieces };
             location.put(INDEX, serde_json::to_vec_pretty(&index)?.into()).await?;
         }
         // Only what was there before: another run may have begun its own.

@@ -223,6 +223,23 @@ fn replace_by_link(from: &FsPath, to: &FsPath) -> Result<()> {
     temporary.rename_to(to)
 }
 
+/// Gives a file another name in the place of whatever has it, durably. Tells whether
+/// that could be: not on another file system, nor on one without links.
+pub(super) async fn link(from: PathBuf, to: PathBuf) -> Result<bool> {
+    blocking(move || {
+        create_parent(&to)?;
+        let temporary = Temporary::beside(&to);
+        if fs::hard_link(&from, &temporary.path).is_err() {
+            return Ok(false);
+        }
+        temporary.rename_to(&to)?;
+        // Soon enough: nothing names it yet.
+        File::open(&to).and_then(|file| file.sync_all()).map_err(|error| explain(error, &to))?;
+        Ok(true)
+    })
+    .await
+}
+
 /// Waits for the OS lock of `path`; dropped or killed, the OS gives it free.
 ///
 /// The lock file is never removed: who waits on a removed file holds nothing.

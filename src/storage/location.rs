@@ -233,16 +233,17 @@ impl Location {
         self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
     }
 
-    /// Makes a file beside a place on a disk an object of it: by a hard link where
-    /// that can be, so that the file must not change any more.
+    /// On a disk: makes a file of this machine, which does not change any more, an
+    /// object by a hard link. Tells whether that could be.
     ///
     /// # Errors
     /// When the disk refuses or fails.
-    pub async fn adopt(&self, file: &std::path::Path, to: &str) -> Result<(), Error> {
-        let source = Path::from_absolute_path(file);
-        let source = source.map_err(|error| self.explain(Action::Copy, to, &error.into()))?;
-        let target = self.path(to);
-        self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
+    pub async fn link(&self, file: &std::path::Path, to: &str) -> Result<bool, Error> {
+        let Some(folder) = self.folder() else { return Ok(false) };
+        let (file, target) = (file.to_path_buf(), folder.join(to));
+        super::local::link(file, target)
+            .await
+            .map_err(|error| self.explain(Action::Copy, to, &error))
     }
 
     /// Deletes an object; one that is gone already is no error.

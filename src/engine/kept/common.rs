@@ -49,8 +49,11 @@ impl Common {
 
     /// Becomes one that also knows these words.
     pub fn learn(&mut self, words: &Words) {
+        if self.form == Some(Form::Plain) {
+            return;
+        }
         if !self.words.add(words) {
-            self.form = Some(Form::Plain);
+            *self = Self { form: Some(Form::Plain), words: Words::default() };
         }
     }
 

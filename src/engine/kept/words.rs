@@ -53,10 +53,13 @@ impl Words {
     pub fn add(&mut self, other: &Self) -> bool {
         for view in &other.views {
             if !self.views.contains(view) {
+                if self.views.len() == usize::from(u8::MAX) {
+                    return false;
+                }
                 self.views.push(*view);
             }
         }
-        self.views.len() <= usize::from(u8::MAX)
+        true
     }
 
     /// The place of each text of a column.

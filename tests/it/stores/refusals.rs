@@ -333,13 +333,17 @@ fn a_disk_that_fills_up_is_told() {
 #[test]
 fn room_that_is_short_is_for_what_is_published() {
     let place = large("full", "");
-    let script = format!("\"$TENURE\" run pipelines/p.yaml --as-of {FIRST}");
+    let run = "\"$TENURE\" run pipelines/p.yaml --as-of";
+    let script =
+        format!("{run} {FIRST} ; code=$?; find full/_tenure -path '*cache*' -type f; exit $code");
     let Some(mut command) = in_small_file_system(&place.project, "700k", &script) else { return };
     let output = command.output().expect("it starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
+    let left = String::from_utf8_lossy(&output.stdout);
+    assert!(!left.contains("full/_tenure/cache"), "{left}");
     let warning =
-        "warning: the pieces of the order history could not be kept: cannot copy: no space";
+        "warning: the pieces of the order history could not be kept: cannot write: no space";
     assert!(told.contains(warning), "{told}");
 }
 
