@@ -11,7 +11,8 @@ parts as (
         coalesce(sum(orders), 0) as orders,
         count(case when is_purchase_day then 1 end) as purchase_days,
         coalesce(sum(refunds), 0) as refunds,
-        coalesce(sum(net), 0) as net
+        coalesce(sum(net), 0) as net,
+        coalesce(sum(cost), 0) as cost
 
     from facts.customer_days
 
@@ -23,7 +24,8 @@ customers as (
         coalesce(sum(orders), 0) as orders,
         coalesce(sum(purchase_days), 0) as purchase_days,
         coalesce(sum(refunds), 0) as refunds,
-        coalesce(sum(net), 0) as net
+        coalesce(sum(net), 0) as net,
+        coalesce(sum(cost), 0) as cost
 
     from facts.customers
 
@@ -37,7 +39,9 @@ select
     parts.refunds as day_refunds,
     customers.refunds,
     parts.net as day_net,
-    customers.net
+    customers.net,
+    parts.cost as day_cost,
+    customers.cost
 
 from parts
 
@@ -47,3 +51,4 @@ where parts.orders <> customers.orders
     or parts.purchase_days <> customers.purchase_days
     or parts.refunds <> customers.refunds
     or parts.net <> customers.net
+    or parts.cost <> customers.cost

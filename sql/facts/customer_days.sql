@@ -11,14 +11,19 @@
 -- gross                   decimal(18,2)  their money
 -- refunds                 decimal(18,2)  refunds booked on the day, positive
 -- net                     decimal(18,2)  gross - refunds
--- cost                    decimal(18,2)  as signed; null where not mapped
+-- cost                    decimal(18,2)  cost, as signed, of the sales whose cost is
+--                                        known and of their refunds; null where none
+--                                        is
+-- costed_net              decimal(18,2)  net of the same; null likewise
 -- purchase_day_number     bigint         purchase days up to and with this day
 -- previous_purchase_date  date           the latest purchase day before this day;
 --                                        null up to the first one
 -- first_order_date        date           the customer's first purchase day
 --
 -- Refunds stand on the day they were made; those made before the customer's first
--- sale stand on the day of that sale, so that no life begins with a refund.
+-- sale stand on the day of that sale, so that no life begins with a refund. Whether
+-- the cost of a refund is known, its sale says: the latest at or before it, else the
+-- first. Without a cost of its own it took back no goods.
 
 with
 
@@ -33,7 +38,8 @@ orders as (
         gross,
         refunded,
         net,
-        cost
+        cost,
+        case when not is_refund then cost is not null end as is_costed_sale
 
     from staging.orders
 
@@ -48,7 +54,15 @@ lives as (
             partition by customer_id
             order by ordered_at, is_refund, order_id
             rows between unbounded preceding and unbounded following
-        ) as first_order_date
+        ) as first_order_date,
+        lag(is_costed_sale) ignore nulls over (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+        ) as is_costed_before,
+        lead(is_costed_sale) ignore nulls over (
+            partition by customer_id
+            order by ordered_at, is_refund, order_id
+        ) as is_costed_behind
 
     from orders
 
@@ -64,7 +78,8 @@ booked as (
         gross,
         refunded,
         net,
-        cost
+        cost,
+        coalesce(is_costed_sale, is_costed_before, is_costed_behind) as is_costed
 
     from lives
 
@@ -84,7 +99,8 @@ days as (
         sum(gross) as gross,
         sum(refunded) as refunds,
         sum(net) as net,
-        sum(cost) as cost
+        sum(case when is_costed then coalesce(cost, 0) end) as cost,
+        sum(case when is_costed then net end) as costed_net
 
     from booked
 
@@ -123,6 +139,7 @@ final as (
         cast(refunds as decimal(18,2)) as refunds,
         cast(net as decimal(18,2)) as net,
         cast(cost as decimal(18,2)) as cost,
+        cast(costed_net as decimal(18,2)) as costed_net,
         purchase_day_number,
         previous_purchase_date,
         first_order_date

@@ -8,8 +8,8 @@
 -- first_channel        text           of the first order; null if unknown
 -- tenure_days          bigint         $as_of - first_order_date
 -- revenue              decimal(18,2)  net, over all history
--- margin               decimal(26,8)  net - cost on days whose cost is known, net ×
---                                     $margin_rate on the others
+-- margin               decimal(26,8)  net - cost of the sales whose cost is known,
+--                                     net × $margin_rate of the others
 -- margin_rate          double         margin / revenue; $margin_rate where revenue
 --                                     is not above 0
 -- margin_basis         text           cost, rate, or cost and rate: what it rests on
@@ -22,8 +22,7 @@
 -- bought_year_before   boolean        a purchase in the 365 days before those
 --
 -- Margins are not rounded: what is computed from them is. A refund takes its
--- margin back on its own day: with its cost as the source signs it, else at
--- $margin_rate.
+-- margin back on its own day, in the way its sale has earned it.
 
 with
 
@@ -36,10 +35,10 @@ customer_days as (
         is_purchase_day,
         net,
         cost,
-        case
-            when cost is null then net * cast($margin_rate as decimal(9,6))
-            else net - cost
-        end as margin
+        coalesce(costed_net, 0) <> net or cost is null as is_at_rate,
+        coalesce(costed_net - cost, 0)
+        + (net - coalesce(costed_net, 0)) * cast($margin_rate as decimal(9,6))
+            as margin
 
     from facts.customer_days
 
@@ -64,8 +63,8 @@ totals as (
         customer_id,
 
         sum(margin) as margin,
-        count(*) as days,
         count(cost) as days_with_cost,
+        count(case when is_at_rate then 1 end) as days_at_rate,
         sum(case when age_days < 365 then net end) as revenue_last_year,
         sum(case when age_days < 365 then margin end) as margin_last_year,
         sum(case when day_of_life < 365 then net end) as revenue_first_year,
@@ -98,7 +97,7 @@ final as (
         end as margin_rate,
         case
             when totals.days_with_cost = 0 then 'rate'
-            when totals.days_with_cost = totals.days then 'cost'
+            when totals.days_at_rate = 0 then 'cost'
             else 'cost and rate'
         end as margin_basis,
         cast(coalesce(totals.revenue_last_year, 0) as decimal(18,2))

@@ -17,7 +17,8 @@
 -- gross                      decimal(18,2)  money of all orders
 -- refunds                    decimal(18,2)  all refunds, positive
 -- net                        decimal(18,2)  gross - refunds
--- cost                       decimal(18,2)  cost of it; null where not mapped
+-- cost                       decimal(18,2)  cost of the orders whose cost is known;
+--                                           null where none is
 -- average_order_value        decimal(18,2)  net / orders
 -- tenure_days                bigint         $as_of - first_order_date
 -- recency_days               bigint         $as_of - last_order_date
@@ -32,7 +33,8 @@
 -- acquired_date              date           from sources.customers, else null
 -- acquisition_cost           decimal(18,2)  from sources.customers, else null
 --
--- Refunds are money only: first, last, orders and days come from sales.
+-- Refunds are money only: first, last, orders and days come from sales. A row of
+-- sources.customers that is dated after $as_of does not exist yet.
 
 with
 
@@ -67,6 +69,9 @@ profiles as (
         acquisition_cost
 
     from sources.customers
+
+    where acquired_at is null
+        or acquired_at <= $as_of
 
 ),
 

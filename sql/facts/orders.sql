@@ -22,7 +22,8 @@
 -- refunded             decimal(18,2)  refunds that belong to it, positive
 -- net                  decimal(18,2)  gross - refunded; may be below 0
 -- cost                 decimal(18,2)  cost of the order and of its refunds, as
---                                     signed; null where not mapped
+--                                     signed; null where that of the order is not
+--                                     known
 -- discount             decimal(18,2)  null where not mapped
 -- channel              text           null where not mapped
 -- store                text           null where not mapped
@@ -173,7 +174,8 @@ final as (
         gross,
         cast(own_refunds as decimal(18,2)) as refunded,
         cast(gross - own_refunds as decimal(18,2)) as net,
-        cast(own_cost as decimal(18,2)) as cost,
+        case when cost is not null then cast(own_cost as decimal(18,2)) end
+            as cost,
         discount,
 
         channel,

@@ -11,8 +11,8 @@
 -- buyers               bigint         distinct customers of the last 365 days
 -- orders               bigint         their orders
 -- revenue              decimal(18,2)  net of all refunds of these orders
--- margin               decimal(18,2)  revenue - cost where an order has a cost,
---                                     else revenue × $margin_rate
+-- margin               decimal(18,2)  revenue - cost of the orders whose cost is
+--                                     known, revenue × $margin_rate of the others
 -- average_order_value  decimal(18,2)  revenue / orders
 -- frequency            double         orders / buyers
 -- customer_value       decimal(18,2)  average order value × frequency: a year of a

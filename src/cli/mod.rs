@@ -21,6 +21,7 @@ mod runs;
 mod show;
 mod standard;
 mod unlock;
+mod withdraw;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ enum Command {
     Show(show::Arguments),
     /// List what was published when, and what failed.
     Runs(runs::Arguments),
+    /// Take back a day that should not have been published.
+    Withdraw(withdraw::Arguments),
     /// Remove the files of runs that nobody needs any more.
     Gc(gc::Arguments),
     /// Show who holds the target, and take the lock from the dead.
@@ -152,6 +155,7 @@ async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Re
         Command::Fit(arguments) => fit::fit(&arguments, console).await,
         Command::Show(arguments) => show::show(&arguments, console).await,
         Command::Runs(arguments) => runs::runs(&arguments, console).await,
+        Command::Withdraw(arguments) => withdraw::withdraw(&arguments, given, console).await,
         Command::Gc(arguments) => gc::gc(&arguments, console).await,
         Command::Unlock(arguments) => unlock::unlock(&arguments, console).await,
         Command::Init(arguments) => init::init(&arguments, console),

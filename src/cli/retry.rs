@@ -58,9 +58,7 @@ struct Again {
 impl Again {
     fn of(earlier: &Earlier) -> Result<Self> {
         let Some(arguments) = given_to_run(&earlier.arguments) else {
-            let message = format!("run {} cannot be retried", earlier.run_id);
-            let why = "its arguments are not in its journal";
-            return Err(earlier.refused(Problem::new(message).note("cause", why)));
+            return Err(earlier.refused(not_a_run(earlier)));
         };
         let days = left(earlier, run::days(&arguments)?);
         Ok(Self { arguments, days })
@@ -74,6 +72,15 @@ impl Again {
             given: earlier.arguments.clone(),
             earlier: Some(earlier),
         })
+    }
+}
+
+/// Why something in the list of runs cannot be gone on with.
+fn not_a_run(earlier: &Earlier) -> Problem {
+    let problem = Problem::new(format!("run {} cannot be retried", earlier.run_id));
+    match earlier.arguments.is_empty() {
+        true => problem.note("cause", "its arguments are not in its journal"),
+        false => problem.note("cause", format!("it was `tenure {}`", earlier.arguments.join(" "))),
     }
 }
 
@@ -166,6 +173,7 @@ pub fn superseded_by<'a>(run: &RunSummary, runs: &'a [RunSummary]) -> Option<&'a
     let is_done = |other: &&RunSummary| {
         other.run_id > run.run_id
             && matches!(other.status, Status::Published | Status::Finished)
+            && !other.is_withdrawal()
             && other.as_of == run.as_of
             && other.pipeline == run.pipeline
     };

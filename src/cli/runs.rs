@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use clap::Args;
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::project;
 use super::retry::superseded_by;
 use crate::error::Result;
@@ -111,6 +111,10 @@ fn outcome(summary: &RunSummary, holder: Option<&str>) -> String {
         _ if summary.rows_rejected > 0 => {
             let aside = units::grouped(summary.rows_rejected);
             format!("{aside} of {} rows set aside", units::grouped(summary.rows_read))
+        }
+        Status::Published if summary.withdrawn > 0 => {
+            let withdrawn = usize::try_from(summary.withdrawn).unwrap_or(usize::MAX);
+            format!("{} withdrawn", counted(withdrawn, "table"))
         }
         Status::Published if summary.tables == 0 => "no table was built".into(),
         _ => String::new(),

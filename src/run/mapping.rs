@@ -60,7 +60,7 @@ pub fn map(
     schema: &SchemaRef,
     timezone: &str,
 ) -> Result<Mapped, Vec<Problem>> {
-    let mapper = Mapper { context, plan, schema };
+    let mapper = Mapper { context, plan, schema, timezone };
     let mut problems = Vec::new();
     let mut columns = Vec::new();
     for column in plan.kind.columns.iter().filter(|column| column.need != Need::Derived) {
@@ -77,7 +77,7 @@ pub fn map(
         }
     }
     if problems.is_empty() {
-        columns.extend(local_day(&columns, mapper.raw_type(&columns, "ordered_at"), timezone));
+        columns.extend(mapper.order_date(&columns));
         Ok(Mapped { columns, reject })
     } else {
         Err(problems)
@@ -88,6 +88,7 @@ struct Mapper<'a> {
     context: &'a SessionContext,
     plan: &'a SourcePlan,
     schema: &'a SchemaRef,
+    timezone: &'a str,
 }
 
 impl Mapper<'_> {
@@ -114,11 +115,10 @@ impl Mapper<'_> {
         let raw_type = self.type_of(&raw);
         let stored = stored(column.kind, &raw_type);
         self.castable(column, &raw_type, at)?;
-        let value = match (column.kind, &raw_type) {
-            // Through a zone: without one, the wall clock would be kept.
-            (ColumnType::Timestamp, DataType::Timestamp(_, Some(_))) => {
-                let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-                cast(cast(raw.clone(), utc), stored.clone())
+        let value = match column.kind {
+            ColumnType::Timestamp => instant(&raw, &raw_type),
+            ColumnType::Date if column.name == "acquired_at" => {
+                local_day(&raw, &raw_type, self.timezone)
             }
             _ if raw_type == stored => raw.clone(),
             _ => cast(raw.clone(), stored.clone()),
@@ -126,10 +126,20 @@ impl Mapper<'_> {
         Ok(MappedColumn { column: *column, value, raw: Some((raw, at.cloned())), stored })
     }
 
-    fn raw_type(&self, columns: &[MappedColumn], name: &str) -> DataType {
-        let column = columns.iter().find(|column| column.column.name == name);
-        let raw = column.and_then(|column| column.raw.as_ref());
-        raw.map_or(DataType::Null, |(raw, _)| self.type_of(raw))
+    /// The day of `ordered_at`, which is a column of its own.
+    fn order_date(&self, columns: &[MappedColumn]) -> Option<MappedColumn> {
+        let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
+        let value = match &at.raw {
+            Some((raw, _)) => local_day(raw, &self.type_of(raw), self.timezone),
+            None => cast(at.value.clone(), DataType::Date32),
+        };
+        let column = SourceColumn {
+            name: "order_date",
+            kind: ColumnType::Date,
+            need: Need::Derived,
+            doc: "the day of ordered_at in $timezone",
+        };
+        Some(MappedColumn { column, value, raw: None, stored: DataType::Date32 })
     }
 
     fn type_of(&self, expression: &Expr) -> DataType {
@@ -265,37 +275,43 @@ fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// The day of `ordered_at` in the pipeline's time zone.
-fn local_day(columns: &[MappedColumn], raw: DataType, timezone: &str) -> Option<MappedColumn> {
-    let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
-    let value = match (raw, &at.raw) {
-        // A day is a day wherever the clock stands.
-        (DataType::Date32, Some((day, _))) => day.clone(),
-        (DataType::Date64, _) => cast(at.value.clone(), DataType::Date32),
-        _ if timezone == "UTC" => cast(at.value.clone(), DataType::Date32),
-        (raw, written) => {
-            let zoned = |zone: &str| DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
-            let instant = cast(cast(at.value.clone(), zoned("UTC")), zoned(timezone));
-            let local = cast(to_local_time(vec![instant]), DataType::Date32);
-            match written {
-                // A text may be a day too, of which no hour is known.
-                Some((text, _)) if is_text(&raw) => {
-                    let day = cast(at.value.clone(), DataType::Date32);
-                    let text = cast(text.clone(), DataType::Utf8);
-                    let is_day = character_length(text).eq(lit(DAY_LENGTH));
-                    when(is_day, day).otherwise(local).ok()?
-                }
-                _ => local,
-            }
+/// A point in time, UTC.
+fn instant(raw: &Expr, kind: &DataType) -> Expr {
+    let stored = DataType::Timestamp(TimeUnit::Microsecond, None);
+    match kind {
+        // Through a zone: without one, the wall clock would be kept.
+        DataType::Timestamp(_, Some(_)) => {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            cast(cast(raw.clone(), utc), stored)
+        }
+        kind if *kind == stored => raw.clone(),
+        _ => cast(raw.clone(), stored),
+    }
+}
+
+/// The day of a point in time, in the pipeline's time zone. What is a day already
+/// stays it, wherever the clock stands.
+fn local_day(raw: &Expr, kind: &DataType, timezone: &str) -> Expr {
+    let at = instant(raw, kind);
+    let local = match timezone {
+        "UTC" => cast(at, DataType::Date32),
+        _ => {
+            let zoned = |zone| DataType::Timestamp(TimeUnit::Microsecond, Some(zone));
+            let here = cast(cast(at, zoned("UTC".into())), zoned(timezone.into()));
+            cast(to_local_time(vec![here]), DataType::Date32)
         }
     };
-    let column = SourceColumn {
-        name: "order_date",
-        kind: ColumnType::Date,
-        need: Need::Derived,
-        doc: "the day of ordered_at in $timezone",
-    };
-    Some(MappedColumn { column, value, raw: None, stored: DataType::Date32 })
+    match kind {
+        DataType::Date32 => raw.clone(),
+        DataType::Timestamp(..) => local,
+        // A text may be a day too, of which no hour is known.
+        kind if is_text(kind) => {
+            let text = cast(raw.clone(), DataType::Utf8);
+            let is_day = character_length(text.clone()).lt_eq(lit(DAY_LENGTH));
+            when(is_day, cast(text, DataType::Date32)).otherwise(local.clone()).unwrap_or(local)
+        }
+        _ => cast(raw.clone(), DataType::Date32),
+    }
 }
 
 /// A canonical column by name.

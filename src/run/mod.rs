@@ -39,6 +39,7 @@ mod steps;
 mod take_over;
 pub mod target;
 mod turns;
+mod withdrawal;
 
 use std::path::Path;
 use std::time::Instant;
@@ -59,6 +60,7 @@ pub use places::check_places;
 pub use preview::{Preview, preview};
 pub use report::{Event, Observer, Outcome, Report, TableReport};
 pub use retry::Earlier;
+pub use withdrawal::{Withdrawal, withdraw};
 
 /// A plan and what it needs of the world to be run.
 pub struct Job<'a> {
@@ -208,6 +210,9 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     if look.work.is_nothing() && look.is_laid_out(job.plan, claim.manifest()) {
         return Ok(nothing(&look));
     }
+    if let Some(text) = not_come_yet(job) {
+        job.observer.event(&Event::Warning(text));
+    }
     let plan = job.plan;
     claim.admit(&look.layouts(plan)).await.map_err(explain)?;
     let (scratch, context) = build::place(job)?;
@@ -239,6 +244,19 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         turned_over,
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
+    })
+}
+
+/// That the day of a run is not over anywhere on earth, nor begun: mistyped, it
+/// would be the newest day from now on, whatever later runs publish.
+fn not_come_yet(job: &Job<'_>) -> Option<String> {
+    let day = job.plan.as_of;
+    let tomorrow = job.clock.now().date_naive().succ_opt()?;
+    (day > tomorrow).then(|| {
+        format!(
+            "{day} has not come yet; it will be the newest day here until `tenure withdraw \
+             PIPELINE --as-of {day}` takes it back"
+        )
     })
 }
 

@@ -135,10 +135,11 @@ impl Claim {
         let commit_id = next.publication.as_ref().map(|publication| publication.commit_id.clone());
         let commit_id = commit_id.unwrap_or_default();
         let epoch = next.epoch;
+        let withdrawn = request.withdrawn(&self.manifest);
         self.manifest = next;
         // From here on the publication stands: what fails now must not be told
         // as if it did not.
-        self.note(request, &commit_id).await;
+        self.note(request, &commit_id, withdrawn).await;
         let view = match committed {
             Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
             Committed::Current(version) => {
@@ -228,7 +229,7 @@ impl Claim {
         view::mark(&self.location, &shown).await
     }
 
-    async fn note(&self, request: &Request, commit_id: &str) {
+    async fn note(&self, request: &Request, commit_id: &str, withdrawn: usize) {
         // What was set aside is counted where its source is.
         let counted = || request.tables.iter().filter(|staged| !is_quarantine(&staged.table));
         let step = Step::Published {
@@ -237,6 +238,7 @@ impl Claim {
             tables: counted().count() as u64,
             rows: counted().map(StagedTable::rows).sum(),
             bytes: counted().map(StagedTable::bytes).sum(),
+            withdrawn: withdrawn as u64,
         };
         if let Err(error) = self.journal.record(step).await {
             tracing::warn!(%error, "the journal lacks that this run has published; the manifest knows");

@@ -88,6 +88,9 @@ pub enum Step {
         rows: u64,
         /// Size of their files together.
         bytes: u64,
+        /// Number of tables that are no longer published for the day.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        withdrawn: u64,
     },
     /// The run ended without publishing.
     Failed {
@@ -206,6 +209,9 @@ pub struct RunSummary {
     pub rows: u64,
     /// Size of the files it published; 0 if it noted no publication.
     pub bytes: u64,
+    /// Number of tables it took back; 0 if it noted no publication.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub withdrawn: u64,
     /// Rows read, over all sources.
     pub rows_read: u64,
     /// Rows that were usable, over all sources.
@@ -217,6 +223,11 @@ pub struct RunSummary {
     /// The run it repeats; None if it is no retry.
     #[serde(default)]
     pub retry_of: Option<RunId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The journal of the run that is under way.
@@ -271,6 +282,11 @@ impl Journal {
 }
 
 impl RunSummary {
+    /// Whether all it did was to take tables back.
+    pub fn is_withdrawal(&self) -> bool {
+        self.tables == 0 && self.withdrawn > 0
+    }
+
     /// What `records` say of a run, taken that it is over. Pure.
     fn of(run_id: &RunId, records: &[Record]) -> Self {
         let mut summary = Self {
@@ -285,6 +301,7 @@ impl RunSummary {
             tables: 0,
             rows: 0,
             bytes: 0,
+            withdrawn: 0,
             rows_read: 0,
             rows_accepted: 0,
             rows_rejected: 0,
@@ -311,9 +328,10 @@ impl RunSummary {
                 self.rows_accepted += source.accepted;
                 self.rows_rejected += source.rejected.values().sum::<u64>();
             }
-            Step::Published { tables, rows, bytes, .. } => {
+            Step::Published { tables, rows, bytes, withdrawn, .. } => {
                 self.status = Status::Published;
                 (self.tables, self.rows, self.bytes) = (*tables, *rows, *bytes);
+                self.withdrawn = *withdrawn;
                 self.ended_at = Some(record.at);
             }
             Step::Failed { error, .. } => {

@@ -14,6 +14,7 @@ use crate::storage::{Expect, Location, Settled};
 
 use super::clock::RunId;
 use super::error::Error;
+use super::is_quarantine;
 use super::manifest::{
     self, Entry, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
 };
@@ -36,6 +37,20 @@ pub struct Request {
     pub layouts: BTreeMap<String, Layout>,
     /// What the tables were made from; kept once for all days that share it.
     pub recipes: Option<Value>,
+}
+
+impl Request {
+    /// Number of tables that `base` has on this day and that come to an end with
+    /// this request; rows set aside do not count.
+    pub(super) fn withdrawn(&self, base: &Manifest) -> usize {
+        match &self.others {
+            OtherTables::Carry => 0,
+            OtherTables::Drop(names) => {
+                let tables = names.iter().filter(|name| !is_quarantine(name));
+                tables.filter(|name| base.entry(name, self.info.as_of).is_some()).count()
+            }
+        }
+    }
 }
 
 /// What becomes of tables on this day that the run did not make.

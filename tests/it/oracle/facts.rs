@@ -48,7 +48,17 @@ pub struct Sale {
 pub struct Day {
     pub orders: i64,
     pub net: i64,
+    /// Net of the sales whose cost is known and of their refunds.
+    pub costed_net: Option<i64>,
+    /// Their cost.
     pub cost: Option<i64>,
+}
+
+impl Day {
+    fn add_costed(&mut self, net: i64, cost: i64) {
+        self.costed_net = plus(self.costed_net, Some(net));
+        self.cost = plus(self.cost, Some(cost));
+    }
 }
 
 /// An accepted row.
@@ -128,7 +138,10 @@ impl Facts {
             }
             // A refund at the instant of a sale comes after it.
             life.sort_by_key(|event| (event.at, event.is_refund(), event.id.clone()));
-            let profile = profiles.remove(&id).flatten();
+            // What is dated later is not known yet.
+            let is_known =
+                |profile: &Profile| profile.acquired.is_none_or(|day| day <= facts.settings.as_of);
+            let profile = profiles.remove(&id).flatten().filter(is_known);
             facts.customers.push(live(id, profile, life));
         }
         facts.unattributed.sort_by_key(|refund| refund.id.clone());
@@ -201,13 +214,13 @@ fn live(id: Id, profile: Option<Profile>, life: Vec<Happened>) -> Customer {
     for event in life {
         let cost = event.details.cost.map(|cost| cost.0);
         let booked = customer.days.entry(event.day.max(first_day)).or_default();
-        booked.cost = plus(booked.cost, cost);
         if event.is_refund() {
             booked.net -= event.cents;
             early.push((event.day.max(first_day), event.cents, cost));
         } else {
             booked.net += event.cents;
             booked.orders += 1;
+            cost.into_iter().for_each(|cost| booked.add_costed(event.cents, cost));
             customer.sales.push(Sale {
                 id: event.id,
                 at: event.at,
@@ -221,8 +234,14 @@ fn live(id: Id, profile: Option<Profile>, life: Vec<Happened>) -> Customer {
         }
         let Some(place) = customer.sales.len().checked_sub(1) else { continue };
         for (day, cents, cost) in early.drain(..) {
-            customer.sales[place].refunded += cents;
-            customer.sales[place].cost = plus(customer.sales[place].cost, cost);
+            let sale = &mut customer.sales[place];
+            sale.refunded += cents;
+            // A refund goes the way of its sale; without a cost it takes back no goods.
+            if let Some(known) = &mut sale.cost {
+                *known += cost.unwrap_or(0);
+                let booked = customer.days.entry(day).or_default();
+                booked.add_costed(-cents, cost.unwrap_or(0));
+            }
             customer.refunds.push((day, place, cents));
         }
     }

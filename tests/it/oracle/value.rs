@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cells::{Cell, Cents, Expected, count, divided, expected, nothing, rate};
-use super::facts::{Customer, Facts};
+use super::facts::{Customer, Day, Facts};
 use super::lifecycle;
 use super::settings::ONE;
 
@@ -73,10 +73,9 @@ fn earned(facts: &Facts, customer: &Customer, counts: impl Fn(chrono::NaiveDate)
     let mut money = Money { heads: 1, ..Money::default() };
     for (_, day) in customer.days.iter().filter(|(date, _)| counts(**date)) {
         money.revenue += i128::from(day.net);
-        money.margin += match day.cost {
-            Some(cost) => i128::from(day.net - cost) * i128::from(ONE),
-            None => i128::from(day.net) * i128::from(facts.settings.value.margin_rate),
-        };
+        let costed = day.costed_net.unwrap_or(0);
+        money.margin += i128::from(costed - day.cost.unwrap_or(0)) * i128::from(ONE);
+        money.margin += i128::from(day.net - costed) * i128::from(facts.settings.value.margin_rate);
     }
     money
 }
@@ -207,9 +206,10 @@ fn valued<'a>(
     let value = &facts.settings.value;
     let all = earned(facts, customer, |_| true);
     let with_cost = customer.days.values().filter(|day| day.cost.is_some()).count();
-    let margin_basis = match with_cost {
-        0 => "rate",
-        days if days == customer.days.len() => "cost",
+    let is_at_rate = |day: &&Day| day.cost.is_none() || day.costed_net != Some(day.net);
+    let margin_basis = match (with_cost, customer.days.values().filter(is_at_rate).count()) {
+        (0, _) => "rate",
+        (_, 0) => "cost",
         _ => "cost and rate",
     };
     let margin_rate = match all.revenue > 0 {

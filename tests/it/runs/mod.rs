@@ -13,6 +13,7 @@ mod repeats;
 mod retries;
 mod reuse;
 mod selections;
+mod withdrawals;
 
 use std::path::PathBuf;
 
