@@ -78,9 +78,11 @@ impl Again {
 /// Why something in the list of runs cannot be gone on with.
 fn not_a_run(earlier: &Earlier) -> Problem {
     let problem = Problem::new(format!("run {} cannot be retried", earlier.run_id));
-    match earlier.arguments.is_empty() {
-        true => problem.note("cause", "its arguments are not in its journal"),
-        false => problem.note("cause", format!("it was `tenure {}`", earlier.arguments.join(" "))),
+    match earlier.arguments.first().map(String::as_str) {
+        None | Some("run") => problem.note("cause", "its arguments are not in its journal"),
+        Some(_) => {
+            problem.note("cause", format!("it was `tenure {}`", earlier.arguments.join(" ")))
+        }
     }
 }
 
@@ -173,7 +175,7 @@ pub fn superseded_by<'a>(run: &RunSummary, runs: &'a [RunSummary]) -> Option<&'a
     let is_done = |other: &&RunSummary| {
         other.run_id > run.run_id
             && matches!(other.status, Status::Published | Status::Finished)
-            && !other.is_withdrawal()
+            && !other.is_withdrawal
             && other.as_of == run.as_of
             && other.pipeline == run.pipeline
     };

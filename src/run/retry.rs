@@ -64,7 +64,7 @@ impl Earlier {
                 Problem::named(url, format!("no run {run_id} of pipeline `{pipeline}` is known"))
                     .help("`tenure runs` lists them")
             }),
-            None => runs.iter().find(|run| !run.is_withdrawal()).ok_or_else(|| {
+            None => runs.iter().find(|run| !run.is_withdrawal).ok_or_else(|| {
                 let message = format!("nothing to retry: pipeline `{pipeline}` has not run yet");
                 Problem::named(url, message)
                     .help("`tenure run PIPELINE --as-of YYYY-MM-DD` is its first run")

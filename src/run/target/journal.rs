@@ -27,6 +27,9 @@ pub const RUNS: &str = "_tenure/runs";
 const SUMMARY: &str = "summary.json";
 const READS_IN_FLIGHT_MAX: usize = 8;
 
+/// The command that takes a day back, as its arguments name it.
+pub const WITHDRAW: &str = "withdraw";
+
 /// A step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -212,6 +215,9 @@ pub struct RunSummary {
     /// Number of tables it took back; 0 if it noted no publication.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub withdrawn: u64,
+    /// Whether to take tables back was all it was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_withdrawal: bool,
     /// Rows read, over all sources.
     pub rows_read: u64,
     /// Rows that were usable, over all sources.
@@ -282,11 +288,6 @@ impl Journal {
 }
 
 impl RunSummary {
-    /// Whether all it did was to take tables back.
-    pub fn is_withdrawal(&self) -> bool {
-        self.tables == 0 && self.withdrawn > 0
-    }
-
     /// What `records` say of a run, taken that it is over. Pure.
     fn of(run_id: &RunId, records: &[Record]) -> Self {
         let mut summary = Self {
@@ -302,6 +303,7 @@ impl RunSummary {
             rows: 0,
             bytes: 0,
             withdrawn: 0,
+            is_withdrawal: false,
             rows_read: 0,
             rows_accepted: 0,
             rows_rejected: 0,
@@ -316,7 +318,8 @@ impl RunSummary {
 
     fn add(&mut self, record: &Record) {
         match &record.step {
-            Step::Started { pipeline, as_of, params, version, retry_of, .. } => {
+            Step::Started { pipeline, as_of, params, version, retry_of, arguments, .. } => {
+                self.is_withdrawal = arguments.iter().any(|word| word == WITHDRAW);
                 self.pipeline = Some(pipeline.clone());
                 self.as_of = Some(*as_of);
                 self.params.clone_from(params);

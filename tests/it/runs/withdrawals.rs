@@ -16,8 +16,9 @@ fn withdraw(project: &Project, more: &[&str]) -> Outcome {
     project.tenure(&[&["withdraw", PIPELINE, "--as-of"], more].concat())
 }
 
-fn said(outcome: &Outcome) -> String {
-    format!("{}{}exit {}", outcome.stdout, outcome.stderr, outcome.code)
+fn said(project: &Project, outcome: &Outcome) -> String {
+    let stdout = outcome.stdout.replace(&*project.path("").to_string_lossy(), "[TMP]/");
+    format!("{stdout}{}exit {}", outcome.stderr, outcome.code)
 }
 
 /// A project with a day that was meant, and one that was not.
@@ -36,11 +37,21 @@ fn mistyped(format: &str) -> (Project, Vec<(String, Vec<u8>)>, String) {
 fn the_day_goes_and_the_others_stay() {
     let (project, before, warning) = mistyped("");
     assert_snapshot!(warning, @"warning: 9999-03-31 has not come yet; it will be the newest day here until `tenure withdraw PIPELINE --as-of 9999-03-31` takes it back");
-    assert!(project.table("customers") != "" && project.published().len() > before.len());
+    assert!(project.published().len() > before.len());
     let would = withdraw(&project, &[MISTYPED, "--dry-run"]);
-    assert_snapshot!(said(&would), @"");
+    assert_snapshot!(said(&project, &would), @"
+    facts.customers
+    metrics.value_concentration
+    2 tables as of 9999-03-31 would be withdrawn from [TMP]/out; the newest other day is 2024-03-31
+    exit 0
+    ");
     assert!(project.published().len() > before.len(), "only told");
-    assert_snapshot!(said(&withdraw(&project, &[MISTYPED])), @"");
+    assert_snapshot!(said(&project, &withdraw(&project, &[MISTYPED])), @"
+    facts.customers
+    metrics.value_concentration
+    2 tables as of 9999-03-31 withdrawn from [TMP]/out; the newest other day is 2024-03-31
+    exit 0
+    ");
     assert_same(&before, &project.published(), "the day before");
     let show = project.tenure(&["show", PIPELINE, "customers"]);
     assert!(show.stdout.starts_with("facts.customers as of 2024-03-31"), "{}", show.stdout);
@@ -84,7 +95,7 @@ fn a_delta_table_gets_a_version_without_the_day() {
 #[test]
 fn a_day_that_is_not_there_is_told_with_those_that_are() {
     let project = published();
-    assert_snapshot!(said(&withdraw(&project, &["2024-04-30"])), @"
+    assert_snapshot!(said(&project, &withdraw(&project, &["2024-04-30"])), @"
     error: pipeline `p` has published nothing as of 2024-04-30
     --> [TMP]/out
      = help: its days are 2024-03-31
@@ -93,7 +104,7 @@ fn a_day_that_is_not_there_is_told_with_those_that_are() {
     let text = std::fs::read_to_string(project.path(PIPELINE)).expect("a file");
     project.file("pipelines/q.yaml", &text.replacen("pipeline: p", "pipeline: q", 1));
     let other = project.tenure(&["withdraw", "pipelines/q.yaml", "--as-of", DAY]);
-    assert_snapshot!(said(&other), @"
+    assert_snapshot!(said(&project, &other), @"
     error: pipeline `q` has published nothing as of 2024-03-31
     --> [TMP]/out
      = note: that day was published by `p`
@@ -101,7 +112,7 @@ fn a_day_that_is_not_there_is_told_with_those_that_are() {
     exit 2
     ");
     let never = project.tenure(&["withdraw", PIPELINE, "--as-of", "31.03.2024"]);
-    assert_snapshot!(said(&never), @"
+    assert_snapshot!(said(&project, &never), @"
     error: invalid value '31.03.2024' for '--as-of <DATE>': `31.03.2024` is not a day like 2026-11-20
 
     For more information, try '--help'.
@@ -131,4 +142,16 @@ fn the_list_of_runs_and_a_retry_know_it() {
     let last = project.tenure(&["retry", PIPELINE]);
     assert_eq!(last.code, 2);
     assert!(last.stderr.starts_with("error: nothing to retry"), "{}", last.stderr);
+}
+
+/// A run that failed is still there to be gone on with.
+#[test]
+fn a_retry_goes_past_what_was_taken_back() {
+    let project = published();
+    project.file("orders/all.parquet", "no Parquet any more");
+    let failed = project.tenure(&["run", PIPELINE, "--as-of", "2024-04-30"]);
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert_eq!(withdraw(&project, &[DAY]).code, 0);
+    let again = project.tenure(&["retry", PIPELINE]);
+    assert!(again.stderr.contains("not a Parquet file"), "{}", again.stderr);
 }
