@@ -56,6 +56,29 @@ customers as (
 
 ),
 
+placed_orders as (
+
+    select
+        customer_id,
+        ordered_at,
+        order_id,
+        order_date,
+        is_refund,
+        net,
+        -- '' is a sale made nobody knows where.
+        case
+            when is_refund then null
+            when $rfm_scope = 'channel' then coalesce(channel, '')
+            else coalesce(store, '')
+        end as place
+
+    from staging.orders
+
+    where $rfm_scope <> 'all'
+
+),
+
+-- A refund goes where the customer's latest sale went.
 scoped_orders as (
 
     select
@@ -63,23 +86,15 @@ scoped_orders as (
         order_date,
         is_refund,
         net,
-        -- A refund goes where the customer's latest sale went; '' is a sale made
-        -- nobody knows where.
-        last_value(
-            case
-                when is_refund then null
-                when $rfm_scope = 'channel' then coalesce(channel, '')
-                else coalesce(store, '')
-            end
-        ) ignore nulls over (
-            partition by customer_id
-            order by ordered_at, is_refund, order_id
-            rows between unbounded preceding and current row
+        coalesce(
+            place,
+            lag(place) ignore nulls over (
+                partition by customer_id
+                order by ordered_at, is_refund, order_id
+            )
         ) as scope_value
 
-    from staging.orders
-
-    where $rfm_scope <> 'all'
+    from placed_orders
 
 ),
 
@@ -200,6 +215,8 @@ snapshots as (
 
 ),
 
+-- A join without keys holds its first table in memory: the snapshots, not the
+-- customers.
 taken as (
 
     select
@@ -225,9 +242,9 @@ taken as (
             else measured.net_before
         end as net
 
-    from measured
+    from snapshots
 
-    cross join snapshots
+    cross join measured
 
 ),
 

@@ -87,9 +87,9 @@ cells as (
         periods.period_start,
         periods.is_complete
 
-    from cohorts
+    from periods
 
-    inner join periods
+    inner join cohorts
         on cohorts.cohort_period <= periods.period
 
 ),

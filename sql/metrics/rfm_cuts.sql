@@ -71,9 +71,9 @@ wanted as (
         buckets.first_position,
         buckets.population
 
-    from buckets
+    from fifths
 
-    inner join fifths
+    inner join buckets
         on buckets.first_position
             <= (buckets.population - 1) * fifths.fifth / 5 + 1
         and buckets.end_position > (buckets.population - 1) * fifths.fifth / 5
@@ -166,9 +166,9 @@ aimed as (
         (placed.population - 1) * fifths.fifth / 5 as position,
         (placed.population - 1) * fifths.fifth % 5 as offset_fifths
 
-    from placed
+    from fifths
 
-    inner join fifths
+    inner join placed
         on placed.end_position - placed.customers
             <= (placed.population - 1) * fifths.fifth / 5 + 1
         and placed.end_position > (placed.population - 1) * fifths.fifth / 5

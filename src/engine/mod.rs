@@ -8,6 +8,7 @@ pub mod collect;
 mod compared;
 mod decimals;
 pub mod files;
+mod held;
 mod kept;
 pub mod keys;
 pub mod life;

@@ -10,6 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::decimals::Narrowed;
+use super::held::Held;
 use super::ranged::Ranged;
 use super::segments::Segmented;
 use crate::plan::EnginePlan;
@@ -41,6 +42,7 @@ pub fn open(engine: &EnginePlan, scratch: PathBuf) -> datafusion::error::Result<
         .with_physical_optimizer_rule(Arc::new(Narrowed))
         .with_physical_optimizer_rule(Arc::new(Segmented))
         .with_physical_optimizer_rule(Arc::new(Ranged))
+        .with_physical_optimizer_rule(Arc::new(Held))
         .build();
     Ok(SessionContext::new_with_state(state))
 }

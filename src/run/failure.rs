@@ -82,6 +82,10 @@ pub fn engine_problem(error: &DataFusionError, headline: &str) -> Problem {
                  some 250 bytes an order",
                 )
         }
+        DataFusionError::Internal(_) => Problem::new(headline).note("cause", clean(first)).help(
+            "this is a fault of the engine, not of the pipeline; it may show only where memory is \
+             short: raise `engine.memory`, and report it if it stays",
+        ),
         _ => Problem::new(headline).note("cause", clean(first)),
     }
 }
@@ -127,4 +131,16 @@ fn clean(text: &str) -> String {
         "Parquet error: ",
     ];
     noise.iter().fold(text.to_string(), |text, noise| text.replace(noise, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_engine_has_a_next_move() {
+        let error = DataFusionError::Internal("no data to spill.\nPlease report".into());
+        let problem = engine_problem(&error, "cannot compute `facts.x`");
+        assert!(problem.help.is_some_and(|help| help.contains("raise `engine.memory`")));
+    }
 }
