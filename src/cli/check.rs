@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,10 +15,6 @@ use crate::error::{Error, Result};
 use crate::plan::{self, Purpose, Request};
 use crate::problem::Problem;
 use crate::run;
-
-/// A header can depend on one that is being written: layers of models, each
-/// pass mends one.
-const PASSES_MAX: usize = 8;
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -89,36 +86,44 @@ fn names(opened: &Opened) -> Vec<(PathBuf, String)> {
 async fn fix(pipelines: &[PathBuf], console: &Console) -> Result<()> {
     let mut done = BTreeSet::new();
     let mut files = BTreeSet::new();
+    let mut problems = Vec::new();
     for path in pipelines {
-        let base = project::open(path)?.base;
-        if done.insert(base) {
-            files.extend(fix_project(path).await?);
-        }
-    }
-    for file in files {
-        console.print(&format!("rewrote the header of {file}\n"))?;
-    }
-    Ok(())
-}
-
-async fn fix_project(pipeline: &Path) -> Result<BTreeSet<String>> {
-    let mut files = BTreeSet::new();
-    for _ in 0..PASSES_MAX {
-        let opened = project::open(pipeline)?;
+        let opened = project::open(path)?;
         // The binary's own models are sound, and there is no file to write.
-        if opened.origin == Origin::Binary {
-            break;
+        if opened.origin == Origin::Binary || !done.insert(opened.base.clone()) {
+            continue;
         }
-        let fixed = plan::fix(&opened.project).await;
-        if fixed.is_empty() {
-            break;
-        }
-        for (name, text) in fixed {
-            fs::write(opened.base.join(&name), text).map_err(|error| {
+        let (texts, found) = plan::fix(&opened.project).await;
+        problems.extend(found);
+        for (name, text) in texts {
+            let was = opened.project.models.iter().find(|source| source.path == name);
+            let was = was.map_or("", |source| source.text.as_str());
+            replace(&opened.base.join(&name), was, &text).map_err(|error| {
                 Error::from(Problem::named(&name, "cannot rewrite this header").causes(&error))
             })?;
             files.insert(name);
         }
     }
-    Ok(files)
+    for file in files {
+        console.print(&format!("rewrote the header of {file}\n"))?;
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
+/// A file is whole at every moment: a disk that is full must not cost a query.
+fn replace(path: &Path, was: &str, text: &str) -> io::Result<()> {
+    // Where the path is a link, the file it leads to.
+    let path = fs::canonicalize(path)?;
+    // What may not be written may not be replaced either.
+    let permissions = fs::OpenOptions::new().write(true).open(&path)?.metadata()?.permissions();
+    let folder = path.parent().unwrap_or(&path);
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().set_permissions(permissions)?;
+    new.as_file().sync_all()?;
+    if fs::read_to_string(&path)? != was {
+        return Err(io::Error::other("somebody has changed it meanwhile; run this again"));
+    }
+    new.persist(&path)?;
+    Ok(())
 }

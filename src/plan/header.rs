@@ -15,6 +15,9 @@
 //! --
 //! -- Free notes.
 //! ```
+//!
+//! The first empty line may be left out: what declares beyond doubt does so in
+//! the title's paragraph too.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,12 +45,34 @@ pub struct Header {
     pub rule: Option<Spanned<String>>,
     /// Every column in order.
     pub columns: Vec<Column>,
-    /// Free text after the columns.
-    pub notes: String,
     /// The bytes from the first to the last line of the comment.
     pub range: Range<usize>,
-    /// The bytes of the lines that declare, for `check --fix`.
-    pub declarations: Range<usize>,
+    /// Its lines in order, for `check --fix`: none may be lost.
+    pub lines: Vec<Written>,
+}
+
+/// A line of a header as it stands in the file.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What it was taken for.
+    pub part: Part,
+    /// Its bytes, `--` included, its end not.
+    pub range: Range<usize>,
+}
+
+/// What a line of a header is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Name and title, or what stands where they should.
+    Title,
+    /// A list or a rule.
+    Declaration,
+    /// A column, by its number, or more of its meaning.
+    Column(usize),
+    /// Free text.
+    Note,
+    /// Not understood; there is a problem that says so.
+    Unread,
 }
 
 /// A column as its header describes it.
@@ -65,12 +90,22 @@ pub struct Column {
 ///
 /// What could be read is returned beside the problems.
 pub fn read(source: &Arc<Source>) -> (Header, Vec<Problem>) {
-    let mut reader = Reader { source, header: Header::default(), problems: Vec::new() };
+    let mut reader =
+        Reader { source, header: Header::default(), problems: Vec::new(), list: "grain" };
     let mut section = Section::Title;
-    for line in comment_lines(&source.text) {
-        section = reader.line(section, line);
+    let lines: Vec<Line<'_>> = comment_lines(&source.text).collect();
+    for (number, line) in lines.iter().enumerate() {
+        section = reader.line(section, line, &lines[number + 1..]);
     }
     (reader.header, reader.problems)
+}
+
+/// Windows' editors begin a file with it. It is no part of the text.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The byte at which a text begins.
+pub fn beginning(text: &str) -> usize {
+    if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 }
 }
 
 /// The parts of a header, separated by empty comment lines.
@@ -82,23 +117,93 @@ enum Section {
     Notes,
 }
 
-/// A comment line: its text without `--`, and where that text is.
-#[derive(Clone)]
+/// A comment line: its text without `--`, where that text is, and where the
+/// line begins.
 struct Line<'a> {
     text: &'a str,
     range: Range<usize>,
+    start: usize,
+}
+
+impl Line<'_> {
+    fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    fn keyword(&self) -> &str {
+        self.text.split_whitespace().next().unwrap_or_default()
+    }
+
+    /// Whether it declares beyond doubt: prose may begin with the same words.
+    fn declares(&self) -> bool {
+        let list = self.text.trim().strip_prefix(self.keyword()).unwrap_or_default().trim();
+        let mut words = list.trim_end_matches(',').split(',').map(str::trim);
+        match self.keyword() {
+            "grain" | "params" => words.all(is_name),
+            "reads" | "uses" => words.all(|word| word == "none" || is_table(word)),
+            "rule" => list.starts_with("ranges ") || list.starts_with("cells "),
+            _ => false,
+        }
+    }
+
+    /// The same for a line of the title's paragraph: where the paragraph that
+    /// should declare says it too, this one is prose.
+    fn declares_early(&self, below: &[Self]) -> bool {
+        let rest = below.iter().skip_while(|line| !line.is_empty());
+        let next = rest.skip_while(|line| line.is_empty());
+        let mut lists = next.take_while(|line| line.is_list() || line.is_continued());
+        self.declares() && !lists.any(|line| line.keyword() == self.keyword())
+    }
+
+    fn is_list(&self) -> bool {
+        DECLARATIONS.contains(&self.keyword())
+    }
+
+    /// A continued list is indented past the keyword.
+    fn is_continued(&self) -> bool {
+        self.text.starts_with("        ")
+    }
+
+    /// The byte of the text after its keyword.
+    fn after(&self, keyword: &str) -> usize {
+        self.text.len() - self.text.trim_start().len() + keyword.len()
+    }
+
+    fn is_column(&self) -> bool {
+        self.text.split_whitespace().nth(1).is_some_and(|kind| ColumnType::parse(kind).is_some())
+    }
+
+    /// Whether it begins with the name of a table.
+    fn is_named(&self) -> bool {
+        let name = self.text.split_once(':').map(|(name, _)| name.trim());
+        name.is_some_and(is_model)
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
+fn is_table(word: &str) -> bool {
+    word.split_once('.').is_some_and(|(schema, table)| is_name(schema) && is_name(table))
+}
+
+/// Whether a word can be the name of a model; any text may stand before a colon.
+pub fn is_model(word: &str) -> bool {
+    let folders = ["staging", "facts", "metrics", "rules", "checks"];
+    is_table(word) && folders.iter().any(|folder| word.split('.').next() == Some(folder))
 }
 
 fn comment_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let mut offset = 0;
-    text.split_inclusive('\n').map_while(move |full| {
+    let mut offset = beginning(text);
+    text[offset..].split_inclusive('\n').map_while(move |full| {
         let start = offset;
         offset += full.len();
         let content = full.trim_end();
         let body = content.strip_prefix("--")?;
         let skip = 2 + usize::from(body.starts_with(' '));
         let body = body.strip_prefix(' ').unwrap_or(body);
-        Some(Line { text: body, range: start + skip..start + content.len().max(skip) })
+        Some(Line { text: body, range: start + skip..start + content.len().max(skip), start })
     })
 }
 
@@ -106,96 +211,110 @@ struct Reader<'a> {
     source: &'a Arc<Source>,
     header: Header,
     problems: Vec<Problem>,
+    /// The list that goes on where a line begins with no keyword.
+    list: &'static str,
 }
 
 const DECLARATIONS: [&str; 5] = ["grain", "reads", "uses", "params", "rule"];
 
 impl Reader<'_> {
-    fn line(&mut self, section: Section, line: Line<'_>) -> Section {
+    fn line(&mut self, section: Section, line: &Line<'_>, below: &[Line<'_>]) -> Section {
         self.header.range.end = line.range.end;
-        let empty = line.text.trim().is_empty();
+        let empty = line.is_empty();
         match section {
+            Section::Title if empty && self.header.lines.is_empty() => Section::Title,
             Section::Title if empty => Section::Declarations,
-            Section::Title => {
-                self.title(&line);
-                Section::Title
-            }
-            Section::Declarations if empty && self.header.grain.is_empty() && !self.declared() => {
-                Section::Declarations
-            }
+            Section::Title if line.declares_early(below) => self.declaration(line),
+            Section::Title => self.title(line),
+            Section::Declarations if empty && !self.declared() => Section::Declarations,
             Section::Declarations if empty => Section::Columns,
-            Section::Declarations if self.is_declaration(&line) => {
-                self.declaration(&line);
-                Section::Declarations
+            Section::Declarations if self.is_declaration(line) => self.declaration(line),
+            // Something else stands before the title, such as a licence.
+            Section::Declarations if self.header.name.is_none() && line.is_named() => {
+                self.title(line)
             }
             // A check may have notes straight after its title.
-            Section::Declarations => self.line(Section::Columns, line),
-            Section::Columns if empty && self.header.columns.is_empty() => Section::Columns,
-            Section::Columns if empty => Section::Notes,
-            Section::Columns => self.column(line),
-            Section::Notes => {
-                self.note(&line);
-                Section::Notes
+            Section::Declarations => self.column(line),
+            Section::Columns if empty => {
+                self.note(line);
+                if self.header.columns.is_empty() { Section::Columns } else { Section::Notes }
             }
+            // Lists may stand in several paragraphs.
+            Section::Columns
+                if self.header.columns.is_empty() && line.declares() && !line.is_column() =>
+            {
+                self.declaration(line)
+            }
+            Section::Columns => self.column(line),
+            Section::Notes => self.note(line),
         }
     }
 
-    fn declared(&self) -> bool {
-        !self.header.reads.is_empty() || !self.header.params.is_empty()
+    fn take(&mut self, part: Part, line: &Line<'_>) {
+        self.header.lines.push(Written { part, range: line.start..line.range.end });
     }
 
-    fn title(&mut self, line: &Line<'_>) {
+    fn declared(&self) -> bool {
+        self.header.lines.iter().any(|line| line.part == Part::Declaration)
+    }
+
+    fn title(&mut self, line: &Line<'_>) -> Section {
+        self.take(Part::Title, line);
         if self.header.name.is_some() {
             self.header.title = format!("{} {}", self.header.title, line.text.trim());
-            return;
+            return Section::Title;
         }
         let Some((name, title)) = line.text.split_once(':') else {
             let at = self.source.at(line.range.clone());
             let message = "a model begins with `-- schema.name: what it says`";
             self.problems.push(Problem::at(&at, message));
-            return;
+            return Section::Title;
         };
         let range = line.range.start..line.range.start + name.len();
         self.header.name = Some(Spanned { value: name.trim().into(), at: self.source.at(range) });
         self.header.title = title.trim().into();
+        Section::Title
     }
 
     fn is_declaration(&self, line: &Line<'_>) -> bool {
-        // A continued list is indented past the keyword.
-        line.text.starts_with("        ")
-            || line.text.split_whitespace().next().is_some_and(|word| DECLARATIONS.contains(&word))
+        line.is_list() || (line.is_continued() && self.declared())
     }
 
-    fn declaration(&mut self, line: &Line<'_>) {
-        let declarations = &mut self.header.declarations;
-        if declarations.start == declarations.end {
-            declarations.start = line.range.start;
+    fn declaration(&mut self, line: &Line<'_>) -> Section {
+        let known = DECLARATIONS.iter().find(|keyword| **keyword == line.keyword());
+        if let Some(keyword) = known {
+            self.list = keyword;
         }
-        declarations.end = line.range.end;
-        let keyword = line.text.split_whitespace().next().unwrap_or_default();
-        let known = DECLARATIONS.contains(&keyword);
-        let rest = if known { keyword.len() } else { 0 };
-        if keyword == "rule" {
-            let text = line.text[rest..].trim();
-            let start = line.range.end - text.len();
-            let at = self.source.at(start..line.range.end);
-            self.header.rule = Some(Spanned { value: text.into(), at });
-            return;
+        if self.list == "rule" {
+            return self.rule(line, known.is_some());
         }
-        let words = self.words(line, rest);
+        self.take(Part::Declaration, line);
+        let words = self.words(line, known.map_or(0, |keyword| line.after(keyword)));
         let header = &mut self.header;
-        let list = match keyword {
-            "grain" => &mut header.grain,
+        let list = match self.list {
+            "reads" => &mut header.reads,
             "uses" => &mut header.uses,
             "params" => &mut header.params,
-            "reads" => &mut header.reads,
-            // A continuation belongs to the last list that has begun.
-            _ if !header.params.is_empty() => &mut header.params,
-            _ if !header.uses.is_empty() => &mut header.uses,
-            _ if !header.reads.is_empty() => &mut header.reads,
             _ => &mut header.grain,
         };
         list.extend(words.into_iter().filter(|word| word.value != "none"));
+        Section::Declarations
+    }
+
+    fn rule(&mut self, line: &Line<'_>, begins: bool) -> Section {
+        let text = line.text[if begins { line.after("rule") } else { 0 }..].trim();
+        let at = self.source.at(line.range.end - text.len()..line.range.end);
+        match &mut self.header.rule {
+            Some(_) if begins => {
+                self.problems.push(Problem::at(&at, "a table has one rule"));
+                self.take(Part::Unread, line);
+                return Section::Declarations;
+            }
+            Some(rule) => rule.value = format!("{} {text}", rule.value),
+            None => self.header.rule = Some(Spanned { value: text.into(), at }),
+        }
+        self.take(Part::Declaration, line);
+        Section::Declarations
     }
 
     /// The comma-separated words of a line from a byte on.
@@ -214,40 +333,52 @@ impl Reader<'_> {
         words
     }
 
-    fn column(&mut self, line: Line<'_>) -> Section {
+    fn column(&mut self, line: &Line<'_>) -> Section {
         if line.text.starts_with("    ") {
-            if let Some(last) = self.header.columns.last_mut() {
-                last.comment = format!("{} {}", last.comment, line.text.trim());
-            }
-            return Section::Columns;
+            return self.continuation(line);
         }
         let mut words = line.text.split_whitespace();
         let (Some(name), Some(kind)) = (words.next(), words.next()) else {
-            self.note(&line);
-            return Section::Notes;
+            return self.note(line);
         };
         let Some(kind_of) = ColumnType::parse(kind) else {
             if self.header.columns.is_empty() && !name.contains('_') {
-                self.note(&line);
-                return Section::Notes;
+                return self.note(line);
             }
             let start = line.range.start + line.text.find(kind).unwrap_or(0);
             let at = self.source.at(start..start + kind.len());
             let help = "types: id, text, bigint, double, boolean, date, timestamp, decimal(p,s)";
             self.problems.push(Problem::at(&at, format!("no column type `{kind}`")).help(help));
+            self.take(Part::Unread, line);
             return Section::Columns;
         };
-        let at = self.source.at(line.range.start..line.range.start + name.len());
+        let start = line.after("") + line.range.start;
+        let at = self.source.at(start..start + name.len());
         let comment = words.collect::<Vec<_>>().join(" ");
         let name = Spanned { value: name.into(), at };
+        self.take(Part::Column(self.header.columns.len()), line);
         self.header.columns.push(Column { name, kind: kind_of, comment });
         Section::Columns
     }
 
-    fn note(&mut self, line: &Line<'_>) {
-        if !self.header.notes.is_empty() {
-            self.header.notes.push('\n');
+    /// An indented line goes on with what the line above began.
+    fn continuation(&mut self, line: &Line<'_>) -> Section {
+        match (self.header.lines.last().map(|above| above.part), self.header.columns.last_mut()) {
+            (Some(Part::Column(number)), Some(column)) => {
+                column.comment = format!("{} {}", column.comment, line.text.trim());
+                self.take(Part::Column(number), line);
+                Section::Columns
+            }
+            (Some(Part::Unread), _) => {
+                self.take(Part::Unread, line);
+                Section::Columns
+            }
+            _ => self.note(line),
         }
-        self.header.notes.push_str(line.text.trim_end());
+    }
+
+    fn note(&mut self, line: &Line<'_>) -> Section {
+        self.take(Part::Note, line);
+        Section::Notes
     }
 }

@@ -142,7 +142,9 @@ pub fn at(source: &Arc<Source>, span: Span) -> At {
 
 fn parse(source: &Arc<Source>) -> Result<Statement, Problem> {
     let dialect = GenericDialect {};
-    let statements = DFParserBuilder::new(source.text.as_str())
+    // As wide as the mark, for places are in characters.
+    let text = source.text.replacen(header::BYTE_ORDER_MARK, " ", usize::from(is_marked(source)));
+    let statements = DFParserBuilder::new(text.as_str())
         .with_dialect(&dialect)
         .build()
         .and_then(|mut parser| parser.parse_statements());
@@ -159,6 +161,10 @@ fn parse(source: &Arc<Source>) -> Result<Statement, Problem> {
         Some(other) => Err(not_a_query(source, &other)),
         None => Err(Problem::at(&source.whole(), "the file has no query")),
     }
+}
+
+fn is_marked(source: &Source) -> bool {
+    source.text.starts_with(header::BYTE_ORDER_MARK)
 }
 
 /// A query may hide a writing statement: `with x as (insert …)`.

@@ -189,7 +189,7 @@ fn diagnostic_place(model: &Model, error: &DataFusionError) -> Option<At> {
 }
 
 /// The first place in the query where a word stands.
-fn word(model: &Model, word: &str) -> At {
+pub fn word(model: &Model, word: &str) -> At {
     let text = &model.source.text;
     let body = model.header.range.end.min(text.len());
     let found = text[body..].match_indices(word).map(|(index, _)| body + index).find(|start| {
