@@ -113,7 +113,7 @@ fn why(name: &str, preview: &Preview) -> String {
 fn source(source: &SourcePlan, preview: &Preview) -> [String; 4] {
     let format = match source.format {
         FileFormat::Parquet => "parquet",
-        FileFormat::Csv => "csv",
+        FileFormat::Csv(_) => "csv",
         FileFormat::Json => "json",
     };
     let rows = match source.rows {

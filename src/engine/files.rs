@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::{FieldRef, Fields, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::{CsvOptions, TableParquetOptions};
@@ -18,9 +18,13 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use futures::future::try_join_all;
 use object_store::ObjectMeta;
 
 use crate::plan::FileFormat;
@@ -64,6 +68,16 @@ pub struct TableFile {
     pub meta: ObjectMeta,
     /// The values of the partition columns.
     pub partition_values: Vec<ScalarValue>,
+    /// The columns of the file in the order in which they stand in it, where a
+    /// reader goes by their place (CSV); none where it goes by their names.
+    pub columns: Option<SchemaRef>,
+}
+
+impl TableFile {
+    /// A file whose columns are found by name.
+    pub fn named(meta: ObjectMeta) -> Self {
+        Self { meta, partition_values: Vec::new(), columns: None }
+    }
 }
 
 impl FilesTable {
@@ -87,6 +101,51 @@ impl FilesTable {
         }
     }
 
+    /// The files by the order of their columns, where that is not the order of
+    /// the table in all of them.
+    fn by_columns(&self) -> Vec<FilesTable> {
+        let own = |file: &TableFile| file.columns.as_ref().unwrap_or(&self.schema).clone();
+        if self.files.iter().all(|file| own(file).fields() == self.schema.fields()) {
+            return Vec::new();
+        }
+        let mut alike: Vec<FilesTable> = Vec::new();
+        for file in &self.files {
+            let schema = own(file);
+            let file = TableFile { columns: None, ..file.clone() };
+            match alike.iter_mut().find(|table| table.schema.fields() == schema.fields()) {
+                Some(table) => table.files.push(file),
+                None => {
+                    let files = vec![file];
+                    alike.push(FilesTable { files, schema, rows: None, ..self.clone() });
+                }
+            }
+        }
+        alike
+    }
+
+    /// Reads the columns `fields` by their names; those that are not there are
+    /// null.
+    async fn scan_named(
+        &self,
+        state: &dyn Session,
+        fields: &Fields,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let own = TableProvider::schema(self);
+        let found: Vec<usize> =
+            fields.iter().filter_map(|field| own.index_of(field.name()).ok()).collect();
+        let scan = self.scan(state, Some(&found), &[], limit).await?;
+        let columns = fields.iter().map(|field| {
+            let expr: Arc<dyn PhysicalExpr> = match scan.schema().index_of(field.name()) {
+                Ok(index) => Arc::new(Column::new(field.name(), index)),
+                Err(_) => Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)),
+            };
+            Ok(ProjectionExpr { expr, alias: field.name().clone() })
+        });
+        let columns: Vec<ProjectionExpr> = columns.collect::<Result<_>>()?;
+        Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
+    }
+
     fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         let schema = self.table_schema();
         match self.format {
@@ -95,11 +154,13 @@ impl FilesTable {
                 let options = TableParquetOptions { global, ..TableParquetOptions::default() };
                 Arc::new(ParquetSource::new(schema).with_table_parquet_options(options))
             }
-            FileFormat::Csv => {
+            FileFormat::Csv(delimiter) => {
                 let options = CsvOptions {
                     has_header: Some(true),
-                    delimiter: b',',
+                    delimiter: delimiter.byte(),
                     quote: b'"',
+                    // A file that is read in ranges would be cut within a value.
+                    newlines_in_values: Some(true),
                     ..CsvOptions::default()
                 };
                 Arc::new(CsvSource::new(schema).with_csv_options(options))
@@ -141,6 +202,16 @@ impl TableProvider for FilesTable {
                 None => schema,
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let alike = self.by_columns();
+        if !alike.is_empty() {
+            let schema = self.schema();
+            let schema = match projection {
+                Some(columns) => Arc::new(schema.project(columns)?),
+                None => schema,
+            };
+            let scans = alike.iter().map(|table| table.scan_named(state, schema.fields(), limit));
+            return UnionExec::try_new(try_join_all(scans).await?);
         }
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = self.rows.map_or(Precision::Absent, Precision::Exact);

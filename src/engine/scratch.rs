@@ -215,7 +215,7 @@ impl Scratch {
     /// It is not there.
     pub async fn file(&self, name: &str) -> Result<TableFile> {
         let meta = self.store.head(&ObjectPath::from(name)).await?;
-        Ok(TableFile { meta, partition_values: Vec::new() })
+        Ok(TableFile::named(meta))
     }
 
     /// One file a partition, all at the same time.

@@ -12,6 +12,7 @@ pub mod order;
 mod outer;
 pub mod params;
 pub mod reuse;
+mod rewrite;
 mod rules;
 mod select;
 pub mod sources;
@@ -139,9 +140,38 @@ pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
     /// Text with a header line; every column is read as text.
-    Csv,
+    Csv(Delimiter),
     /// One JSON object a line.
     Json,
+}
+
+/// What stands between the fields of a line of CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delimiter {
+    /// `,`
+    Comma,
+    /// `;`, where a comma stands in numbers.
+    Semicolon,
+    /// A tab.
+    Tab,
+    /// `|`
+    Pipe,
+}
+
+impl Delimiter {
+    /// Each, as a pipeline writes it.
+    pub const ALL: [(&str, Self); 4] =
+        [(",", Self::Comma), (";", Self::Semicolon), ("tab", Self::Tab), ("|", Self::Pipe)];
+
+    /// The character, which is one byte.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Pipe => b'|',
+        }
+    }
 }
 
 /// What a row of a source of orders is.

@@ -11,8 +11,8 @@ use super::compile::{Purpose, Variables};
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
 use super::{
-    Encodings, EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows, SourcePlan,
-    TableFormat, Writers,
+    Delimiter, Encodings, EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows,
+    SourcePlan, TableFormat, Writers,
 };
 use crate::problem::{Problem, suggest};
 
@@ -52,9 +52,7 @@ fn one_source(
     variables: &Variables,
     problems: &mut Vec<Problem>,
 ) -> Option<SourcePlan> {
-    let formats =
-        [("parquet", FileFormat::Parquet), ("csv", FileFormat::Csv), ("json", FileFormat::Json)];
-    let format = choice(source.format.as_ref(), "format", &formats, problems);
+    let format = file_format(source, problems);
     let rows = [("orders", Rows::Orders), ("lines", Rows::Lines)];
     let rows = choice(source.rows.as_ref(), "rows", &rows, problems);
     let columns = mappings(kind, source, problems);
@@ -71,6 +69,18 @@ fn one_source(
         reject_max: source.reject_max.as_ref().map(|share| share.value),
         storage: options(&source.storage, purpose, variables, problems),
     })
+}
+
+fn file_format(source: &SourceSpec, problems: &mut Vec<Problem>) -> Option<FileFormat> {
+    let delimiter = choice(source.delimiter.as_ref(), "delimiter", &Delimiter::ALL, problems)?;
+    let csv = FileFormat::Csv(delimiter);
+    let formats = [("parquet", FileFormat::Parquet), ("csv", csv), ("json", FileFormat::Json)];
+    let format = choice(source.format.as_ref(), "format", &formats, problems)?;
+    if let Some(written) = source.delimiter.as_ref().filter(|_| format != csv) {
+        let problem = Problem::at(&written.at, "only CSV has a delimiter");
+        problems.push(problem.help("say `format: csv`, or leave it out"));
+    }
+    Some(format)
 }
 
 /// One of a few words; the first where nothing is written.

@@ -15,18 +15,17 @@
 use arrow::datatypes::Schema;
 use chrono::NaiveDate;
 
-use super::mapping::Mapped;
 use crate::plan::sources::{Need, SourceKind};
 use crate::plan::types::ColumnType;
 use crate::plan::{Plan, Rows, SourcePlan};
 
 /// The canonical columns a row has before `is_refund` is decided.
-fn columns(kind: &SourceKind) -> Vec<&'static str> {
+pub(super) fn columns(kind: &SourceKind) -> Vec<&'static str> {
     let names = kind.columns.iter().map(|column| column.name);
     names.filter(|name| *name != "is_refund").collect()
 }
 
-fn list(names: &[&str]) -> String {
+pub(super) fn list(names: &[&str]) -> String {
     names.join(", ")
 }
 
@@ -69,6 +68,8 @@ pub fn rules(source: &SourcePlan, plan: &Plan, types: &Schema) -> Vec<Rule> {
     if source.kind.name == "orders" {
         let known = "kind not in ('sale', 'refund', 'redemption')";
         rules.push(("unknown_kind".into(), known.into()));
+        // What stands for "no date" in some systems; calendars go no further back.
+        rules.push(("impossible_time".into(), "order_date < date '1678-01-01'".into()));
         rules.extend(day_rules(plan));
     }
     rules
@@ -212,9 +213,16 @@ pub fn with_refund(rows: &str) -> String {
     format!("select *, {REFUND} as is_refund from ({rows})")
 }
 
-/// Orders whose lines name several customers.
-pub const TORN: &str = "select order_id from ingest.lines group by order_id \
-                        having min(customer_id) <> max(customer_id)";
+/// Orders whose lines do not agree: they name several customers, or one of them
+/// (of `suspects`) stands twice with other contents.
+pub fn torn(suspects: bool) -> String {
+    let several = "select order_id from ingest.lines group by order_id \
+                   having min(customer_id) <> max(customer_id)";
+    match suspects {
+        false => several.into(),
+        true => format!("{several} union select order_id from ingest.verdicts where contents > 1"),
+    }
+}
 
 /// Rows that do not count by the tables they are in: rejected ones are always
 /// looked for, suspects and torn orders where there are any.
@@ -305,78 +313,11 @@ pub fn is_lines(source: &SourcePlan) -> bool {
 /// Rows that do not count by reason.
 pub const COUNTS: &str = "select reason, count(*) as n from ingest.set_aside group by reason";
 
-/// Lines of orders whose lines name several customers.
+/// Lines that go with orders whose lines do not agree.
 pub const TORN_LINES: &str = "select count(*) as n from ingest.lines as lines \
     left semi join ingest.torn as torn on lines.order_id = torn.order_id";
-
-/// The canonical table of a source.
-pub fn canonical(source: &SourcePlan, mapping: &Mapped) -> String {
-    if source.kind.name != "orders" {
-        return format!("select {} from ingest.lines", list(&columns(source.kind)));
-    }
-    let has_kind =
-        mapping.columns.iter().any(|column| column.column.name == "kind" && column.raw.is_some());
-    let events = match (source.rows, has_kind) {
-        (Rows::Orders, _) => ONE_ROW,
-        (Rows::Lines, false) => SUMMED,
-        (Rows::Lines, true) => SUMMED_BY_KIND,
-    };
-    // Without kinds, a refund is what is negative already.
-    let amount = match has_kind {
-        true => {
-            "case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
-             else amount end"
-        }
-        false => "amount",
-    };
-    format!(
-        "select order_id, customer_id, ordered_at, order_date, \
-         cast({amount} as decimal(18, 2)) as amount, \
-         case when is_refund then 'refund' else coalesce(kind, 'sale') end as kind, is_refund, \
-         channel, store, campaign, currency, discount, cost from ({events})"
-    )
-}
-
-/// Rows that are orders.
-const ONE_ROW: &str = "select * from ingest.clustered";
 
 /// Whether a row takes something back. (`is distinct from` takes all that
 /// follows it for its right side: hence the parentheses.)
 const REFUND: &str = "((kind is not distinct from 'refund') or \
     ((kind is distinct from 'redemption') and amount < 0))";
-
-/// Lines of one order, summed; the sum says whether it is a refund.
-const SUMMED: &str = "select *, amount < 0 as is_refund from ( \
-    select lines.order_id, min(lines.customer_id) as customer_id, \
-    min(lines.ordered_at) as ordered_at, min(lines.order_date) as order_date, \
-    sum(lines.amount) as amount, cast(null as varchar) as kind, \
-    min(lines.channel) as channel, min(lines.store) as store, min(lines.campaign) as campaign, \
-    min(lines.currency) as currency, cast(sum(lines.discount) as decimal(18, 2)) as discount, \
-    cast(sum(lines.cost) as decimal(18, 2)) as cost from ingest.lines as lines \
-    left anti join ingest.torn as torn on lines.order_id = torn.order_id \
-    group by lines.order_id )";
-
-/// Lines of one order, sales and refunds apart: an order may take something
-/// back in the same breath. Sales that sum below zero are a refund as well, so
-/// each order ends in at most one row of either.
-const SUMMED_BY_KIND: &str = "select order_id, is_refund, min(customer_id) as customer_id, \
-    min(ordered_at) as ordered_at, min(order_date) as order_date, sum(amount) as amount, \
-    case when max(case when kind = 'redemption' then 0 else 1 end) = 0 then 'redemption' \
-         else 'sale' end as kind, \
-    min(channel) as channel, min(store) as store, min(campaign) as campaign, \
-    min(currency) as currency, cast(sum(discount) as decimal(18, 2)) as discount, \
-    cast(sum(cost) as decimal(18, 2)) as cost from ( \
-      select *, refund_line or amount < 0 as is_refund from ( \
-        select lines.order_id, lines.kind is not distinct from 'refund' as refund_line, \
-        min(lines.customer_id) as customer_id, min(lines.ordered_at) as ordered_at, \
-        min(lines.order_date) as order_date, \
-        sum(case when lines.kind = 'refund' then -abs(lines.amount) \
-                 when lines.kind = 'redemption' then 0 else lines.amount end) as amount, \
-        max(case when lines.kind = 'redemption' then 'redemption' else 'sale' end) as kind, \
-        min(lines.channel) as channel, min(lines.store) as store, \
-        min(lines.campaign) as campaign, min(lines.currency) as currency, \
-        sum(lines.discount) as discount, sum(lines.cost) as cost \
-        from ingest.lines as lines \
-        left anti join ingest.torn as torn on lines.order_id = torn.order_id \
-        group by lines.order_id, lines.kind is not distinct from 'refund' ) ) \
-    group by order_id, is_refund";

@@ -10,15 +10,16 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Cast, Expr, TryCast};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, TryCast};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::classify::absent_reason;
 use super::failure::cause;
 use super::malformed;
-use super::mapping::{Mapped, MappedColumn};
+use super::mapping::{Mapped, MappedColumn, map_bytes, spelt};
 use super::source::Opened;
+use super::times::{self, WallClock};
 use crate::engine::files::FilesTable;
 use crate::plan::SourcePlan;
 use crate::plan::sources::{Need, SourceColumn};
@@ -106,10 +107,13 @@ impl Look<'_> {
         value: &str,
     ) -> Problem {
         let SourceColumn { name, kind, .. } = column.column;
-        let text = match raw {
-            Expr::Column(column) => quoted(&column.name),
-            other => at.map_or_else(|| other.to_string(), |at| at.text().to_string()),
-        };
+        let text = spelt(self.source, &column.column, raw);
+        if self.type_of(raw).is_some_and(|kind| kind.is_binary()) {
+            return self
+                .wrong(column, value, noun(kind))
+                .note("column", &text)
+                .help(map_bytes(at, name, &text));
+        }
         if kind == ColumnType::Id {
             // Whole numbers are ids of 64 bits with a sign; texts are whatever they are.
             return self
@@ -153,21 +157,31 @@ impl Look<'_> {
         let SourceColumn { name, kind, .. } = column.column;
         let mapped = at.map_or_else(|| raw.to_string(), |at| at.text().to_string());
         let without = without(&column.column);
-        if let Some((value, wanted)) = self.bad_cast(raw).await {
-            return self.wrong(column, &value, noun_of(&wanted)).note("mapped", mapped).help(
-                format!(
+        if let Some(bad) = self.bad_cast(raw).await {
+            if let Some(clock) = bad.wall_clock() {
+                let problem = self.wrong(column, &bad.value, &clock.noun).note("mapped", mapped);
+                return problem.note("cause", clock.cause).help(clock.help);
+            }
+            return self
+                .wrong(column, &bad.value, noun_of(&bad.wanted))
+                .note("mapped", mapped)
+                .help(format!(
                     "correct the file, or write `try_cast` for `cast` in the mapping: what cannot \
                      be read is null then, and {without} {NO_SHIELD}"
-                ),
-            );
+                ));
         }
         let message = format!("cannot read `{name}` of source `{}`", self.source.kind.name);
-        Problem::named(self.place, message).note("mapped", mapped).note("cause", cause(error)).help(
-            format!(
-                "correct the file, or map `{name}` by an expression that is null where it cannot \
-                 read a value, such as `try_cast(… as {kind})`: {without} {NO_SHIELD}"
-            ),
-        )
+        let problem =
+            Problem::named(self.place, message).note("mapped", mapped).note("cause", cause(error));
+        if let Some((number, kind)) = self.numbers_read(raw) {
+            return problem.help(times::of_numbers(at, name, &number, &kind));
+        }
+        // An id is no type of SQL.
+        let kind = if kind == ColumnType::Id { ColumnType::Text } else { kind };
+        problem.help(format!(
+            "correct the file, or map `{name}` by an expression that is null where it cannot \
+             read a value, such as `try_cast(… as {kind})`: {without} {NO_SHIELD}"
+        ))
     }
 
     /// A predicate under `reject` that fails.
@@ -178,8 +192,13 @@ impl Look<'_> {
         let message = format!("cannot tell whether `{reason}` sets a row of source `{name}` aside");
         let problem = Problem::named(self.place, message).note("reject", at.text());
         let problem = match self.bad_cast(predicate).await {
-            Some((value, wanted)) => {
-                problem.note("cause", format!("`{value}` is not {}", noun_of(&wanted)))
+            Some(bad) => {
+                if let Some(clock) = bad.wall_clock() {
+                    let cause = format!("`{}` is not {}", bad.value, clock.noun);
+                    return Some(problem.note("cause", cause).help(clock.help));
+                }
+                let cause = format!("`{}` is not {}", bad.value, noun_of(&bad.wanted));
+                problem.note("cause", cause)
             }
             None => problem.note("cause", cause(&error)),
         };
@@ -200,21 +219,48 @@ impl Look<'_> {
         Problem::named(self.place, message)
     }
 
-    /// The first value on which a cast of an expression fails, and the type it
-    /// was to have.
-    async fn bad_cast(&self, expression: &Expr) -> Option<(String, DataType)> {
+    fn type_of(&self, expression: &Expr) -> Option<DataType> {
+        expression.get_type(self.rows()?.schema()).ok()
+    }
+
+    fn numbers_read(&self, expression: &Expr) -> Option<(String, DataType)> {
+        times::numbers_read(expression, self.rows()?.schema())
+    }
+
+    /// The first value on which a cast of an expression fails.
+    async fn bad_cast(&self, expression: &Expr) -> Option<BadCast> {
         for Cast { expr, field } in casts(expression) {
-            let value = lenient(*expr)?;
+            let value = lenient(expr.as_ref().clone())?;
             let tried =
                 Expr::TryCast(TryCast::new_from_field(Box::new(value.clone()), field.clone()));
             let is_bad = value.clone().is_not_null().and(tried.is_null());
             let bad = self.rows()?.filter(is_bad).ok()?;
             let bad = bad.select(vec![value.alias("value")]).ok()?;
             if let Ok(Some(value)) = first_value(bad).await {
-                return Some((value, field.data_type().clone()));
+                return Some(BadCast {
+                    value,
+                    expression: *expr,
+                    wanted: field.data_type().clone(),
+                });
             }
         }
         None
+    }
+}
+
+/// A cast that fails.
+struct BadCast {
+    /// On what.
+    value: String,
+    /// What is cast.
+    expression: Expr,
+    /// The type it was to have.
+    wanted: DataType,
+}
+
+impl BadCast {
+    fn wall_clock(&self) -> Option<WallClock> {
+        WallClock::of(&self.value, &self.expression, &self.wanted)
     }
 }
 
@@ -276,7 +322,6 @@ fn without(column: &SourceColumn) -> String {
     }
 }
 
-/// A column as an expression has to spell it.
 /// A mapping that reads days of another form than the usual one, of which a value
 /// that cannot be read is a day that does not exist.
 fn written_otherwise(name: &str, text: &str, kind: ColumnType, value: &str) -> Option<String> {
@@ -284,12 +329,25 @@ fn written_otherwise(name: &str, text: &str, kind: ColumnType, value: &str) -> O
     if is_usual || !matches!(kind, ColumnType::Timestamp | ColumnType::Date) {
         return None;
     }
-    Some(match value.contains(':') {
-        true => format!("{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')"),
-        false => format!("{name}: to_date({text}, '%d/%m/%Y')"),
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    Some(match value.len() {
+        8 if is_number => format!("{name}: to_date({text}, '%Y%m%d')"),
+        SECONDS_DIGITS if is_number => format!("{name}: to_timestamp(cast({text} as bigint))"),
+        MILLIS_DIGITS if is_number => {
+            format!("{name}: to_timestamp_millis(cast({text} as bigint))")
+        }
+        _ if value.contains(':') => format!("{name}: to_timestamp({text}, '%d/%m/%Y %H:%M')"),
+        _ => format!("{name}: to_date({text}, '%d/%m/%Y')"),
     })
 }
 
+/// Digits of a time in seconds since 1970, from 2001 to 2286.
+const SECONDS_DIGITS: usize = 10;
+
+/// The same in milliseconds.
+const MILLIS_DIGITS: usize = 13;
+
+/// A column as an expression has to spell it.
 pub(super) fn quoted(name: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -83,7 +83,7 @@ fn texts_used(source: &SourcePlan, schema: &SchemaRef, expression: &Expr) -> Opt
     let first = texts.first()?;
     let all = texts.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let why = match source.format {
-        FileFormat::Csv => ", as every column of a CSV file is",
+        FileFormat::Csv(_) => ", as every column of a CSV file is",
         FileFormat::Parquet | FileFormat::Json => "",
     };
     Some(format!(

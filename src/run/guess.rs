@@ -2,7 +2,7 @@
 //! or by its name.
 
 use super::malformed::beginning;
-use crate::plan::FileFormat;
+use crate::plan::{Delimiter, FileFormat};
 use crate::problem::Problem;
 
 /// That a text file is of the format its source says, as far as its first bytes
@@ -11,6 +11,11 @@ use crate::problem::Problem;
 /// # Errors
 /// What it seems to be, and what to say or to do instead.
 pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Problem> {
+    if let Some(encoding) = utf_16(lead) {
+        let problem = Problem::named(place, "the file is UTF-16, not UTF-8");
+        let convert = format!("such as with `iconv -f {encoding} -t UTF-8`");
+        return Err(problem.help(format!("write the file as UTF-8, {convert}")));
+    }
     let lead = lead.strip_prefix(b"\xef\xbb\xbf").unwrap_or(lead).trim_ascii_start();
     let line = lead.split(|byte| *byte == b'\n').next().unwrap_or(lead).trim_ascii_end();
     let found = |message: &str, help: String| {
@@ -23,19 +28,20 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
         return Err(problem.help("say `format: parquet` for this source"));
     }
     match format {
-        FileFormat::Csv if is_json(lead) => {
+        FileFormat::Csv(_) if is_json(lead) => {
             let help = match lead.first() {
                 Some(b'[') => ONE_A_LINE,
                 _ => "say `format: json` for this source",
             };
             found("the file is JSON, not CSV", help.into())
         }
-        FileFormat::Csv => match separator(line) {
-            Some(separator) => found(
-                "the fields of the file are not separated by commas",
+        FileFormat::Csv(delimiter) => match separator(line, delimiter) {
+            Some(word) => found(
+                "the fields of the file are separated by something else",
                 format!(
-                    "the first line looks separated by {separator}: write the file with commas \
-                     between its fields, and a point in its numbers"
+                    "the first line looks separated by `{word}`: say `delimiter: \"{word}\"` for \
+                     this source; a number with a comma is read by `cast(replace(amount, ',', '.') \
+                     as decimal(18,2))`"
                 ),
             ),
             None => Ok(()),
@@ -55,6 +61,17 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
     }
 }
 
+/// What iconv calls the encoding of a text whose characters have two bytes each: it
+/// begins with a mark, or with letters of which every other byte is zero.
+fn utf_16(lead: &[u8]) -> Option<&'static str> {
+    match lead {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [a, 0, b, 0, ..] if *a > 0 && *b > 0 => Some("UTF-16LE"),
+        [0, a, 0, b, ..] if *a > 0 && *b > 0 => Some("UTF-16BE"),
+        _ => None,
+    }
+}
+
 /// The next move where objects are not on lines of their own.
 const ONE_A_LINE: &str = "`format: json` reads one whole object a line: `jq -c '.[]'` makes such \
                           lines of an array, `jq -c .` of objects";
@@ -65,7 +82,7 @@ pub fn no_columns(format: FileFormat, place: &str) -> Problem {
         FileFormat::Json => {
             Problem::named(place, "no line of the file is a JSON object").help(ONE_A_LINE)
         }
-        FileFormat::Csv | FileFormat::Parquet => {
+        FileFormat::Csv(_) | FileFormat::Parquet => {
             Problem::named(place, "the file has no header line")
                 .help("leave empty files out of `url`")
         }
@@ -75,7 +92,7 @@ pub fn no_columns(format: FileFormat, place: &str) -> Problem {
 /// What helps where two columns of a file have one name.
 pub fn one_name_each(format: FileFormat) -> &'static str {
     match format {
-        FileFormat::Csv => {
+        FileFormat::Csv(_) => {
             "give each a name of its own in the header line; a file without such a line needs one"
         }
         FileFormat::Json | FileFormat::Parquet => "write the file with one name for each",
@@ -100,13 +117,13 @@ fn is_json(lead: &[u8]) -> bool {
     matches!(rest.trim_ascii_start().first(), Some(b'"' | b'{' | b'['))
 }
 
-/// What stands between the three fields or more of a header that has no commas;
+/// What stands between the three fields or more of a header without the delimiter;
 /// once may be part of a name, and so may what is quoted.
-fn separator(line: &[u8]) -> Option<&'static str> {
-    if line.contains(&b',') || line.contains(&b'"') {
+fn separator(line: &[u8], delimiter: Delimiter) -> Option<&'static str> {
+    if line.contains(&delimiter.byte()) || line.contains(&b'"') {
         return None;
     }
-    let known = [(b';', "`;`"), (b'\t', "tabs"), (b'|', "`|`")];
     let is_between = |byte: u8| line.iter().filter(|other| **other == byte).count() > 1;
-    known.into_iter().find(|(byte, _)| is_between(*byte)).map(|(_, name)| name)
+    let known = Delimiter::ALL.into_iter();
+    known.rev().find(|(_, other)| is_between(other.byte())).map(|(word, _)| word)
 }

@@ -3,6 +3,7 @@
 //! is decided here, when the pieces meet: which rows are after the day, and
 //! which keys stand twice.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::agreed::is_read;
 use super::classify::{self, Rule};
 
 use super::pass::{Pass, Rest};
@@ -38,7 +40,7 @@ use crate::plan::SourcePlan;
 use crate::storage::hex;
 
 /// Changes when pieces are made in another way.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What makes pieces of one run usable in another: all that their rows depend
 /// on but the files.
@@ -63,9 +65,13 @@ pub async fn scheme(
     for rejection in &source.reject {
         hasher.update(format!("{:?}: {}\n", rejection.reason, rejection.expression));
     }
-    for field in opened.table.schema.fields().iter().chain(&opened.table.partition_columns) {
-        hasher.update(format!("{:?} {}\n", field.name(), field.data_type()));
-    }
+    // Where a column stands, and what nothing is made from, makes no difference.
+    let fields = opened.table.schema.fields().iter().chain(&opened.table.partition_columns);
+    let read: BTreeSet<String> = fields
+        .filter(|field| is_read(source, field.name()))
+        .map(|field| format!("{:?} {}\n", field.name(), field.data_type()))
+        .collect();
+    read.iter().for_each(|field| hasher.update(field));
     if context.table_exist("sources.customer_ids")? {
         let sql = "select cast(source_id as varchar), cast(customer_id as varchar) \
                    from sources.customer_ids order by 1, 2";
@@ -146,11 +152,7 @@ impl Reading<'_> {
         let store = ObjectStoreUrl::parse("target://set")?;
         self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
         let table = |parts: &[Part], schema: &SchemaRef| {
-            let file = |part: &Part| {
-                cache
-                    .meta(piece, part)
-                    .map(|meta| TableFile { meta: meta.clone(), partition_values: Vec::new() })
-            };
+            let file = |part: &Part| cache.meta(piece, part).cloned().map(TableFile::named);
             let files = parts.iter().filter_map(file).collect();
             let count = parts.iter().map(|part| part.rows).sum::<u64>();
             let rows = usize::try_from(count).ok();

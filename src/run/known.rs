@@ -134,7 +134,7 @@ impl Builder<'_> {
         for file in files {
             let meta = location.store().head(&location.path(&file.path)).await;
             let meta = meta.map_err(|error| failed(&error))?;
-            found.push(TableFile { meta, partition_values: Vec::new() });
+            found.push(TableFile::named(meta));
         }
         let table = FilesTable {
             store,

@@ -32,7 +32,7 @@ pub async fn problem(
     }
     let cause = cause(root);
     Some(match source.format {
-        FileFormat::Csv => csv(source, place, &cause),
+        FileFormat::Csv(_) => csv(source, place, &cause),
         FileFormat::Json => match first_bad_line(opened, file).await {
             Some((number, line)) => not_an_object(place, number, &line),
             None => unreadable(source, place, &cause)

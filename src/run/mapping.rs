@@ -5,13 +5,15 @@ use std::ops::ControlFlow;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::functions::core::expr_fn::{coalesce, nullif};
 use datafusion::functions::datetime::expr_fn::to_local_time;
 use datafusion::functions::unicode::expr_fn::character_length;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, col, lit, try_cast, when};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{self, Ident, VisitMut, VisitorMut};
 
-use super::expression;
+use super::diagnose::quoted;
+use super::{expression, times};
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
 use crate::plan::{SourcePlan, parse_expression};
@@ -104,7 +106,7 @@ impl Mapper<'_> {
                 (Expr::Column(Column::from_name(name)), None)
             }
             None if self.plan.columns.is_empty() && column.need == Need::Required => {
-                return Err(self.not_there(column.name, &self.plan.at, column));
+                return Err(self.not_there(&Ident::new(column.name), &self.plan.at));
             }
             None => {
                 let stored = stored(column.kind, &DataType::Null);
@@ -114,12 +116,17 @@ impl Mapper<'_> {
         };
         let raw_type = self.type_of(&raw);
         let stored = stored(column.kind, &raw_type);
-        self.castable(column, &raw_type, at)?;
+        self.castable(column, &raw, &raw_type, at)?;
         let value = match column.kind {
-            ColumnType::Timestamp => instant(&raw, &raw_type),
+            ColumnType::Timestamp => instant(&raw, &raw_type, self.timezone),
             ColumnType::Date if column.name == "acquired_at" => {
                 local_day(&raw, &raw_type, self.timezone)
             }
+            // CSV cannot tell an empty text from none, so nothing may hang on it.
+            ColumnType::Id if column.need == Need::Optional && is_text(&raw_type) => {
+                nullif(cast(raw.clone(), stored.clone()), lit(""))
+            }
+            ColumnType::Text => nullif(cast(raw.clone(), stored.clone()), lit("")),
             _ if raw_type == stored => raw.clone(),
             _ => cast(raw.clone(), stored.clone()),
         };
@@ -147,32 +154,35 @@ impl Mapper<'_> {
         schema.and_then(|schema| expression.get_type(&schema)).unwrap_or(DataType::Null)
     }
 
-    /// Types that would lose something without a word.
+    /// Types that would lose something without a word, or that are no texts.
     fn castable(
         &self,
         column: &SourceColumn,
-        raw: &DataType,
+        raw: &Expr,
+        raw_type: &DataType,
         at: Option<&At>,
     ) -> Result<(), Problem> {
-        let source = at.map_or("the column", At::text);
-        let help = match (column.kind, raw) {
-            (ColumnType::Id, DataType::Float32 | DataType::Float64) => {
-                format!("map it as `{}: cast({source} as bigint)`", column.name)
+        use ColumnType::{Date, Decimal, Id, Text, Timestamp};
+        let name = column.name;
+        let text = spelt(self.plan, column, raw);
+        let help = match (column.kind, raw_type) {
+            (Id, DataType::Float32 | DataType::Float64) => {
+                map_as(at, &format!("{name}: cast({text} as bigint)"))
             }
-            (ColumnType::Timestamp, kind) if kind.is_numeric() => {
-                format!("map it as `{}: to_timestamp({source})`, in seconds", column.name)
+            (Id | Text, DataType::FixedSizeBinary(_)) => map_bytes(at, name, &text),
+            (Timestamp | Date, kind) if kind.is_numeric() => {
+                times::of_numbers(at, name, &text, kind)
             }
-            (ColumnType::Decimal(..), kind) if kind.is_temporal() || *kind == DataType::Boolean => {
+            (Decimal(..), kind) if kind.is_temporal() || *kind == DataType::Boolean => {
                 "an amount is a number".to_string()
             }
             (_, kind) if kind.is_nested() => "map one value out of it".to_string(),
             _ => return Ok(()),
         };
         let message = format!(
-            "`{}` of source `{}` is {}, not {}",
-            column.name,
+            "`{name}` of source `{}` is {}, not {}",
             self.plan.kind.name,
-            ColumnType::describe(raw),
+            ColumnType::describe(raw_type),
             column.kind
         );
         Err(Problem::at(at.unwrap_or(&self.plan.at), message).help(help))
@@ -198,11 +208,7 @@ impl Mapper<'_> {
         let mut names = Names { schema: self.schema, unknown: None };
         let _ = VisitMut::visit(&mut parsed, &mut names);
         if let Some(unknown) = names.unknown {
-            let column = self.plan.kind.columns.first().copied();
-            return Err(match column {
-                Some(column) => self.not_there(&unknown, at, &column),
-                None => Problem::at(at, format!("no column `{unknown}`")),
-            });
+            return Err(self.not_there(&unknown, at));
         }
         let planned = DFSchema::try_from(Schema::clone(self.schema)).and_then(|schema| {
             self.context.state().create_logical_expr(&parsed.to_string(), &schema)
@@ -216,14 +222,48 @@ impl Mapper<'_> {
         Ok(planned)
     }
 
-    fn not_there(&self, name: &str, at: &At, _column: &SourceColumn) -> Problem {
+    fn not_there(&self, name: &Ident, at: &At) -> Problem {
         let known: Vec<&str> =
             self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let message = format!("source `{}` has no column `{name}`", self.plan.kind.name);
+        let near = suggest(&name.value, known.iter().copied());
+        let near = near.filter(|help| help.starts_with("did"));
+        let message = format!("source `{}` has no column `{}`", self.plan.kind.name, name.value);
         Problem::at(at, message)
             .note("note", format!("its files have {}", known.join(", ")))
-            .maybe_help(suggest(name, known.iter().copied()).filter(|help| help.starts_with("did")))
+            .maybe_help(near.or_else(|| text_in_double_quotes(name)))
     }
+}
+
+/// What helps where a text was probably meant, as other languages write it.
+fn text_in_double_quotes(name: &Ident) -> Option<String> {
+    let text = name.value.replace('\'', "''");
+    let is_quoted = name.quote_style == Some('"');
+    is_quoted
+        .then(|| format!("a text stands in single quotes, `'{text}'`; double ones name a column"))
+}
+
+/// How a pipeline would write what it maps to a column.
+pub fn spelt(plan: &SourcePlan, column: &SourceColumn, raw: &Expr) -> String {
+    let written = plan.columns.iter().find(|mapping| mapping.column.name == column.name);
+    match (raw, written) {
+        (Expr::Column(column), _) => quoted(&column.name),
+        (_, Some(mapping)) => mapping.expression.clone(),
+        (other, None) => other.to_string(),
+    }
+}
+
+/// The next move where a mapping helps. A pipeline that maps one column maps all.
+pub fn map_as(at: Option<&At>, mapping: &str) -> String {
+    match at {
+        Some(_) => format!("map it as `{mapping}`"),
+        None => format!("map the columns under `columns:`, this one as `{mapping}`"),
+    }
+}
+
+/// The same where a text is meant and bytes stand there: ids such as UUIDs.
+pub fn map_bytes(at: Option<&At>, name: &str, text: &str) -> String {
+    let mapping = map_as(at, &format!("{name}: encode({text}, 'hex')"));
+    format!("{mapping}: its bytes as hexadecimal digits")
 }
 
 /// The column of a name: as written, else the only one that differs in case.
@@ -238,7 +278,7 @@ fn find<'a>(schema: &'a SchemaRef, name: &str) -> Option<&'a str> {
 /// Quotes the columns of an expression as the files spell them.
 struct Names<'a> {
     schema: &'a SchemaRef,
-    unknown: Option<String>,
+    unknown: Option<Ident>,
 }
 
 impl VisitorMut for Names<'_> {
@@ -248,7 +288,7 @@ impl VisitorMut for Names<'_> {
         if let ast::Expr::Identifier(ident) = expr {
             match find(self.schema, &ident.value) {
                 Some(name) => *ident = Ident::with_quote('"', name),
-                None => self.unknown = self.unknown.take().or(Some(ident.value.clone())),
+                None => self.unknown = self.unknown.take().or(Some(ident.clone())),
             }
         }
         ControlFlow::Continue(())
@@ -268,50 +308,83 @@ fn stored(kind: ColumnType, raw: &DataType) -> DataType {
 const DAY_LENGTH: i32 = 10;
 
 /// Whether values are texts, each written out or one of a few.
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, kind) => kind.is_string(),
         kind => kind.is_string(),
     }
 }
 
-/// A point in time, UTC.
-fn instant(raw: &Expr, kind: &DataType) -> Expr {
+/// A point in time, UTC. A day begins when it does in the pipeline's time zone,
+/// so that instants and days stand in one order.
+fn instant(raw: &Expr, kind: &DataType, timezone: &str) -> Expr {
     let stored = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let is_elsewhere = timezone != "UTC";
     match kind {
         // Through a zone: without one, the wall clock would be kept.
-        DataType::Timestamp(_, Some(_)) => {
-            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-            cast(cast(raw.clone(), utc), stored)
-        }
+        DataType::Timestamp(_, Some(_)) => cast(cast(raw.clone(), zoned("UTC")), stored),
         kind if *kind == stored => raw.clone(),
+        DataType::Date32 | DataType::Date64 if is_elsewhere => beginning(raw.clone(), timezone),
+        kind if is_text(kind) && is_elsewhere => {
+            let day = beginning(cast(text(raw), DataType::Date32), timezone);
+            by_length(raw, day, cast(raw.clone(), stored))
+        }
         _ => cast(raw.clone(), stored),
     }
 }
 
+/// The first instant of a day in a time zone, UTC. Where clocks skip midnight or
+/// show it twice, that of the hour after.
+fn beginning(day: Expr, timezone: &str) -> Expr {
+    let stored = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let midnight = cast(day, stored.clone());
+    let after = |hours| {
+        let later = midnight.clone() + lit(ScalarValue::new_interval_mdn(0, 0, hours * HOUR));
+        try_cast(later, zoned(timezone))
+    };
+    cast(cast(coalesce(vec![after(0), after(1), after(2)]), zoned("UTC")), stored)
+}
+
+/// In nanoseconds.
+const HOUR: i64 = 3_600_000_000_000;
+
 /// The day of a point in time, in the pipeline's time zone. What is a day already
 /// stays it, wherever the clock stands.
 fn local_day(raw: &Expr, kind: &DataType, timezone: &str) -> Expr {
-    let at = instant(raw, kind);
+    let at = match kind {
+        kind if is_text(kind) => {
+            cast(raw.clone(), DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
+        kind => instant(raw, kind, timezone),
+    };
     let local = match timezone {
         "UTC" => cast(at, DataType::Date32),
         _ => {
-            let zoned = |zone| DataType::Timestamp(TimeUnit::Microsecond, Some(zone));
-            let here = cast(cast(at, zoned("UTC".into())), zoned(timezone.into()));
+            let here = cast(cast(at, zoned("UTC")), zoned(timezone));
             cast(to_local_time(vec![here]), DataType::Date32)
         }
     };
     match kind {
         DataType::Date32 => raw.clone(),
         DataType::Timestamp(..) => local,
-        // A text may be a day too, of which no hour is known.
-        kind if is_text(kind) => {
-            let text = cast(raw.clone(), DataType::Utf8);
-            let is_day = character_length(text.clone()).lt_eq(lit(DAY_LENGTH));
-            when(is_day, cast(text, DataType::Date32)).otherwise(local.clone()).unwrap_or(local)
-        }
+        kind if is_text(kind) => by_length(raw, cast(text(raw), DataType::Date32), local),
         _ => cast(raw.clone(), DataType::Date32),
     }
+}
+
+/// One thing of a text that is a day, of which no hour is known, and another of
+/// one that is an instant.
+fn by_length(raw: &Expr, day: Expr, instant: Expr) -> Expr {
+    let is_day = character_length(text(raw)).eq(lit(DAY_LENGTH));
+    when(is_day, day).otherwise(instant.clone()).unwrap_or(instant)
+}
+
+fn text(raw: &Expr) -> Expr {
+    cast(raw.clone(), DataType::Utf8)
+}
+
+fn zoned(timezone: &str) -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(timezone.into()))
 }
 
 /// A canonical column by name.

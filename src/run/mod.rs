@@ -6,8 +6,10 @@
 //!   └─► nothing to do
 //! ```
 
+mod agreed;
 mod audit;
 mod build;
+mod canonical;
 mod classify;
 mod compute;
 mod diagnose;
@@ -38,6 +40,7 @@ mod stage;
 mod steps;
 mod take_over;
 pub mod target;
+mod times;
 mod turns;
 mod withdrawal;
 

@@ -16,6 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use super::canonical;
 use super::classify::{self, Rule};
 use super::mapping::Mapped;
 use super::pass::{KeyFiles, Pass, Rest};
@@ -76,9 +77,9 @@ impl Reading<'_> {
     /// `whatever_day`, the pass leaves out those that depend on the day.
     pub async fn pass(&self, raw: DataFrame, whatever_day: bool) -> Result<(Pass<'_>, Vec<Rule>)> {
         let (context, source) = (self.context, self.source);
-        let canonical = canonical(raw, self.mapped)?;
-        register(context, "mapped", &canonical)?;
-        let identified = identities(context, source, &canonical).await?;
+        let mapped = mapped(raw, self.mapped)?;
+        register(context, "mapped", &mapped)?;
+        let identified = identities(context, source, &mapped).await?;
         register(context, "identified", &identified)?;
         let rules = classify::rules(source, self.plan, identified.schema().as_arrow());
         let of_day = if whatever_day { classify::day_rules(self.plan).len() } else { 0 };
@@ -166,11 +167,11 @@ impl Reading<'_> {
         register(context, "lines", &lines)?;
         let mut torn = 0;
         if classify::is_lines(self.source) {
-            collect(context, "torn", classify::TORN).await?;
+            collect(context, "torn", &classify::torn(suspicious)).await?;
             torn = number(&context.sql(classify::TORN_LINES).await?.collect().await?);
         }
         self.finish(suspicious, torn > 0).await?;
-        let is_kept = !suspicious && self.source.kind.name != "orders";
+        let is_kept = !suspicious && !self.merges()? && self.source.kind.name != "orders";
         if is_kept {
             replace(context, TableReference::partial("sources", self.source.kind.name), table)?;
         }
@@ -198,8 +199,14 @@ impl Reading<'_> {
         self.view("set_aside", &classify::set_aside(source, suspicious, torn)).await?;
         let quarantine = context.sql(&classify::quarantine(source)).await?;
         register_as(context, "quarantine", source.kind.name, &quarantine)?;
-        let rows = context.sql(&classify::canonical(source, self.mapped)).await?;
+        let rows = canonical::query(source, self.mapped, self.merges()?, self.plan.as_of);
+        let rows = context.sql(&rows).await?;
         register_as(context, "sources", source.kind.name, &rows)
+    }
+
+    /// Whether rows of several customers may become one.
+    fn merges(&self) -> Result<bool> {
+        Ok(self.source.kind.name == "customers" && self.context.table_exist(identity_map())?)
     }
 
     /// Registers a query.
@@ -230,7 +237,7 @@ impl Reading<'_> {
     }
 }
 
-fn canonical(raw: DataFrame, mapped: &Mapped) -> Result<DataFrame> {
+fn mapped(raw: DataFrame, mapped: &Mapped) -> Result<DataFrame> {
     let mut columns: Vec<_> = mapped
         .columns
         .iter()
@@ -246,15 +253,21 @@ fn canonical(raw: DataFrame, mapped: &Mapped) -> Result<DataFrame> {
     raw.select(columns)
 }
 
+/// Which ids are one person.
+fn identity_map() -> TableReference {
+    TableReference::partial("sources", "customer_ids")
+}
+
 /// One person under several ids becomes one customer, before anything counts.
+/// Customers themselves are merged later, so that each row is judged by itself.
 async fn identities(
     context: &SessionContext,
     source: &SourcePlan,
     mapped: &DataFrame,
 ) -> Result<DataFrame> {
-    let map = TableReference::partial("sources", "customer_ids");
     let has_customer = source.kind.column("customer_id").is_some();
-    if !has_customer || source.kind.name == "customer_ids" || !context.table_exist(map)? {
+    let is_whom = matches!(source.kind.name, "customer_ids" | "customers");
+    if !has_customer || is_whom || !context.table_exist(identity_map())? {
         return Ok(mapped.clone());
     }
     context.sql(&classify::identified(source)).await

@@ -13,7 +13,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::parquet_to_arrow_schema;
 
 use super::guess;
-use crate::plan::{FileFormat, SourcePlan};
+use crate::plan::{Delimiter, FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
 
@@ -48,7 +48,10 @@ pub async fn read(
     let place = location.shown(relative);
     let found = match plan.format {
         FileFormat::Parquet => parquet(location, meta, &place).await,
-        FileFormat::Csv => text(plan.format, location, meta, &place, csv_schema).await,
+        FileFormat::Csv(delimiter) => {
+            let columns = |head| csv_schema(head, delimiter);
+            text(plan.format, location, meta, &place, columns).await
+        }
         FileFormat::Json => text(plan.format, location, meta, &place, json_schema).await,
     }?;
     match twice(&found.schema) {
@@ -104,14 +107,12 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         .help(help)
 }
 
-type Infer = fn(Box<dyn Read + Send>) -> Result<Schema, ArrowError>;
-
 async fn text(
     format: FileFormat,
     location: &Location,
     meta: &ObjectMeta,
     place: &str,
-    infer: Infer,
+    infer: impl Fn(Box<dyn Read + Send>) -> Result<Schema, ArrowError>,
 ) -> Result<FileSchema, Problem> {
     let broken = |error: &dyn std::error::Error| {
         Problem::named(place, "the columns of the file cannot be read").causes(error)
@@ -141,8 +142,9 @@ async fn text(
 
 /// Names from the header line; every column is text, so that `007` stays
 /// `007` until the mapping says what it is.
-fn csv_schema(reader: Box<dyn Read + Send>) -> Result<Schema, ArrowError> {
+fn csv_schema(reader: Box<dyn Read + Send>, delimiter: Delimiter) -> Result<Schema, ArrowError> {
     let format = arrow::csv::reader::Format::default().with_header(true);
+    let format = format.with_delimiter(delimiter.byte());
     let (schema, _) = format.infer_schema(reader, Some(0))?;
     let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
     Ok(Schema::new(fields.collect::<Vec<_>>()))

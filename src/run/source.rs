@@ -4,11 +4,10 @@
 //! Listing is a step of its own: it reads no file, and it is all that is
 //! needed to tell whether anything is new.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -16,9 +15,11 @@ use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::ObjectMeta;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::Job;
+use super::agreed::agree;
 use super::failure::of_store;
 use super::schema::{self, FileSchema};
 use super::target::{SourceFile, SourceListed};
@@ -85,7 +86,8 @@ impl Listed {
 pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened> {
     let listed = list(plan, base, variables).await?;
     let files = listed.files();
-    let Listed { location, found } = listed;
+    let Listed { location, mut found } = listed;
+    alike_packed(plan, &location, &found)?;
     let schemas: Vec<FileSchema> = futures::stream::iter(
         found.iter().map(|file| schema::read(plan, &location, &file.meta, &file.relative)),
     )
@@ -93,6 +95,10 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     .try_collect()
     .await?;
     let schema = agree(plan, &location, &found, &schemas)?;
+    // What a file says itself counts more than the name of its folder.
+    found.iter_mut().for_each(|file| {
+        file.partitions.retain(|(key, _)| schema.field_with_name(key).is_err());
+    });
     let partition_columns = partition_columns(plan, &location, &found)?;
     let rows = schemas.iter().map(|schema| schema.rows).sum::<Option<u64>>();
     let compression = compression(&found, plan.format);
@@ -100,8 +106,11 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         store: store_url(plan.kind.name)?,
         files: found
             .into_iter()
-            .map(|file| TableFile {
+            .zip(&schemas)
+            .map(|(file, schema)| TableFile {
                 meta: file.meta,
+                columns: matches!(plan.format, FileFormat::Csv(_))
+                    .then(|| Arc::clone(&schema.schema)),
                 partition_values: file
                     .partitions
                     .into_iter()
@@ -139,11 +148,19 @@ pub fn store_url(name: &str) -> Result<ObjectStoreUrl, Problem> {
 }
 
 /// A file that was found.
-struct Found {
-    relative: String,
+pub(super) struct Found {
+    /// Its path below the location.
+    pub(super) relative: String,
     meta: ObjectMeta,
     /// `key=value` parts of its path.
     partitions: Vec<(String, Option<String>)>,
+}
+
+impl Found {
+    /// Whether a folder of its path gives a column of this name.
+    pub(super) fn has_in_path(&self, name: &str) -> bool {
+        self.partitions.iter().any(|(key, _)| key == name)
+    }
 }
 
 /// Says what is wrong with where a source is, as far as its text tells.
@@ -219,7 +236,12 @@ pub(super) fn split(url: &str) -> (&str, &str) {
     let trimmed = url.trim_end_matches('/');
     let scheme = trimmed.find("://").map_or(0, |index| index + 3);
     let fixed = trimmed.find(['*', '?', '[']).unwrap_or(trimmed.len());
-    match trimmed[scheme..fixed].rfind('/') {
+    // The folder itself, by one name more.
+    let trimmed = trimmed.strip_suffix("/.").unwrap_or(trimmed);
+    if trimmed == "." {
+        return (".", "");
+    }
+    match trimmed[scheme..fixed.min(trimmed.len())].rfind('/') {
         Some(0) if scheme == 0 => ("/", &trimmed[1..]),
         Some(slash) => (&trimmed[..scheme + slash], &trimmed[scheme + slash + 1..]),
         // A bucket alone, or a name in the project folder.
@@ -237,7 +259,7 @@ pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
     !hidden
         && match format {
             FileFormat::Parquet => ends(&[".parquet", ".parq", ".pq"]),
-            FileFormat::Csv => ends(&[".csv", ".csv.gz", ".csv.zst"]),
+            FileFormat::Csv(_) => ends(&[".csv", ".csv.gz", ".csv.zst"]),
             FileFormat::Json => {
                 let packed = |packer: &str| {
                     [".json", ".jsonl", ".ndjson"].map(|ending| format!("{ending}{packer}"))
@@ -256,8 +278,10 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 fn partitions(relative: &str) -> Vec<(String, Option<String>)> {
     let folders = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
     let pairs = folders.split('/').filter_map(|part| part.split_once('='));
-    let value = |text: &str| (text != HIVE_NULL).then(|| text.to_string());
-    pairs.map(|(key, text)| (key.to_string(), value(text))).collect()
+    // What may not stand in a path is written as `%20`.
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let value = |text: &str| (text != HIVE_NULL).then(|| plain(text));
+    pairs.map(|(key, text)| (plain(key), value(text))).collect()
 }
 
 fn partition_columns(
@@ -282,85 +306,6 @@ fn partition_columns(
     Ok(expected.iter().map(|key| Arc::new(Field::new(key, DataType::Utf8, true))).collect())
 }
 
-/// One schema for all files: that of the first, as far as the others have it.
-fn agree(
-    plan: &SourcePlan,
-    location: &Location,
-    files: &[Found],
-    schemas: &[FileSchema],
-) -> Result<SchemaRef, Problem> {
-    let Some(first) = schemas.first() else { return Ok(Arc::new(Schema::empty())) };
-    let mut fields: Vec<Field> = first.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-    for (file, schema) in files.iter().zip(schemas).skip(1) {
-        for field in &mut fields {
-            let other = schema.schema.field_with_name(field.name()).ok().map(Field::data_type);
-            match other.map(|other| common(field.data_type(), other)) {
-                Some(Some(kind)) => *field = Field::new(field.name(), kind, true),
-                // A column that nothing is made from may come and go.
-                _ if !used(plan, field.name()) => {}
-                found => {
-                    return Err(disagree(plan, location, files, file, field, found.and(other)));
-                }
-            }
-        }
-        let known: BTreeSet<String> = fields.iter().map(|field| field.name().clone()).collect();
-        let new = schema.schema.fields().iter().filter(|field| !known.contains(field.name()));
-        if let Some(field) = new.into_iter().find(|field| used(plan, field.name())) {
-            return Err(disagree(plan, location, files, file, field, None));
-        }
-    }
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Whether a source's column may be read: it stands in some expression.
-fn used(plan: &SourcePlan, name: &str) -> bool {
-    if plan.columns.is_empty() {
-        return plan.kind.column(name).is_some();
-    }
-    let expressions = plan.columns.iter().map(|mapping| &mapping.expression);
-    let mut all = expressions.chain(plan.reject.iter().map(|rejection| &rejection.expression));
-    all.any(|expression| expression.to_lowercase().contains(&name.to_lowercase()))
-}
-
-/// The type that holds the values of both.
-fn common(a: &DataType, b: &DataType) -> Option<DataType> {
-    use DataType::{Date32, Float32, Float64, Int64, Null, Timestamp, Utf8};
-    match (a, b) {
-        (a, b) if a == b => Some(a.clone()),
-        (a, b) if a.is_string() && b.is_string() => Some(Utf8),
-        (a, b) if a.is_signed_integer() && b.is_signed_integer() => Some(Int64),
-        (a, b) if a.is_integer() && b.is_integer() => Some(Int64),
-        (Float32 | Float64, Float32 | Float64) => Some(Float64),
-        (Timestamp(_, a_zone), Timestamp(_, b_zone)) if a_zone == b_zone => {
-            Some(Timestamp(arrow::datatypes::TimeUnit::Microsecond, a_zone.clone()))
-        }
-        (Date32, Timestamp(..)) | (Timestamp(..), Date32) => None,
-        (Null, other) | (other, Null) => Some(other.clone()),
-        _ => None,
-    }
-}
-
-fn disagree(
-    plan: &SourcePlan,
-    location: &Location,
-    files: &[Found],
-    file: &Found,
-    field: &Field,
-    found: Option<&DataType>,
-) -> Problem {
-    let first = files.first().map_or(String::new(), |first| location.shown(&first.relative));
-    let describe = |kind: Option<&DataType>| {
-        kind.map_or("absent".to_string(), crate::plan::types::ColumnType::describe)
-    };
-    let in_first = field.data_type();
-    let message =
-        format!("files of source `{}` disagree on column `{}`", plan.kind.name, field.name());
-    Problem::named(location.shown(&file.relative), message)
-        .note("here", describe(found))
-        .note("elsewhere", format!("{} (in {first} or others)", describe(Some(in_first))))
-        .help("write the files alike, or leave those of another kind out of `url`")
-}
-
 fn nothing_there(
     plan: &SourcePlan,
     location: &Location,
@@ -368,7 +313,7 @@ fn nothing_there(
 ) -> Problem {
     let format = match plan.format {
         FileFormat::Parquet => "Parquet",
-        FileFormat::Csv => "CSV",
+        FileFormat::Csv(_) => "CSV",
         FileFormat::Json => "JSON",
     };
     let message = format!("source `{}` has no {format} files", plan.kind.name);
@@ -399,6 +344,21 @@ fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem {
     problem.message = format!("cannot read source `{}`", plan.kind.name);
     problem.notes.insert(0, ("cause", what));
     problem
+}
+
+/// That the files are packed alike, or none is: they are read in one way.
+fn alike_packed(plan: &SourcePlan, location: &Location, files: &[Found]) -> Result<(), Problem> {
+    let how = |file: &Found| {
+        let name = file.relative.to_lowercase();
+        [".gz", ".zst"].into_iter().find(|ending| name.ends_with(ending))
+    };
+    let other = files.iter().find(|file| how(file) != files.first().and_then(how));
+    let Some(other) = other.filter(|_| plan.format != FileFormat::Parquet) else { return Ok(()) };
+    let message = format!("files of source `{}` are not packed alike", plan.kind.name);
+    let first = files.first().map(|first| location.shown(&first.relative)).unwrap_or_default();
+    Err(Problem::named(location.shown(&other.relative), message)
+        .note("elsewhere", first)
+        .help("pack all of them or none, or name those of one kind by a glob in `url`"))
 }
 
 fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {

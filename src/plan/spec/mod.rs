@@ -80,6 +80,8 @@ pub struct SourceSpec {
     pub url: Option<Spanned<String>>,
     /// `parquet`, `csv` or `json`.
     pub format: Option<Spanned<String>>,
+    /// What stands between fields of CSV.
+    pub delimiter: Option<Spanned<String>>,
     /// `orders` or `lines`.
     pub rows: Option<Spanned<String>>,
     /// Canonical name: source column or SQL expression.
@@ -264,13 +266,15 @@ fn value(kind: &ParamType, node: &Node, problems: &mut Vec<Problem>) -> Option<P
 }
 
 fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec> {
-    let known = ["url", "format", "rows", "columns", "reject", "reject_max", "storage"];
+    let known =
+        ["url", "format", "delimiter", "rows", "columns", "reject", "reject_max", "storage"];
     let what = format!("source `{}`", entry.key);
     let mut fields = Fields::open(&entry.node, &what, &known, problems)?;
     Some(SourceSpec {
         name: Spanned { value: entry.key.clone(), at: entry.at.clone() },
         url: fields.required_text("url", problems),
         format: fields.text("format", problems),
+        delimiter: fields.text("delimiter", problems),
         rows: fields.text("rows", problems),
         columns: fields.pairs("columns", problems),
         reject: fields.pairs("reject", problems),

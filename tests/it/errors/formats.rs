@@ -24,15 +24,15 @@ fn said(format: &str, content: &str) -> String {
 #[test]
 fn another_separator_is_named() {
     let rows = "order_id;customer_id;ordered_at;amount\n1;7;2024-01-05;20,00\n";
-    assert_snapshot!(said("csv", rows), @"
-    error: the fields of the file are not separated by commas
+    assert_snapshot!(said("csv", rows), @r#"
+    error: the fields of the file are separated by something else
     --> [TMP]/orders/o.csv
      = found: order_id;customer_id;ordered_at;amount
-     = help: the first line looks separated by `;`: write the file with commas between its fields, and a point in its numbers
+     = help: the first line looks separated by `;`: say `delimiter: ";"` for this source; a number with a comma is read by `cast(replace(amount, ',', '.') as decimal(18,2))`
     exit 1
-    ");
+    "#);
     let tabs = said("csv", &rows.replace(';', "\t"));
-    assert!(tabs.contains("looks separated by tabs: "), "{tabs}");
+    assert!(tabs.contains("say `delimiter: \"tab\"` for this source"), "{tabs}");
 }
 
 #[test]
@@ -138,6 +138,21 @@ fn a_line_that_is_not_utf_8_is_named() {
      = help: write the file as UTF-8, such as with `iconv -f WINDOWS-1252 -t UTF-8`
     exit 1
     ");
+}
+
+#[test]
+fn a_text_of_two_bytes_a_character_is_told_how_to_be_converted() {
+    let rows = "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05,20.00\n";
+    let encoded = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    assert_snapshot!(run(&text("csv", &encoded(&format!("\u{feff}{rows}")))), @"
+    error: the file is UTF-16, not UTF-8
+    --> [TMP]/orders/o.csv
+     = help: write the file as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`
+    exit 1
+    ");
+    // Without the mark that says which byte is first.
+    let said = run(&text("csv", &encoded(rows)));
+    assert!(said.contains("`iconv -f UTF-16LE -t UTF-8`"), "{said}");
 }
 
 #[test]

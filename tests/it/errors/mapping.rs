@@ -112,6 +112,103 @@ fn a_day_of_another_form_is_told_how_to_say_it() {
     assert!(run(&project).contains("to_timestamp(Date, '%d/%m/%Y %H:%M')"));
 }
 
+/// Digits are a day or a number of seconds; taken for the other they would be
+/// days of 1970.
+#[test]
+fn a_time_of_digits_is_told_how_to_say_it() {
+    for (digits, mapping) in [
+        ("20240105", "`ordered_at: to_date(Date, '%Y%m%d')`"),
+        ("1704448800", "`ordered_at: to_timestamp(cast(Date as bigint))`"),
+        ("1704448800000", "`ordered_at: to_timestamp_millis(cast(Date as bigint))`"),
+    ] {
+        let project = mapped("cast(Price as decimal(18,2))");
+        change(&project, "orders/o.csv", "2024-01-05", digits);
+        let said = run(&project);
+        assert!(said.contains(&format!("say how it is written, such as {mapping}")), "{said}");
+    }
+}
+
+/// The small project whose times are those of a clock on a wall in Berlin.
+fn in_berlin(time: &str) -> Project {
+    let project = mapped("cast(Price as decimal(18,2))");
+    let local = "ordered_at: cast(Date as timestamp) at time zone 'Europe/Berlin'";
+    change(&project, "pipelines/p.yaml", "ordered_at: Date", local);
+    change(&project, "orders/o.csv", "2024-01-05", time);
+    project
+}
+
+#[test]
+fn an_hour_that_clocks_skip_is_told_with_a_way_to_read_it() {
+    let project = in_berlin("2024-03-31 02:30:00");
+    assert_snapshot!(run(&project), @"
+    error: `2024-03-31T02:30:00` in `ordered_at` of source `orders` is not a time in Europe/Berlin
+    --> [TMP]/orders/o.csv
+     = mapped: cast(Date as timestamp) at time zone 'Europe/Berlin'
+     = cause: clocks there skip it
+     = help: write `coalesce(try_cast(cast(Date as timestamp) || ' Europe/Berlin' as timestamptz), cast(cast(Date as timestamp) || '+01:00' as timestamptz))` for `cast(Date as timestamp) at time zone 'Europe/Berlin'`: what clocks skip or show twice is read as +01:00 then
+    exit 1
+    ");
+    // Which is what it says.
+    let read = "coalesce(try_cast(cast(Date as timestamp) || ' Europe/Berlin' as timestamptz), \
+                cast(cast(Date as timestamp) || '+01:00' as timestamptz))";
+    let local = "cast(Date as timestamp) at time zone 'Europe/Berlin'";
+    change(&project, "pipelines/p.yaml", local, read);
+    let outcome = project.run("2024-06-30");
+    assert!(!outcome.stderr.contains("set aside"), "{}", outcome.stderr);
+}
+
+#[test]
+fn an_hour_that_clocks_show_twice_is_told_with_a_way_to_read_it() {
+    let project = in_berlin("2023-10-29 02:30:00");
+    let said = run(&project);
+    let (first, rest) = said.split_once('\n').expect("lines");
+    assert_snapshot!(first, @"error: `2023-10-29T02:30:00` in `ordered_at` of source `orders` is not one time in Europe/Berlin, but two");
+    assert!(rest.contains("= cause: clocks there show it twice\n"), "{said}");
+    assert!(rest.contains("is read as +01:00 then\n"), "{said}");
+}
+
+/// As the guide says under "Local times".
+#[test]
+fn what_clocks_skip_or_show_twice_is_read_as_standard_time() {
+    let project = Project::new();
+    project.pipeline("facts.orders", "params:\n  timezone: Europe/Berlin\n");
+    let source = "url: orders\n    format: csv\n    columns:\n      order_id: Id\n      customer_id: \
+                  Id\n      ordered_at: coalesce(try_cast(Clock || ' Europe/Berlin' as timestamptz), \
+                  cast(Clock || '+01:00' as timestamptz))\n      amount: Price";
+    change(&project, "pipelines/p.yaml", "url: orders", source);
+    let rows = "Id,Clock,Price\n1,2024-03-31 02:30:00,1\n2,2024-10-27 02:30:00,1\n\
+                3,2024-06-01 00:30:00,1\n";
+    project.file("orders/o.csv", rows);
+    project.run("2024-12-31");
+    let mut orders = project.rows("facts.orders", &["order_id", "ordered_at", "order_date"]);
+    orders.sort();
+    assert_snapshot!(orders.join("\n"), @"
+    1 2024-03-31T01:30:00 2024-03-31
+    2 2024-10-27T01:30:00 2024-10-27
+    3 2024-05-31T22:30:00 2024-06-01
+    ");
+}
+
+#[test]
+fn a_text_in_double_quotes_is_told_to_stand_in_single_ones() {
+    let project = mapped("cast(Price as decimal(18,2))");
+    let reject = "    reject:\n      free: Customer == \"cancelled\"\n    columns:";
+    change(&project, "pipelines/p.yaml", "    columns:", reject);
+    assert_snapshot!(run(&project), @r#"
+    error: source `orders` has no column `cancelled`
+     --> pipelines/p.yaml:7:13
+      |
+    7 |       free: Customer == "cancelled"
+      |             ^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = note: its files have Invoice, Customer, Date, Quantity, Price
+      = help: a text stands in single quotes, `'cancelled'`; double ones name a column
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    "#);
+}
+
 #[test]
 fn every_column_has_a_name_of_its_own() {
     let project = mapped("cast(Price as decimal(18,2))");

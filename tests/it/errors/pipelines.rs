@@ -40,7 +40,7 @@ fn an_unknown_key_deep_down_is_told_too() {
     5 |     rejct: {}
       |     ^^^^^
       |
-      = help: did you mean `reject`? known keys: url, format, rows, columns, reject, reject_max, storage
+      = help: did you mean `reject`? known keys: url, format, delimiter, rows, columns, reject, reject_max, storage
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -281,6 +281,44 @@ fn a_selector_that_chooses_nothing_is_told_what_it_probably_means() {
     error: `--select spendres` chooses no table of this pipeline
      |
      = help: did you mean `spenders`?
+    exit 2
+    ");
+}
+
+/// Everything would be built for somebody who asked for less.
+#[test]
+fn an_empty_selector_is_refused() {
+    assert_snapshot!(run_with(&small(), &["--select", ""]), @"
+    error: `--select` names no table: its value is empty
+     |
+     = note: that is what a shell makes of a variable that is not set
+     = help: name tables, such as `--select metrics.rfm_scores`, or leave it out for all of them
+    exit 2
+    ");
+}
+
+#[test]
+fn a_selector_of_what_is_not_published_is_told_why() {
+    assert_snapshot!(run_with(&small(), &["--select", "staging.orders"]), @"
+    error: `--select staging.orders` chooses no table of this pipeline
+     |
+     = help: only facts and metrics are published: `staging.orders+` is what is made from it
+    exit 2
+    ");
+    let project = small_but(PIPELINE, "facts.customers, ", "");
+    let said = run_with(&project, &["--select", "facts.customers"]);
+    let help = "the pipeline does not publish `facts.customers`: list it under `tables:`";
+    assert!(said.contains(help), "{said}");
+}
+
+#[test]
+fn a_selector_like_no_table_of_many_is_told_where_they_are_listed() {
+    let project = Project::new();
+    project.pipeline("facts.*, metrics.*", "");
+    assert_snapshot!(run_with(&project, &["--select", "nosuch"]), @"
+    error: `--select nosuch` chooses no table of this pipeline
+     |
+     = help: `tenure plan` lists the tables of a pipeline
     exit 2
     ");
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::{
+    ArrayRef, BinaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch, UInt64Array,
+};
 use insta::assert_snapshot;
 
 use super::{change, run, small};
@@ -21,6 +23,30 @@ fn csv(rows: &str) -> Project {
     change(&project, "pipelines/p.yaml", "url: orders", "url: orders\n    format: csv");
     project.file("orders/o.csv", rows);
     project
+}
+
+/// The small project with one order, of which one column holds something else.
+fn holding(name: &str, value: ArrayRef) -> Project {
+    let project = small();
+    let batch = typed("order_id,customer_id,ordered_at,amount\n1,7,2024-01-05T10:00:00,20.00\n");
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column = if field.name() == name { &value } else { column };
+        (field.name().clone(), Arc::clone(column))
+    });
+    let batch = RecordBatch::try_from_iter(columns.collect::<Vec<_>>()).expect("a batch");
+    parquet(&project.path("orders/o.parquet"), &batch);
+    project
+}
+
+/// Maps one of its columns, and the others by their names.
+fn map(project: &Project, name: &str, expression: &str) {
+    let columns = ["order_id", "customer_id", "ordered_at", "amount"].map(|column| {
+        let mapped = if column == name { expression } else { column };
+        format!("      {column}: {mapped}\n")
+    });
+    let source = format!("url: orders\n    columns:\n{}", columns.concat());
+    change(project, "pipelines/p.yaml", "url: orders\n", &source);
 }
 
 #[test]
@@ -150,7 +176,7 @@ fn a_file_with_another_schema_is_named_beside_the_first() {
     error: files of source `orders` disagree on column `amount`
     --> [TMP]/orders/z.parquet
      = here: absent
-     = elsewhere: decimal(18,2) (in [TMP]/orders/o.parquet or others)
+     = elsewhere: decimal(18,2) (in [TMP]/orders/o.parquet)
      = help: write the files alike, or leave those of another kind out of `url`
     exit 1
     ");
@@ -167,7 +193,7 @@ fn a_file_with_another_type_is_named_beside_the_first() {
     error: files of source `orders` disagree on column `order_id`
     --> [TMP]/orders/z.parquet
      = here: text
-     = elsewhere: bigint (in [TMP]/orders/o.parquet or others)
+     = elsewhere: bigint (in [TMP]/orders/o.parquet)
      = help: write the files alike, or leave those of another kind out of `url`
     exit 1
     ");
@@ -268,6 +294,82 @@ fn an_id_past_64_bits_may_be_a_text() {
     --> [TMP]/orders/o.parquet
      = column: order_id
      = help: map `order_id: cast(order_id as varchar)`: an id may be a text
+    exit 1
+    ");
+}
+
+#[test]
+fn ids_that_are_bytes_are_mapped_as_hexadecimal_digits() {
+    let ids = FixedSizeBinaryArray::try_from_iter([[0x5f; 16]].into_iter()).expect("ids");
+    let project = holding("customer_id", Arc::new(ids));
+    assert_snapshot!(run(&project), @"
+    error: `customer_id` of source `orders` is FixedSizeBinary(16), not id
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = help: map the columns under `columns:`, this one as `customer_id: encode(customer_id, 'hex')`: its bytes as hexadecimal digits
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    map(&project, "customer_id", "encode(customer_id, 'hex')");
+    project.run("2024-06-30");
+    assert_eq!(project.rows("facts.customers", &["customer_id"]), ["5f".repeat(16)]);
+}
+
+/// Bytes of any length may be a text: that is known only where they are not.
+#[test]
+fn bytes_that_are_no_text_are_shown_with_their_file() {
+    let ids = BinaryArray::from(vec![&[0xff_u8; 4][..]]);
+    assert_snapshot!(run(&holding("customer_id", Arc::new(ids))), @"
+    error: `ffffffff` in `customer_id` of source `orders` is not text
+    --> [TMP]/orders/o.parquet
+     = column: customer_id
+     = help: map the columns under `columns:`, this one as `customer_id: encode(customer_id, 'hex')`: its bytes as hexadecimal digits
+    exit 1
+    ");
+}
+
+#[test]
+fn numbers_are_times_once_it_is_said_what_they_mean() {
+    let day = holding("ordered_at", Arc::new(Int64Array::from(vec![20_240_105])));
+    assert_snapshot!(run(&day), @"
+    error: `ordered_at` of source `orders` is bigint, not timestamp
+     --> pipelines/p.yaml:3:3
+      |
+    3 |   orders:
+      |   ^^^^^^
+      |
+      = help: map the columns under `columns:`, this one by what its numbers mean: seconds as `ordered_at: to_timestamp(ordered_at)`, milliseconds as `to_timestamp_millis(ordered_at)`, days written 20240101 as `to_date(cast(ordered_at as varchar), '%Y%m%d')`
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    // Each reading is of its numbers: the same day, 177 before the one of the run.
+    for (number, expression) in [
+        (1_704_448_800, "to_timestamp(ordered_at)"),
+        (1_704_448_800_000, "to_timestamp_millis(ordered_at)"),
+        (20_240_105, "to_date(cast(ordered_at as varchar), '%Y%m%d')"),
+    ] {
+        let project = holding("ordered_at", Arc::new(Int64Array::from(vec![number])));
+        map(&project, "ordered_at", expression);
+        project.run("2024-06-30");
+        assert_eq!(project.rows("facts.customers", &["recency_days"]), ["177"], "{expression}");
+    }
+}
+
+#[test]
+fn milliseconds_that_are_read_as_seconds_are_told() {
+    let project = holding("ordered_at", Arc::new(Int64Array::from(vec![1_704_448_800_000])));
+    map(&project, "ordered_at", "to_timestamp(ordered_at)");
+    assert_snapshot!(run(&project), @"
+    error: cannot read `ordered_at` of source `orders`
+    --> [TMP]/orders/o.parquet
+     = mapped: to_timestamp(ordered_at)
+     = cause: Cannot cast Timestamp(s) value 1704448800000 to Timestamp(ns): converted value exceeds the representable i64 range
+     = help: map it by what its numbers mean: seconds as `ordered_at: to_timestamp(ordered_at)`, milliseconds as `to_timestamp_millis(ordered_at)`, days written 20240101 as `to_date(cast(ordered_at as varchar), '%Y%m%d')`
     exit 1
     ");
 }

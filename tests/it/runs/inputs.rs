@@ -163,7 +163,7 @@ fn an_order_of_lines_may_sell_and_take_back_at_once() {
     project.run("2024-01-31");
     let columns = ["order_id", "kind", "gross", "refunded", "net"];
     assert_snapshot!(project.rows("facts.orders", &columns).join("\n"), @r"
-    1 sale 10.00 5.00 5.00
+    1 sale 10.00 3.00 7.00
     2 sale 3.00 0.00 3.00
     3 redemption 0.00 0.00 0.00
     ");
@@ -201,6 +201,79 @@ fn ids_of_one_person_become_one_customer_before_anything_counts() {
     assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @r"
     7 3 60.00 ad 2024-01-01
     8 1 40.00 web 2024-01-02
+    ");
+}
+
+/// A person is won once, first, and what was spent on either id was spent.
+#[test]
+fn customers_that_are_one_person_become_one() {
+    let project = Project::new();
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-05T10:00:00,10.00
+        2,70,2024-01-06T10:00:00,20.00
+        3,8,2024-01-07T10:00:00,30.00";
+    project.orders("orders/all.parquet", orders);
+    let customers = "\
+        customer_id,acquired_at,channel,acquisition_cost
+        7,2024-01-03,web,5.00
+        70,2024-01-02,,7.00
+        700,2024-01-01,ad,
+        7000,2024-02-01,tv,100.00
+        8,2024-01-02,web,6.00
+        9,2024-01-02,web,6.00
+        9,2024-01-02,ad,6.00";
+    project.orders("customers.parquet", customers);
+    project.orders("ids.parquet", "source_id,customer_id\n70,7\n700,7\n7000,7");
+    let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  customers:\n    \
+                url: customers.parquet\n  customer_ids:\n    url: ids.parquet\n\
+                tables: [facts.customers]\npublish:\n  url: out\n";
+    project.file("pipelines/p.yaml", text);
+    project.run("2024-01-31");
+    let columns =
+        ["customer_id", "net", "acquired_date", "acquisition_channel", "acquisition_cost"];
+    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @r"
+    7 30.00 2024-01-01 ad 12.00
+    8 30.00 2024-01-02 web 6.00
+    ");
+    let aside = project.rows("quarantine.customers", &["reason", "customer_id"]).join("\n");
+    assert_snapshot!(aside, @r"
+    contradiction 9
+    contradiction 9
+    ");
+}
+
+/// What is dated after the day is not known on it, and a day is one of the shop.
+#[test]
+fn the_day_a_customer_was_won_is_a_day_of_the_shop() {
+    let project = Project::new();
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-05T02:00:00,10.00
+        2,8,2024-01-06T10:00:00,20.00";
+    project.orders("orders/all.parquet", orders);
+    project.file(
+        "customers.csv",
+        "customer_id,acquired_at,channel\n7,2024-01-05T02:00:00,web\n8,2024-02-01,ad\n",
+    );
+    let text = "pipeline: p\nparams:\n  timezone: America/New_York\nsources:\n  orders:\n    \
+                url: orders\n  customers:\n    url: customers.csv\n    format: csv\n    \
+                columns:\n      customer_id: cast(customer_id as bigint)\n      \
+                acquired_at: acquired_at\n      channel: channel\n\
+                tables: [facts.customers]\npublish:\n  url: out\n";
+    project.file("pipelines/p.yaml", text);
+    let columns = ["customer_id", "first_order_date", "acquired_date", "acquisition_channel"];
+    let shown = |as_of: &str| {
+        project.run(as_of);
+        project.rows("facts.customers", &columns).join("\n")
+    };
+    assert_snapshot!(shown("2024-01-31"), @r"
+    7 2024-01-04 2024-01-04 web
+    8 2024-01-06 null null
+    ");
+    assert_snapshot!(shown("2024-02-29"), @r"
+    7 2024-01-04 2024-01-04 web
+    8 2024-01-06 2024-02-01 ad
     ");
 }
 
@@ -253,6 +326,40 @@ fn days_without_a_time_are_the_same_days_everywhere() {
         project.run_with("2024-02-29", &["--param", &format!("timezone={timezone}")]);
         assert_eq!(project.rows("facts.orders", &["order_date"]), ["2024-01-31"]);
     }
+}
+
+/// A day begins when it does there, so that gaps are never below 0; also where
+/// clocks skip midnight.
+#[test]
+fn days_and_instants_stand_in_one_order() {
+    let project = Project::new();
+    let csv = "order_id,customer_id,ordered_at,amount\n1,7,2024-03-05T02:00:00Z,10.00\n\
+               2,7,2024-03-05,10.00\n3,7,2024-03-06T04:59:00Z,10.00\n4,7,2024-04-26,10.00\n";
+    project.file("orders/o.csv", csv);
+    let columns = ["order_id", "ordered_at", "order_date", "order_number", "days_since_previous"];
+    let shown = |timezone: &str| {
+        pipeline(&project, "url: orders\nformat: csv", "facts.orders");
+        project.run_with("2024-12-31", &["--param", &format!("timezone={timezone}")]);
+        project.rows("facts.orders", &columns).join("\n")
+    };
+    assert_snapshot!(shown("America/New_York"), @"
+    1 2024-03-05T02:00:00 2024-03-04 1 null
+    2 2024-03-05T05:00:00 2024-03-05 2 1
+    3 2024-03-06T04:59:00 2024-03-05 3 0
+    4 2024-04-26T04:00:00 2024-04-26 4 52
+    ");
+    assert_snapshot!(shown("Africa/Cairo"), @"
+    1 2024-03-05T02:00:00 2024-03-05 2 0
+    2 2024-03-04T22:00:00 2024-03-05 1 null
+    3 2024-03-06T04:59:00 2024-03-06 3 1
+    4 2024-04-25T22:00:00 2024-04-26 4 51
+    ");
+    assert_snapshot!(shown("UTC"), @"
+    1 2024-03-05T02:00:00 2024-03-05 2 0
+    2 2024-03-05T00:00:00 2024-03-05 1 null
+    3 2024-03-06T04:59:00 2024-03-06 3 1
+    4 2024-04-26T00:00:00 2024-04-26 4 51
+    ");
 }
 
 /// The same days, written as text.

@@ -5,6 +5,7 @@ mod delta;
 mod files;
 mod inputs;
 mod locks;
+mod mixed;
 mod models;
 mod pieces;
 mod plans;
