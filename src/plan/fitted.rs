@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::compile::Request;
 use super::model::{self, TableName};
 use super::order::{Models, ancestors};
 use super::params::{ParamValue, Params, Values};
@@ -76,6 +77,25 @@ fn without_input(text: &str) -> String {
     let query: Vec<&str> = header.collect();
     let query = query.join("\n").replace("purchase_histories.customer_id", "orders.customer_id");
     format!("{query}\nfrom staging.orders as orders\n\nwhere false\n")
+}
+
+/// Whether only the tables of models are to be made, of a pipeline that asks for
+/// none.
+pub fn fits_nothing(spec: &Spec, request: &Request, values: &Values) -> bool {
+    !request.instead.is_empty() && spec.models.is_none() && !is_asked_for(values)
+}
+
+/// That they are, said once and not of each table; none where a model was given
+/// that is none, which is a problem of its own.
+pub fn nothing_to_fit(spec: &Spec, request: &Request, problems: &[Problem]) -> Option<Problem> {
+    let is_given = request.params.iter().any(|(name, _)| name == "purchase_model");
+    if is_given && !problems.is_empty() {
+        return None;
+    }
+    let message = "there is nothing to fit: the pipeline has no `models:`";
+    let help = "say which model, here by `--model bg_nbd`, or for every run by \
+                `models: { purchases: bg_nbd }` in the pipeline";
+    Some(Problem::at(&spec.pipeline.at, message).help(help))
 }
 
 /// Takes out of the listed tables those that are nothing without a model, where

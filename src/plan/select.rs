@@ -12,27 +12,37 @@ use crate::problem::{Problem, suggest};
 /// The tables of a pipeline that some selectors choose.
 ///
 /// # Errors
-/// A selector that chooses nothing.
+/// A selector that is empty or chooses nothing.
 pub fn select(
     selectors: &[String],
     published: &BTreeSet<TableName>,
     models: &Models,
 ) -> Result<BTreeSet<TableName>, Vec<Problem>> {
-    let words = selectors.iter().flat_map(|text| text.split([',', ' ']));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    if words.is_empty() {
+    if selectors.is_empty() {
         return Ok(published.clone());
     }
     let mut chosen = BTreeSet::new();
-    let mut problems = Vec::new();
-    for word in words {
+    let mut problems: Vec<Problem> =
+        selectors.iter().filter(|text| words(text).next().is_none()).map(|_| empty()).collect();
+    for word in selectors.iter().flat_map(|text| words(text)) {
         let found = one(word, published, models);
         if found.is_empty() {
-            problems.push(nothing(word, published));
+            problems.push(nothing(word, published, models));
         }
         chosen.extend(found);
     }
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ']).filter(|word| !word.is_empty())
+}
+
+/// Whoever selects wants less than everything, so that nothing is not taken for it.
+fn empty() -> Problem {
+    Problem::new("`--select` names no table: its value is empty")
+        .note("note", "that is what a shell makes of a variable that is not set")
+        .help("name tables, such as `--select metrics.rfm_scores`, or leave it out for all of them")
 }
 
 fn one(word: &str, published: &BTreeSet<TableName>, models: &Models) -> BTreeSet<TableName> {
@@ -61,14 +71,33 @@ pub fn matching<'a>(word: &str, names: impl Iterator<Item = &'a TableName>) -> B
     names.filter(matches).cloned().collect()
 }
 
-fn nothing(word: &str, published: &BTreeSet<TableName>) -> Problem {
+fn nothing(word: &str, published: &BTreeSet<TableName>, models: &Models) -> Problem {
     let bare = word.trim_matches('+');
     let known: Vec<String> = published
         .iter()
         .map(|name| if bare.contains('.') { name.to_string() } else { name.table.clone() })
         .collect();
-    Problem::new(format!("`--select {word}` chooses no table of this pipeline"))
-        .maybe_help(suggest(bare, known.iter().map(String::as_str)))
+    let help = unpublished(bare, published, models)
+        .or_else(|| suggest(bare, known.iter().map(String::as_str)))
+        .unwrap_or_else(|| "`tenure plan` lists the tables of a pipeline".into());
+    Problem::new(format!("`--select {word}` chooses no table of this pipeline")).help(help)
+}
+
+/// What helps where a word means tables that the pipeline does not publish.
+fn unpublished(word: &str, published: &BTreeSet<TableName>, models: &Models) -> Option<String> {
+    let name = matching(word, models.keys()).into_iter().next()?;
+    let after = format!("{name}+");
+    Some(match is_publishable(&name) {
+        true => format!("the pipeline does not publish `{name}`: list it under `tables:`"),
+        false if one(&after, published, models).is_empty() => {
+            "only facts and metrics are published".into()
+        }
+        false => format!("only facts and metrics are published: `{after}` is what is made from it"),
+    })
+}
+
+fn is_publishable(name: &TableName) -> bool {
+    matches!(name.schema.as_str(), "facts" | "metrics")
 }
 
 /// The tables a pipeline lists, globs resolved. Those whose file is `broken` have
@@ -79,7 +108,7 @@ pub fn listed(
     broken: &BTreeSet<TableName>,
     problems: &mut Vec<Problem>,
 ) -> BTreeSet<TableName> {
-    let publishable = |name: &&TableName| matches!(name.schema.as_str(), "facts" | "metrics");
+    let publishable = |name: &&TableName| is_publishable(name);
     let mut tables = BTreeSet::new();
     for word in words {
         let found = match word.value.contains('.') {

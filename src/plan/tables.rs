@@ -30,6 +30,10 @@ pub fn choose(
     values: &Values,
     problems: &mut Vec<Problem>,
 ) -> Tables {
+    if fitted::fits_nothing(spec, request, values) {
+        problems.extend(fitted::nothing_to_fit(spec, request, problems));
+        return Tables::default();
+    }
     let mut listed = select::listed(&spec.tables, models, broken, problems);
     problems.extend(fitted::drop_not_asked_for(&mut listed, models, values, spec));
     if spec.tables.is_empty() && problems.is_empty() {

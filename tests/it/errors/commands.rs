@@ -87,6 +87,29 @@ fn problems_are_json_for_a_program() {
 }
 
 #[test]
+fn a_fit_of_a_pipeline_without_models_is_told_what_to_say() {
+    let project = Project::new();
+    project.pipeline("metrics.rfm_scores", "");
+    assert_snapshot!(said(&project.tenure(&["fit", PIPELINE, "--as-of", "2024-06-30"])), @"
+    error: there is nothing to fit: the pipeline has no `models:`
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: say which model, here by `--model bg_nbd`, or for every run by `models: { purchases: bg_nbd }` in the pipeline
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    // One that is none is told as such, and that is all.
+    let arguments = ["fit", PIPELINE, "--as-of", "2024-06-30", "--model", "bgnbd"];
+    let outcome = project.tenure(&arguments);
+    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
+}
+
+#[test]
 fn help_names_every_command_and_exit_code() {
     let outcome = Project::new().tenure(&["--help"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
