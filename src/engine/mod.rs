@@ -21,6 +21,7 @@ pub mod session;
 mod slots;
 pub mod spool;
 pub mod spread;
+mod unordered;
 
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;

@@ -13,6 +13,7 @@ use super::decimals::Narrowed;
 use super::held::Held;
 use super::ranged::Ranged;
 use super::segments::Segmented;
+use super::unordered;
 use crate::plan::EnginePlan;
 use crate::plan::typecheck;
 
@@ -39,6 +40,7 @@ pub fn open(engine: &EnginePlan, scratch: PathBuf) -> datafusion::error::Result<
         .build_arc()?;
     let planning = typecheck::session_in(config(engine), runtime);
     let state = SessionStateBuilder::new_from_existing(planning.state())
+        .with_physical_optimizer_rules(unordered::rules())
         .with_physical_optimizer_rule(Arc::new(Narrowed))
         .with_physical_optimizer_rule(Arc::new(Segmented))
         .with_physical_optimizer_rule(Arc::new(Ranged))

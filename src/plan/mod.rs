@@ -160,8 +160,13 @@ pub enum Delimiter {
 
 impl Delimiter {
     /// Each, as a pipeline writes it.
-    pub const ALL: [(&str, Self); 4] =
-        [(",", Self::Comma), (";", Self::Semicolon), ("tab", Self::Tab), ("|", Self::Pipe)];
+    pub const ALL: [(&str, Self); 5] = [
+        (",", Self::Comma),
+        (";", Self::Semicolon),
+        ("\t", Self::Tab),
+        ("tab", Self::Tab),
+        ("|", Self::Pipe),
+    ];
 
     /// The character, which is one byte.
     pub fn byte(self) -> u8 {

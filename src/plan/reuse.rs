@@ -17,6 +17,9 @@ pub struct Standing {
     /// Published tables whose files are there, and what they were made from,
     /// where that was recorded.
     pub tables: BTreeMap<String, Option<String>>,
+    /// Those of them that another pipeline has published, which are not this one's
+    /// to take away.
+    pub of_others: BTreeSet<String>,
     /// Checks that passed, and what they looked at.
     pub checks: BTreeMap<String, String>,
     /// Tables that an earlier run has staged whole, and what from.
@@ -64,15 +67,16 @@ impl Work {
         let (reuse, publish): (Vec<&Node>, Vec<&Node>) =
             published.partition(|node| reusable(&node.name));
         let others = graph.nodes().iter().filter(|node| !is_published(node));
-        let mut work =
-            Self {
-                publish: names(publish),
-                reuse: names(reuse),
-                stale: names(others.filter(|node| {
-                    standing.tables.contains_key(&node.name) && !current(&node.name)
-                })),
-                ..Self::default()
-            };
+        let mut work = Self {
+            publish: names(publish),
+            reuse: names(reuse),
+            stale: names(others.filter(|node| {
+                standing.tables.contains_key(&node.name)
+                    && !standing.of_others.contains(&node.name)
+                    && !current(&node.name)
+            })),
+            ..Self::default()
+        };
         let is_staged = |name: &&String| {
             let made_from = standing.staged.get(*name);
             made_from.is_some_and(|made_from| now.file(name) == Some(made_from))

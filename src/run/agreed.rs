@@ -73,9 +73,10 @@ impl<'a> All<'a> {
     fn both(&self, field: &Field, new: &Field) -> Option<Field> {
         // Most columns of most files need no look at what they are for.
         let role = || Role::of(self.plan, new.name());
-        // A float does not hold every id, and none is written as it was.
+        // A float does not hold every id, and with a point none is written as it was.
+        let is_alike = field.data_type() == new.data_type() || is_float(field) && is_float(new);
         let is_lost = |kind: &DataType| {
-            kind.is_floating() && !(is_float(field) && is_float(new)) && role().is_id
+            (kind.is_floating() || kind.is_decimal()) && !is_alike && role().is_id
         };
         let kind = common(field.data_type(), new.data_type()).filter(|kind| !is_lost(kind));
         match kind {
@@ -214,7 +215,11 @@ fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (Null, other) | (other, Null) => Some(other.clone()),
         (a, b) if is_number(a) && is_number(b) => match (digits(a), digits(b)) {
             (Some(a), Some(b)) => decimal(a, b),
-            _ => Some(Float64),
+            // A float tells cents apart, and not what rounds to them.
+            (Some((_, scale)), None) | (None, Some((_, scale))) => {
+                (scale <= CENTS).then_some(Float64)
+            }
+            (None, None) => Some(Float64),
         },
         (Float32 | Float64, Float32 | Float64) => Some(Float64),
         _ => None,
@@ -245,6 +250,9 @@ fn decimal(a: (u8, u8), b: (u8, u8)) -> Option<DataType> {
     (precision <= DECIMAL128_MAX_PRECISION)
         .then(|| i8::try_from(scale).ok().map(|scale| DataType::Decimal128(precision, scale)))?
 }
+
+/// Digits of cents behind the point.
+const CENTS: u8 = 2;
 
 /// Of the largest whole number with 64 bits.
 const DIGITS_OF_INTEGERS: u8 = 20;

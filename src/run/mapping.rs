@@ -334,7 +334,7 @@ fn instant(raw: &Expr, kind: &DataType, timezone: &str) -> Expr {
 }
 
 /// The first instant of a day in a time zone, UTC. Where clocks skip midnight or
-/// show it twice, that of the hour after.
+/// show it twice, that of the hour after; where they skip the day, of the day after.
 fn beginning(day: Expr, timezone: &str) -> Expr {
     let stored = DataType::Timestamp(TimeUnit::Microsecond, None);
     let midnight = cast(day, stored.clone());
@@ -342,7 +342,7 @@ fn beginning(day: Expr, timezone: &str) -> Expr {
         let later = midnight.clone() + lit(ScalarValue::new_interval_mdn(0, 0, hours * HOUR));
         try_cast(later, zoned(timezone))
     };
-    cast(cast(coalesce(vec![after(0), after(1), after(2)]), zoned("UTC")), stored)
+    cast(cast(coalesce(vec![after(0), after(1), after(2), after(24)]), zoned("UTC")), stored)
 }
 
 /// In nanoseconds.

@@ -42,7 +42,7 @@ pub async fn preview(job: &Job<'_>) -> Result<Preview> {
     let snapshots: Snapshots =
         files.iter().map(|(name, files)| (name.clone(), source::fingerprint(files))).collect();
     let graph = Graph::of(job.plan, crate::VERSION);
-    let standing = reuse::standing(&manifest, day, &gone);
+    let standing = reuse::standing(&manifest, &job.plan.pipeline, day, &gone);
     let look = Look::decide(&graph, snapshots, standing, job.refresh);
     let news = news(job, &target, &manifest, &files).await;
     let made = manifest

@@ -47,7 +47,7 @@ impl<'a> Look<'a> {
             |source: &SourceListed| (source.source.clone(), source::fingerprint(&source.files));
         let day = Day::from(job.plan.as_of);
         let gone = target.incomplete(manifest, day).await.map_err(explain)?;
-        let mut standing = standing(manifest, day, &gone);
+        let mut standing = standing(manifest, &job.plan.pipeline, day, &gone);
         let offers = match job.earlier {
             Some(earlier) => earlier.offers(target, day).await?,
             None => BTreeMap::new(),
@@ -147,12 +147,22 @@ impl<'a> Look<'a> {
     }
 }
 
-/// What a manifest says stands on a day.
-pub fn standing(manifest: &Manifest, day: Day, gone: &BTreeSet<String>) -> Standing {
+/// What a manifest says stands on a day, for a pipeline.
+pub fn standing(
+    manifest: &Manifest,
+    pipeline: &str,
+    day: Day,
+    gone: &BTreeSet<String>,
+) -> Standing {
+    let is_of_others = |entry: &Entry| {
+        manifest.runs.get(&entry.run_id).is_some_and(|info| info.pipeline != pipeline)
+    };
+    let of_others = manifest.on(day).filter(|(_, entry)| is_of_others(entry));
     let there = manifest.on(day).filter(|(name, _)| !gone.contains(*name));
     let passed = manifest.checks.iter();
     Standing {
         tables: there.map(|(name, entry)| (name.into(), entry.fingerprint.clone())).collect(),
+        of_others: of_others.map(|(name, _)| name.into()).collect(),
         checks: passed
             .filter_map(|(name, days)| Some((name.clone(), days.get(&day)?.clone())))
             .collect(),

@@ -28,6 +28,27 @@ fn the_same_arguments_give_the_same_bytes_with_any_threads_and_any_memory() {
     }
 }
 
+/// So few days with orders that a join holds them, and streams the calendar: its
+/// rows lie by period, and those of a period by nothing.
+#[test]
+fn a_short_history_on_one_thread_loses_nobody() {
+    let project = Project::new();
+    let rows = "\
+        order_id,customer_id,ordered_at,amount
+        108,5,2024-10-02T20:59:06,139.99
+        216,5,2024-10-17T02:07:41,173.32
+        502,9,2024-02-19T06:45:27,105.72
+        445,9,2024-10-15T09:20:34,-0.21";
+    project.orders("orders/all.parquet", rows);
+    for threads in [1, 2] {
+        let engine = format!("engine:\n  threads: {threads}\n");
+        project.pipeline("facts.customers, metrics.lifecycle_states", &engine);
+        project.run_with("2025-03-01", &["--full-refresh"]);
+        let states = project.rows("metrics.lifecycle_states", &["customer_id", "state"]);
+        assert_eq!(states, ["5 lost", "9 lost"], "{threads} threads");
+    }
+}
+
 /// Rows with everything that could depend on their order: ties, copies,
 /// contradictions, refunds, unknown channels.
 const ROWS: &str = "\

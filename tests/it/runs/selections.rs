@@ -74,3 +74,26 @@ fn a_table_that_another_pipeline_published_is_not_replaced_in_silence() {
     let own = project.tenure(&["run", "pipelines/q.yaml", "--as-of", DAY, "--full-refresh"]);
     assert!(!own.stderr.contains("warning"), "{}", own.stderr);
 }
+
+/// What one pipeline publishes, another may compute on its way: from other orders,
+/// and no table of its own.
+#[test]
+fn a_step_that_another_pipeline_publishes_stays() {
+    let project = Project::with_models();
+    project.orders("orders/all.parquet", ROWS);
+    project.orders("others/all.parquet", MORE);
+    project.pipeline("facts.customers, metrics.rfm_scores", "");
+    let first = std::fs::read_to_string(project.path("pipelines/p.yaml")).expect("a file");
+    let second = first
+        .replacen("pipeline: p", "pipeline: q", 1)
+        .replacen("url: orders", "url: others", 1)
+        .replacen("facts.customers, metrics.rfm_scores", "metrics.value_concentration", 1);
+    project.file("pipelines/q.yaml", &second);
+    project.run(DAY);
+    let customers = project.table("facts.customers");
+    let other = project.tenure(&["run", "pipelines/q.yaml", "--as-of", DAY]);
+    assert_eq!(other.code, 0, "{}", other.stderr);
+    assert!(!other.stderr.contains("warning"), "{}", other.stderr);
+    assert_eq!(project.table("facts.customers"), customers);
+    assert!(!built(&project).contains(&"facts.customers".to_string()));
+}
