@@ -10,62 +10,39 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Schema};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::sort_properties::ExprProperties;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::CastExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-/// The optimizer rule: projections cast decimals this way where it applies.
-#[derive(Debug, Default)]
-pub struct Narrowed;
-
-impl PhysicalOptimizerRule for Narrowed {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let Some(projection) = node.downcast_ref::<ProjectionExec>() else {
-                return Ok(Transformed::no(node));
-            };
-            let input = projection.input();
-            let mut any = false;
-            let mut columns = Vec::with_capacity(projection.expr().len());
-            for column in projection.expr() {
-                let expr = Arc::clone(&column.expr).transform_up(|expr| {
-                    Ok(match NarrowCast::replacing(&expr, &input.schema()) {
-                        Some(cast) => Transformed::yes(Arc::new(cast) as Arc<dyn PhysicalExpr>),
-                        None => Transformed::no(expr),
-                    })
-                })?;
-                any |= expr.transformed;
-                columns.push(ProjectionExpr { expr: expr.data, alias: column.alias.clone() });
-            }
-            Ok(match any {
-                true => {
-                    let narrowed = ProjectionExec::try_new(columns, Arc::clone(input))?;
-                    Transformed::yes(Arc::new(narrowed) as Arc<dyn ExecutionPlan>)
-                }
-                false => Transformed::no(node),
+/// A projection that casts decimals this way, where it applies.
+///
+/// # Errors
+/// The planner's.
+pub fn replacing(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(projection) = node.downcast_ref::<ProjectionExec>() else { return Ok(None) };
+    let input = projection.input();
+    let mut any = false;
+    let mut columns = Vec::with_capacity(projection.expr().len());
+    for column in projection.expr() {
+        let expr = Arc::clone(&column.expr).transform_up(|expr| {
+            Ok(match NarrowCast::replacing(&expr, &input.schema()) {
+                Some(cast) => Transformed::yes(Arc::new(cast) as Arc<dyn PhysicalExpr>),
+                None => Transformed::no(expr),
             })
-        });
-        Ok(replaced?.data)
+        })?;
+        any |= expr.transformed;
+        columns.push(ProjectionExpr { expr: expr.data, alias: column.alias.clone() });
     }
-
-    fn name(&self) -> &'static str {
-        "narrowed"
+    if !any {
+        return Ok(None);
     }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let narrowed = ProjectionExec::try_new(columns, Arc::clone(input))?;
+    Ok(Some(Arc::new(narrowed)))
 }
 
 /// A cast of a decimal into one of the same scale and fewer digits. Its type and

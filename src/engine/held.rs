@@ -7,137 +7,49 @@
 //! repeats the rows that match nothing for each partition of the other side (#22641)
 //! or loses them (#24745). Here it is out of memory instead, as other joins are.
 
-use std::fmt::Formatter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, Statistics};
-use datafusion::error::DataFusionError;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::joins::NestedLoopJoinExec;
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
-/// The optimizer rule: what a nested loop join holds is computed once, or not.
-#[derive(Debug, Default)]
-pub struct Held;
+use super::passing::{Difference, Passing};
 
-impl PhysicalOptimizerRule for Held {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else {
-                return Ok(Transformed::no(node));
-            };
-            if join.left().is::<Once>() {
-                return Ok(Transformed::no(node));
-            }
-            let held = Arc::new(Once::new(Arc::clone(join.left())));
-            let children = vec![held as _, Arc::clone(join.right())];
-            // All that the planner knows of the input stays true.
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-            Ok(Transformed::yes(node.replace_children(children, options)?))
-        });
-        Ok(replaced?.data)
+/// A nested loop join that computes once what it holds, or not at all.
+///
+/// # Errors
+/// The planner's.
+pub fn replacing(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(None) };
+    if join.left().is::<Passing<Once>>() {
+        return Ok(None);
     }
-
-    fn name(&self) -> &'static str {
-        "held"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let held = Arc::new(Passing::<Once>::new(Arc::clone(join.left())));
+    let children = vec![held as _, Arc::clone(join.right())];
+    // All that the planner knows of the input stays true.
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    Arc::clone(node).replace_children(children, options).map(Some)
 }
 
-/// Passes on the rows of its input, a single time.
-#[derive(Debug)]
+/// Rows are passed on a single time.
+#[derive(Debug, Default)]
 struct Once {
-    input: Arc<dyn ExecutionPlan>,
     is_begun: AtomicBool,
 }
 
-impl Once {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { input, is_begun: AtomicBool::new(false) }
-    }
-}
-
-impl DisplayAs for Once {
-    fn fmt_as(&self, _format: DisplayFormatType, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "Once")
-    }
-}
-
-impl ExecutionPlan for Once {
-    fn name(&self) -> &'static str {
-        "Once"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self::new(input))),
-            Err(_) => Err(DataFusionError::Internal("Once has one input".into())),
-        }
-    }
+impl Difference for Once {
+    const NAME: &'static str = "Once";
 
     /// # Errors
-    /// It has been executed before: the join had no room for the rows.
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        if self.is_begun.swap(true, Ordering::Relaxed) {
-            let what = "a join without `=` holds its first table in memory, which does not fit: \
-                        the smaller one should come first";
-            return Err(DataFusionError::ResourcesExhausted(what.into()));
+    /// It has been read before: the join had no room for the rows.
+    fn begin(&self) -> Result<()> {
+        if !self.is_begun.swap(true, Ordering::Relaxed) {
+            return Ok(());
         }
-        self.input.execute(partition, context)
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        _args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        Ok(Arc::clone(&inputs[0]))
+        let what = "a join without `=` holds its first table in memory, which does not fit: the \
+                    smaller one should come first";
+        Err(DataFusionError::ResourcesExhausted(what.into()))
     }
 }
 

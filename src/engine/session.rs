@@ -9,11 +9,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::decimals::Narrowed;
-use super::held::Held;
-use super::ranged::Ranged;
-use super::segments::Segmented;
-use super::unordered;
+use super::rules;
 use crate::plan::EnginePlan;
 use crate::plan::typecheck;
 
@@ -40,11 +36,7 @@ pub fn open(engine: &EnginePlan, scratch: PathBuf) -> datafusion::error::Result<
         .build_arc()?;
     let planning = typecheck::session_in(config(engine), runtime);
     let state = SessionStateBuilder::new_from_existing(planning.state())
-        .with_physical_optimizer_rules(unordered::rules())
-        .with_physical_optimizer_rule(Arc::new(Narrowed))
-        .with_physical_optimizer_rule(Arc::new(Segmented))
-        .with_physical_optimizer_rule(Arc::new(Ranged))
-        .with_physical_optimizer_rule(Arc::new(Held))
+        .with_physical_optimizer_rules(rules::all())
         .build();
     Ok(SessionContext::new_with_state(state))
 }

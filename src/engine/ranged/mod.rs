@@ -19,16 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -50,30 +48,12 @@ use super::kept::KeptScan;
 /// of the rows cannot be cut.
 const UNEVEN_MAX: usize = 4;
 
-/// The optimizer rule that puts [`RangedSort`] in the place of a sort.
-#[derive(Debug, Default)]
-pub struct Ranged;
-
-impl PhysicalOptimizerRule for Ranged {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| match RangedSort::replacing(&node) {
-            Some(sort) => Ok(Transformed::yes(Arc::new(sort) as _)),
-            None => Ok(Transformed::no(node)),
-        });
-        Ok(replaced?.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "ranged"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+/// A [`RangedSort`] for a sort, where there is one.
+///
+/// # Errors
+/// None.
+pub fn replacing(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    Ok(RangedSort::replacing(node).map(|sort| Arc::new(sort) as _))
 }
 
 /// A column to sort by.

@@ -7,7 +7,7 @@
 //! short and many, the same results follow from one comparison with the row
 //! before, in loops over whole columns: some thirty times faster for windows.
 //!
-//! What a model means stays SQL. [`Segmented`] looks at the finished plan and
+//! What a model means stays SQL. [`replacing`] looks at the finished plan and
 //! puts these operators in the place of DataFusion's where they give the same
 //! rows in the same order, and leaves everything else alone.
 
@@ -25,10 +25,7 @@ mod window;
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use aggregate::SegmentedAggregate;
@@ -36,30 +33,13 @@ use sort::SegmentedSort;
 use stand_in::StandIn;
 use window::SegmentedWindow;
 
-/// The optimizer rule; the last one, when sorts and exchanges are settled.
-#[derive(Debug, Default)]
-pub struct Segmented;
-
-impl PhysicalOptimizerRule for Segmented {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let found = StandIn::<SegmentedWindow>::replacing(&node)
-                .or_else(|| StandIn::<SegmentedAggregate>::replacing(&node))
-                .or_else(|| StandIn::<SegmentedSort>::replacing(&node));
-            Ok(found.map_or_else(|| Transformed::no(node), Transformed::yes))
-        });
-        Ok(replaced?.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "segmented"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+/// One of these operators, for one of DataFusion's whose sorts and exchanges are
+/// settled.
+///
+/// # Errors
+/// None.
+pub fn replacing(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    Ok(StandIn::<SegmentedWindow>::replacing(node)
+        .or_else(|| StandIn::<SegmentedAggregate>::replacing(node))
+        .or_else(|| StandIn::<SegmentedSort>::replacing(node)))
 }

@@ -12,7 +12,7 @@ use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext, col};
 use proptest::prelude::*;
 
-use super::Segmented;
+use crate::engine::rules::SEGMENTED;
 
 /// A row of a history: customer, whether a null stands in it, day, amount.
 type Row = (u8, Option<i64>, i32, Option<i64>);
@@ -61,7 +61,7 @@ fn context(rows: &[Row], size: usize, segmented: bool) -> Option<SessionContext>
     let config = SessionConfig::new().with_target_partitions(1).with_batch_size(size);
     let state = SessionStateBuilder::new_with_default_features().with_config(config);
     let state = match segmented {
-        true => state.with_physical_optimizer_rule(Arc::new(Segmented)),
+        true => state.with_physical_optimizer_rule(Arc::new(SEGMENTED)),
         false => state,
     };
     let context = SessionContext::new_with_state(state.build());
@@ -186,7 +186,7 @@ fn the_rule_keeps_the_schema() {
     let empty = datafusion::physical_plan::empty::EmptyExec::new(Arc::new(
         arrow::datatypes::Schema::empty(),
     ));
-    let plan = Segmented.optimize(Arc::new(empty), &ConfigOptions::default()).expect("optimizes");
+    let plan = SEGMENTED.optimize(Arc::new(empty), &ConfigOptions::default()).expect("optimizes");
     assert_eq!(plan.name(), "EmptyExec");
-    assert!(Segmented.schema_check());
+    assert!(SEGMENTED.schema_check());
 }
