@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::empty::EmptyTable;
@@ -80,8 +81,11 @@ pub async fn check(
         if let Err(error) = register(&context, models, id) {
             return vec![Problem::new("cannot set up the type check").causes(&error)];
         }
-        for model in models {
-            for problem in check_model(&context, model, params, values).await {
+        // Each is planned by itself: all headers are known.
+        let plans: Vec<_> =
+            models.iter().map(|model| begin(&context, model, params, values)).collect();
+        for (model, plan) in models.iter().zip(plans) {
+            for problem in check_model(model, plan).await {
                 // Most problems do not depend on what an id is.
                 if !problems.contains(&problem) {
                     problems.push(problem);
@@ -116,13 +120,8 @@ pub fn register(
     Ok(())
 }
 
-async fn check_model(
-    context: &SessionContext,
-    model: &Model,
-    params: &Params,
-    values: &Values,
-) -> Vec<Problem> {
-    let plan = match plan(context, model, params, values).await {
+async fn check_model(model: &Model, plan: Planning) -> Vec<Problem> {
+    let plan = match end(model, plan).await {
         Ok(plan) => plan,
         Err(problem) => return vec![problem],
     };
@@ -143,13 +142,25 @@ pub async fn plan(
     params: &Params,
     values: &Values,
 ) -> Result<LogicalPlan, Problem> {
-    let state = context.state();
-    let analysed = async {
-        let plan = state.statement_to_plan(model.bind(params, values)).await?;
+    end(model, begin(context, model, params, values)).await
+}
+
+/// A query that is being planned, beside whatever else the process does.
+type Planning = SpawnedTask<datafusion::error::Result<LogicalPlan>>;
+
+fn begin(context: &SessionContext, model: &Model, params: &Params, values: &Values) -> Planning {
+    let (state, statement) = (context.state(), model.bind(params, values));
+    SpawnedTask::spawn(async move {
+        let plan = state.statement_to_plan(statement).await?;
         let options = Arc::clone(state.config_options());
         state.analyzer().execute_and_check(plan, &options, |_, _| {})
-    };
-    analysed.await.map_err(|error| planner_problem(model, &error))
+    })
+}
+
+async fn end(model: &Model, plan: Planning) -> Result<LogicalPlan, Problem> {
+    let joined = plan.join().await;
+    let plan = joined.unwrap_or_else(|error| Err(DataFusionError::External(error.into())));
+    plan.map_err(|error| planner_problem(model, &error))
 }
 
 /// A planner's error in the user's terms, at its place.

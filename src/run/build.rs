@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::common::TableReference;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::ViewTable;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, SortExpr};
 use datafusion::physical_plan::common::spawn_buffered;
-use datafusion::physical_plan::{ExecutionPlanProperties, Partitioning, execute_stream};
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, execute_stream,
+};
 use datafusion::prelude::SessionContext;
 
 use super::classify;
@@ -119,9 +123,12 @@ impl Builder<'_> {
         let failed = |error| table_problem(&model.name.to_string(), &error);
         let frame = self.frame(model).await?;
         let shape = shape(model, &frame);
-        let staged = if uses > 0 && by_customer(&frame).await.map_err(failed)? {
+        let by_customer = match uses {
+            0 => None,
+            _ => by_customer(&frame).await.map_err(failed)?,
+        };
+        let staged = if let Some(physical) = by_customer {
             // Published in the order of its grain, read on in the customers'.
-            let physical = frame.create_physical_plan().await.map_err(failed)?;
             self.scratch.keep(self.context, name.clone(), physical).await.map_err(failed)?;
             let kept = self.context.table(name).await.map_err(failed)?;
             self.stage(claim, &shape, kept).await?
@@ -147,7 +154,7 @@ impl Builder<'_> {
         if again && is_large(model) {
             return self.view(name, &frame);
         }
-        let physical = frame.create_physical_plan().await.map_err(failed)?;
+        let physical = planned(frame).await.map_err(failed)?;
         self.scratch.keep(self.context, name, physical).await.map_err(failed)
     }
 
@@ -243,7 +250,7 @@ impl Builder<'_> {
         let failed = |error| table_problem(&shape.name, &error);
         let keys: Vec<&str> = shape.grain.iter().map(String::as_str).collect();
         let sorted = frame.sort(ascending(&keys)).map_err(failed)?;
-        let physical = sorted.create_physical_plan().await.map_err(failed)?;
+        let physical = planned(sorted).await.map_err(failed)?;
         let stream = execute_stream(Arc::clone(&physical), self.context.task_ctx());
         // Rows are computed while those before them are encoded.
         let stream = spawn_buffered(stream.map_err(failed)?, BATCHES_AHEAD);
@@ -316,10 +323,20 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a query's rows lie by customer, so that what reads it can stream.
-async fn by_customer(frame: &DataFrame) -> datafusion::error::Result<bool> {
-    let physical = frame.clone().create_physical_plan().await?;
-    Ok(matches!(physical.output_partitioning(), Partitioning::Hash(..)))
+/// The plan of a query, if its rows lie by customer, so that what reads it can stream.
+async fn by_customer(
+    frame: &DataFrame,
+) -> datafusion::error::Result<Option<Arc<dyn ExecutionPlan>>> {
+    let physical = planned(frame.clone()).await?;
+    let is_by_customer = matches!(physical.output_partitioning(), Partitioning::Hash(..));
+    Ok(is_by_customer.then_some(physical))
+}
+
+/// The plan of a query, made beside whatever else is being built.
+async fn planned(frame: DataFrame) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    let planned = SpawnedTask::spawn(async move { frame.create_physical_plan().await });
+    let planned = planned.join().await;
+    planned.unwrap_or_else(|error| Err(DataFusionError::External(error.into())))
 }
 
 /// Whether a query only picks and computes columns of rows that lie somewhere:
