@@ -11,19 +11,18 @@ use std::sync::Arc;
 
 use datafusion::error::Result;
 use datafusion::physical_plan::joins::HashJoinExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use super::passing::{Difference, Passing};
 
-/// A hash join that knows of no order of what it holds.
+/// A hash join that knows of no order of what it holds, nor of one that comes about
+/// later: a window of that table is sorted when all rules before have been applied.
 ///
 /// # Errors
 /// The planner's.
 pub fn replacing(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(join) = node.downcast_ref::<HashJoinExec>() else { return Ok(None) };
-    if join.left().output_ordering().is_none() {
+    if join.left().is::<Passing<Unordered>>() {
         return Ok(None);
     }
     let held = Arc::new(Passing::<Unordered>::new(Arc::clone(join.left())));

@@ -7,6 +7,7 @@ pub mod fingerprint;
 pub mod fitted;
 mod fix;
 pub mod header;
+mod keys;
 pub mod model;
 pub mod order;
 mod outer;

@@ -16,6 +16,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use super::header::Column;
+use super::keys::Independent;
 use super::model::{Model, TableName};
 use super::params::{Params, Values};
 use super::sources::SOURCES;
@@ -38,6 +39,7 @@ pub fn session_in(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Sessio
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
+        .with_relation_planners(vec![Arc::new(Independent)])
         .build();
     let context = SessionContext::new_with_state(state);
     // It drops sort keys by functional dependencies, which DataFusion 55 gets

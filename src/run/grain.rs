@@ -1,8 +1,10 @@
 //! The audit of a table's keys: none null, none twice. The table passes sorted
-//! by them, so each row need only be compared with the one before.
+//! by them, so each row need only be compared with the one before. That it is
+//! sorted is looked at too: else one key could stand far from itself.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::partition;
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::kernels::cmp::{eq, lt};
+use arrow::compute::{and, or};
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
@@ -44,23 +46,45 @@ impl<'a> Grain<'a> {
                 return Err(self.broken(&format!("`{name}` is null"), batch, row));
             }
         }
-        let ranges = partition(&keys).map_err(|error| self.unreadable(&error))?.ranges();
-        if let Some(range) = ranges.iter().find(|range| range.len() > 1) {
-            return Err(self.broken("the key stands twice", batch, range.start + 1));
+        let rising = rising(&keys).map_err(|error| self.unreadable(&error))?;
+        if rising.has_false()
+            && let Some(row) = (0..rising.len()).find(|row| !rising.value(*row))
+        {
+            let rows = [row, row + 1].map(|row| edge(&keys, row));
+            let [one, next] = rows.map(|row| self.converter.convert_columns(&row));
+            let one = one.map_err(|error| self.unreadable(&error))?;
+            let next = next.map_err(|error| self.unreadable(&error))?;
+            return Err(self.unsorted(one.row(0) == next.row(0), batch, row + 1));
         }
-        let edge = |row: usize| keys.iter().map(|key| key.slice(row, 1)).collect::<Vec<ArrayRef>>();
-        let first = self.converter.convert_columns(&edge(0));
+        let first = self.converter.convert_columns(&edge(&keys, 0));
         let first = first.map_err(|error| self.unreadable(&error))?.row(0).owned();
-        if self.last.as_ref().is_some_and(|last| *last == first) {
-            return Err(self.broken("the key stands twice", batch, 0));
+        if let Some(last) = self.last.as_ref().filter(|last| **last >= first) {
+            return Err(self.unsorted(*last == first, batch, 0));
         }
-        let last = self.converter.convert_columns(&edge(batch.num_rows() - 1));
+        let last = self.converter.convert_columns(&edge(&keys, batch.num_rows() - 1));
         self.last = Some(last.map_err(|error| self.unreadable(&error))?.row(0).owned());
         Ok(())
     }
 
     fn keys(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
         self.shape.grain.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect()
+    }
+
+    /// A key that is not above the one before it: the same, or one that should have
+    /// come earlier.
+    fn unsorted(&self, is_same: bool, batch: &RecordBatch, row: usize) -> Problem {
+        match is_same {
+            true => self.broken("the key stands twice", batch, row),
+            false => {
+                let name = &self.shape.name;
+                Problem::new(format!("the rows of `{name}` did not come in the order of its key"))
+                    .note(
+                        "note",
+                        "nothing was published; this is a defect of tenure, not of the model",
+                    )
+                    .help("report it with the query; until then, a step less in one query may help")
+            }
+        }
     }
 
     fn broken(&self, what: &str, batch: &RecordBatch, row: usize) -> Problem {
@@ -82,4 +106,25 @@ impl<'a> Grain<'a> {
     fn unreadable(&self, error: &ArrowError) -> Problem {
         Problem::new(format!("the keys of `{}` cannot be compared", self.shape.name)).causes(error)
     }
+}
+
+/// A row of the keys.
+fn edge(keys: &[ArrayRef], row: usize) -> Vec<ArrayRef> {
+    keys.iter().map(|key| key.slice(row, 1)).collect()
+}
+
+/// For each row but the last, whether the next one's keys are above its own. None is
+/// null.
+fn rising(keys: &[ArrayRef]) -> Result<BooleanArray, ArrowError> {
+    let mut found: Option<BooleanArray> = None;
+    for key in keys.iter().rev() {
+        let rows = key.len() - 1;
+        let (one, next) = (key.slice(0, rows), key.slice(1, rows));
+        let above = lt(&one, &next)?;
+        found = Some(match found {
+            None => above,
+            Some(later) => or(&above, &and(&eq(&one, &next)?, &later)?)?,
+        });
+    }
+    Ok(found.unwrap_or_else(|| BooleanArray::from(Vec::<bool>::new())))
 }

@@ -43,7 +43,7 @@ impl Way for SegmentedSort {
         let keys = sort.expr();
         let sorted = known_order(keys, sort.input()).or_else(|| {
             let first = keys.first();
-            let plain = !first.options.descending;
+            let plain = !first.options.descending && !first.options.nulls_first;
             (plain && order::lies_by(sort.input(), &first.expr)).then_some(1)
         })?;
         let segment = keys.iter().take(sorted).map(|key| Arc::clone(&key.expr)).collect();

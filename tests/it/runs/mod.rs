@@ -8,6 +8,7 @@ mod locks;
 mod mixed;
 mod models;
 mod pieces;
+mod planner;
 mod plans;
 mod quarantine;
 mod repeats;
