@@ -250,10 +250,13 @@ pub struct EnginePlan {
 
 impl Plan {
     /// The sources in the order in which they are read: identities first, for
-    /// they apply to all others.
+    /// they apply to all others, then orders, whose ids the others' are like.
     pub fn sources_in_order(&self) -> Vec<&SourcePlan> {
         let mut sources: Vec<&SourcePlan> = self.sources.iter().collect();
-        sources.sort_by_key(|source| source.kind.name != "customer_ids");
+        let place = |source: &&SourcePlan| {
+            ["customer_ids", "orders"].iter().position(|name| *name == source.kind.name)
+        };
+        sources.sort_by_key(|source| place(source).unwrap_or(usize::MAX));
         sources
     }
 

@@ -114,6 +114,15 @@ impl Look<'_> {
                 .note("column", &text)
                 .help(map_bytes(at, name, &text));
         }
+        if kind == ColumnType::Id && column.stored.is_integer() && self.is_text(raw) {
+            return self
+                .wrong(column, value, "a whole number, as ids of customers are in `orders`")
+                .note("column", &text)
+                .help(format!(
+                    "if it is one, map `customer_id` of `orders` as a text, \
+                     `cast(… as varchar)`; if not, `{name}: try_cast({text} as bigint)`"
+                ));
+        }
         if kind == ColumnType::Id {
             // Whole numbers are ids of 64 bits with a sign; texts are whatever they are.
             return self
@@ -223,6 +232,10 @@ impl Look<'_> {
         expression.get_type(self.rows()?.schema()).ok()
     }
 
+    fn is_text(&self, expression: &Expr) -> bool {
+        self.type_of(expression).is_some_and(|kind| super::mapping::is_text(&kind))
+    }
+
     fn numbers_read(&self, expression: &Expr) -> Option<(String, DataType)> {
         times::numbers_read(expression, self.rows()?.schema())
     }
@@ -326,6 +339,11 @@ fn without(column: &SourceColumn) -> String {
 /// that cannot be read is a day that does not exist.
 fn written_otherwise(name: &str, text: &str, kind: ColumnType, value: &str) -> Option<String> {
     let is_usual = value.as_bytes().get(4) == Some(&b'-');
+    let is_short = is_usual && value.len() == "2026-11-20 14:05".len() && value.contains(':');
+    if is_short && kind == ColumnType::Timestamp {
+        let between = if value.contains('T') { 'T' } else { ' ' };
+        return Some(format!("{name}: to_timestamp({text}, '%Y-%m-%d{between}%H:%M')"));
+    }
     if is_usual || !matches!(kind, ColumnType::Timestamp | ColumnType::Date) {
         return None;
     }

@@ -5,7 +5,7 @@
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, Volatility};
 use datafusion::prelude::SessionContext;
 
 use super::diagnose::quoted;
@@ -51,6 +51,11 @@ fn beyond_a_row(expression: &Expr, at: &At) -> Option<Problem> {
         found = match part {
             Expr::AggregateFunction(call) => Some(many_rows(at, call.func.name())),
             Expr::WindowFunction(call) => Some(many_rows(at, call.fun.name())),
+            Expr::ScalarFunction(call)
+                if call.func.signature().volatility != Volatility::Immutable =>
+            {
+                Some(changing(at, call.name()))
+            }
             Expr::Placeholder(placeholder) => Some(
                 Problem::at(
                     at,
@@ -71,6 +76,11 @@ fn beyond_a_row(expression: &Expr, at: &At) -> Option<Problem> {
 fn many_rows(at: &At, function: &str) -> Problem {
     Problem::at(at, format!("`{function}` takes many rows, and here is one row of a file"))
         .help("write an expression over the columns of one row; sums are for models")
+}
+
+fn changing(at: &At, function: &str) -> Problem {
+    Problem::at(at, format!("`{function}` may not be used in a source"))
+        .note("note", "the same files must give the same rows, on any day")
 }
 
 /// The help where columns of text are used as if they were something else.

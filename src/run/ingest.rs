@@ -57,7 +57,9 @@ pub async fn ingest(
     let raw = raw.map_err(|error| failed(name, &error))?;
     let timezone = job.plan.text("timezone").unwrap_or("UTC");
     let schema = Arc::clone(raw.schema().inner());
-    let mapped = mapping::map(context, source, &schema, timezone).map_err(Error::Invalid)?;
+    let ids = ids_of_orders(job, context, source).await?;
+    let mapped = mapping::map(context, source, &schema, timezone, ids.as_ref());
+    let mapped = mapped.map_err(Error::Invalid)?;
     let cache = cache(job, context, source, &opened).await?;
 
     let reading = Reading { context, scratch, plan: job.plan, source, mapped: &mapped };
@@ -80,6 +82,32 @@ pub async fn ingest(
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
     Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal })
+}
+
+/// The type that ids of customers have in orders, for the other sources: a number
+/// compared with a text would make `007` and `7` one customer, where the texts are
+/// the orders'.
+async fn ids_of_orders(
+    job: &Job<'_>,
+    context: &SessionContext,
+    source: &SourcePlan,
+) -> Result<Option<DataType>> {
+    let orders = job.plan.sources.iter().find(|other| other.kind.name == "orders");
+    let Some(orders) = orders.filter(|_| source.kind.name != "orders") else { return Ok(None) };
+    if let Ok(read) = context.table("sources.orders").await
+        && let Ok(id) = read.schema().field_with_unqualified_name("customer_id")
+    {
+        let is_number = id.data_type().is_integer();
+        return Ok(Some(if is_number { DataType::Int64 } else { DataType::Utf8 }));
+    }
+    let opened = source::open(orders, job.base, job.variables).await?;
+    let timezone = job.plan.text("timezone").unwrap_or("UTC");
+    let raw = context.read_table(Arc::new(opened.table.clone()));
+    let raw = raw.map_err(|error| failed(orders.kind.name, &error))?;
+    let schema = raw.schema().inner();
+    let mapped = mapping::map(context, orders, schema, timezone, None).map_err(Error::Invalid)?;
+    let mut columns = mapped.columns.into_iter();
+    Ok(columns.find(|column| column.column.name == "customer_id").map(|column| column.stored))
 }
 
 /// The pieces of earlier runs. One file alone has none: when it changes, all

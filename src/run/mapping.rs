@@ -16,7 +16,7 @@ use super::diagnose::quoted;
 use super::{expression, times};
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
-use crate::plan::{SourcePlan, parse_expression};
+use crate::plan::{FileFormat, SourcePlan, parse_expression};
 use crate::problem::{At, Problem, suggest};
 
 /// The canonical columns of a source as expressions over its files.
@@ -47,12 +47,18 @@ impl MappedColumn {
     /// amount, say.
     pub fn unreadable(&self) -> Option<Expr> {
         let (raw, _) = self.raw.as_ref()?;
+        // One that is to be a number because others are.
+        if self.column.kind == ColumnType::Id && self.stored.is_integer() {
+            let raw = nullif(cast(raw.clone(), DataType::Utf8), lit(""));
+            let kept = try_cast(raw.clone(), self.stored.clone());
+            return Some(raw.is_not_null().and(kept.is_null()));
+        }
         let kept = try_cast(raw.clone(), self.stored.clone());
         Some(raw.clone().is_not_null().and(kept.is_null()))
     }
 }
 
-/// Maps a source.
+/// Maps a source, whose ids are to be of a type, where that is known.
 ///
 /// # Errors
 /// Every expression that does not fit the files.
@@ -61,8 +67,9 @@ pub fn map(
     plan: &SourcePlan,
     schema: &SchemaRef,
     timezone: &str,
+    ids: Option<&DataType>,
 ) -> Result<Mapped, Vec<Problem>> {
-    let mapper = Mapper { context, plan, schema, timezone };
+    let mapper = Mapper { context, plan, schema, timezone, ids };
     let mut problems = Vec::new();
     let mut columns = Vec::new();
     for column in plan.kind.columns.iter().filter(|column| column.need != Need::Derived) {
@@ -91,6 +98,7 @@ struct Mapper<'a> {
     plan: &'a SourcePlan,
     schema: &'a SchemaRef,
     timezone: &'a str,
+    ids: Option<&'a DataType>,
 }
 
 impl Mapper<'_> {
@@ -115,7 +123,18 @@ impl Mapper<'_> {
             }
         };
         let raw_type = self.type_of(&raw);
-        let stored = stored(column.kind, &raw_type);
+        // An empty text is no value, in CSV it cannot be told from one.
+        let raw = match column.kind {
+            ColumnType::Id | ColumnType::Text => raw,
+            _ if is_text(&raw_type) && !matches!(self.plan.format, FileFormat::Csv(_)) => {
+                nullif(cast(raw, DataType::Utf8), lit(""))
+            }
+            _ => raw,
+        };
+        let stored = match (column.kind, self.ids) {
+            (ColumnType::Id, Some(ids)) => ids.clone(),
+            (kind, _) => stored(kind, &raw_type),
+        };
         self.castable(column, &raw, &raw_type, at)?;
         let value = match column.kind {
             ColumnType::Timestamp => instant(&raw, &raw_type, self.timezone),
@@ -125,6 +144,9 @@ impl Mapper<'_> {
             // CSV cannot tell an empty text from none, so nothing may hang on it.
             ColumnType::Id if column.need == Need::Optional && is_text(&raw_type) => {
                 nullif(cast(raw.clone(), stored.clone()), lit(""))
+            }
+            ColumnType::Id if is_text(&raw_type) && stored.is_integer() => {
+                cast(nullif(cast(raw.clone(), DataType::Utf8), lit("")), stored.clone())
             }
             ColumnType::Text => nullif(cast(raw.clone(), stored.clone()), lit("")),
             _ if raw_type == stored => raw.clone(),
@@ -167,7 +189,8 @@ impl Mapper<'_> {
         let text = spelt(self.plan, column, raw);
         let help = match (column.kind, raw_type) {
             (Id, DataType::Float32 | DataType::Float64) => {
-                map_as(at, &format!("{name}: cast({text} as bigint)"))
+                let mapping = map_as(at, &format!("{name}: cast({text} as bigint)"));
+                format!("{mapping}; ids past 2^53 are not exact any more, and have to be texts")
             }
             (Id | Text, DataType::FixedSizeBinary(_)) => map_bytes(at, name, &text),
             (Timestamp | Date, kind) if kind.is_numeric() => {

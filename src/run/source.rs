@@ -187,7 +187,8 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
             .causes(&error)
     })?;
-    if pattern.is_none()
+    // A bracket may be one of a name.
+    if (pattern.is_none() || rest.contains('['))
         && !rest.is_empty()
         && let Some(meta) = location.head(rest).await.map_err(store_problem)?
     {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, UpdateVersion};
 
 use super::error::{Action, Error, names_missing_bucket};
@@ -128,9 +128,14 @@ impl Location {
         Self { prefix: self.path(relative), url: self.shown(relative), disk, ..self.clone() }
     }
 
-    /// The store's path of `relative`.
+    /// The store's path of `relative`, letter by letter: a name may have any in it.
     pub fn path(&self, relative: &str) -> Path {
-        relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), Path::join)
+        let parts = relative.split('/').filter(|part| !part.is_empty());
+        parts.fold(self.prefix.clone(), |path, part| match PathPart::parse(part) {
+            Ok(part) => path.join(part),
+            // No name of a file: it is looked for in another spelling, and not found.
+            Err(_) => path.join(part),
+        })
     }
 
     /// The URL of `relative`, to show.

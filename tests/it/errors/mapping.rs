@@ -220,3 +220,21 @@ fn every_column_has_a_name_of_its_own() {
     exit 1
     ");
 }
+
+#[test]
+fn what_changes_by_itself_is_no_mapping() {
+    for expression in ["cast(random() * 100 as decimal(18,2))", "amount * date_part('day', now())"]
+    {
+        let project = small();
+        project.pipeline("facts.customers", "");
+        let columns = format!(
+            "    url: orders\n    columns:\n      order_id: order_id\n      \
+             customer_id: customer_id\n      ordered_at: ordered_at\n      amount: {expression}\n"
+        );
+        change(&project, "pipelines/p.yaml", "    url: orders\n", &columns);
+        let said = run(&project);
+        let name = if expression.contains("random") { "random" } else { "now" };
+        assert!(said.contains(&format!("error: `{name}` may not be used in a source")), "{said}");
+        assert!(said.contains("the same files must give the same rows, on any day"), "{said}");
+    }
+}

@@ -455,7 +455,7 @@ fn an_id_that_is_a_float_is_refused() {
     6 |       order_id: cast(order_id as double)
       |                 ^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: map it as `order_id: cast(cast(order_id as double) as bigint)`
+      = help: map it as `order_id: cast(cast(order_id as double) as bigint)`; ids past 2^53 are not exact any more, and have to be texts
 
     error: 1 problem in 1 file; nothing was run
     exit 2

@@ -379,3 +379,98 @@ fn days_that_are_texts_are_the_same_days_everywhere() {
         assert_eq!(days, ["1 2024-01-31", "2 2024-01-30"], "{format}");
     }
 }
+
+/// A pipeline with all sources that have customers.
+fn three_sources(project: &Project, orders: &str) {
+    let text = format!(
+        "pipeline: p\nsources:\n  orders:\n    url: orders{orders}\n  customers:\n    \
+         url: customers.parquet\n  customer_ids:\n    url: ids.parquet\n\
+         tables: [facts.orders, facts.customers]\npublish:\n  url: out\n"
+    );
+    project.file("pipelines/p.yaml", &text);
+}
+
+/// Where orders have texts, `007` and `7` are two people, whatever others have.
+#[test]
+fn ids_of_all_sources_are_what_those_of_orders_are() {
+    let project = Project::new();
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,007,2024-01-05T10:00:00,10.00
+        2,7,2024-01-06T10:00:00,20.00
+        3,C0,2024-01-07T10:00:00,30.00
+        4,99,2024-01-08T10:00:00,40.00";
+    project.orders("orders/all.parquet", orders);
+    project.orders("customers.parquet", "customer_id,channel,acquisition_cost\n7,ad,5.00");
+    project.orders("ids.parquet", "source_id,customer_id\n99,98");
+    three_sources(&project, "");
+    project.run("2024-01-31");
+    let columns = ["customer_id", "net", "acquisition_channel", "acquisition_cost"];
+    assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @r"
+    007 10.00 null null
+    7 20.00 ad 5.00
+    98 40.00 null null
+    C0 30.00 null null
+    ");
+}
+
+/// Where they are numbers, a text that is none cannot be one of theirs.
+#[test]
+fn an_id_that_is_no_number_beside_numbers_is_named() {
+    let project = Project::new();
+    let orders = "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05T10:00:00,10.00";
+    project.orders("orders/all.parquet", orders);
+    project.orders("customers.parquet", "customer_id,channel\n7,ad\nx9,web");
+    project.orders("ids.parquet", "source_id,customer_id\n8,7");
+    three_sources(&project, "");
+    let run = ["run", "pipelines/p.yaml", "--as-of", "2024-01-31"];
+    assert_snapshot!(project.tenure(&run).stderr.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n"), @"
+    error: `x9` in `customer_id` of source `customers` is not a whole number, as ids of customers are in `orders`
+    --> [TMP]/customers.parquet
+     = column: customer_id
+     = help: if it is one, map `customer_id` of `orders` as a text, `cast(… as varchar)`; if not, `customer_id: try_cast(customer_id as bigint)`
+    ");
+    let mapped = "\n    columns:\n      order_id: order_id\n      \
+                  customer_id: cast(customer_id as varchar)\n      ordered_at: ordered_at\n      \
+                  amount: amount";
+    three_sources(&project, mapped);
+    project.run("2024-01-31");
+    assert_eq!(project.rows("facts.customers", &["customer_id"]), ["7"]);
+}
+
+/// A name may have any letter in it, and a bracket that begins no pattern.
+#[test]
+fn files_are_found_whatever_they_are_called() {
+    let header = "order_id,customer_id,ordered_at,amount";
+    for name in
+        ["Bücher.csv", "销售.csv", "100%.csv", "a%20b.csv", "q#1.csv", "b~c.csv", "o [1].csv"]
+    {
+        let project = Project::new();
+        project.file(&format!("in/{name}"), &format!("{header}\n1,7,2024-01-05,10\n"));
+        pipeline(&project, &format!("url: \"in/{name}\"\nformat: csv"), "facts.orders");
+        project.run("2024-01-31");
+        assert_eq!(project.rows("facts.orders", &["net"]), ["10.00"], "{name}");
+    }
+    let project = Project::new();
+    project.file("zürich/é.csv", &format!("{header}\n1,7,2024-01-05,10\n"));
+    pipeline(&project, "url: zürich\nformat: csv", "facts.orders");
+    project.run("2024-01-31");
+    assert_eq!(project.rows("facts.orders", &["net"]), ["10.00"], "a folder");
+}
+
+/// An empty text is no time and no amount, in whatever file.
+#[test]
+fn an_empty_text_is_null_in_every_column() {
+    let project = Project::new();
+    project.file(
+        "orders/o.json",
+        "{\"order_id\": 1, \"customer_id\": 7, \"ordered_at\": \"2024-01-05\", \"amount\": \"5\"}\n\
+         {\"order_id\": 2, \"customer_id\": 7, \"ordered_at\": \"\", \"amount\": \"5\"}\n\
+         {\"order_id\": 3, \"customer_id\": 7, \"ordered_at\": \"2024-01-05\", \"amount\": \"\"}\n",
+    );
+    pipeline(&project, "url: orders\nformat: json", "facts.orders");
+    project.run("2024-01-31");
+    assert_eq!(project.rows("facts.orders", &["order_id"]), ["1"]);
+    let aside = project.rows("quarantine.orders", &["reason", "order_id"]);
+    assert_eq!(aside, ["no_amount 3", "no_time 2"]);
+}
