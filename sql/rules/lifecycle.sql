@@ -3,7 +3,8 @@
 -- grain   purchase_class, state
 -- reads   none
 -- params  new_periods, dormant_after_periods, lost_after_periods
--- rule    ranges purchase_class: at_least <= idle_periods < below
+-- rule    ranges purchase_class in (one, repeat): at_least <= idle_periods < below;
+--         state in (new, active, dormant, lost)
 --
 -- purchase_class  text    one: a single purchase day so far; repeat: two or more
 -- state           text    new, active, dormant or lost

@@ -3,7 +3,8 @@
 -- grain   measure, score
 -- reads   none
 -- params  none
--- rule    ranges measure: at_least <= value < below
+-- rule    ranges measure in (recency, frequency, monetary): at_least <= value < below;
+--         score in (1..5)
 --
 -- measure   text           recency (days), frequency (purchases) or monetary
 -- score     bigint         1 to 5, 5 is best

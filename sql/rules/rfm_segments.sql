@@ -3,7 +3,8 @@
 -- grain   r_high, f_high, m_high
 -- reads   none
 -- params  none
--- rule    cells r_high in (false, true), f_high in (false, true), m_high in (false, true)
+-- rule    cells r_high in (false, true), f_high in (false, true), m_high in (false, true);
+--         segment names name_en, name_zh, action_en, action_zh
 --
 -- r_high     boolean  bought recently, more than most
 -- f_high     boolean  buys often

@@ -14,7 +14,7 @@ use super::spec::{self, Spanned, Spec};
 use super::tables::Tables;
 use super::types::IdType;
 use super::{EnginePlan, Plan, PlannedTable, PublishPlan, SourcePlan};
-use super::{fingerprint, fitted, outer, rules, tables, typecheck, values};
+use super::{fingerprint, fitted, header, outer, rules, tables, typecheck, values};
 use crate::problem::{Problem, Source, suggest};
 
 /// The texts of a project.
@@ -76,7 +76,7 @@ pub async fn compile(
     }
     let (mut models, broken, shared, model_problems) = read_project(project);
     problems.extend(model_problems);
-    let Some(spec) = spec else { return Err(problems) };
+    let (Some(spec), Some(shared)) = (spec, shared) else { return Err(problems) };
 
     let params = values::declare(shared, &spec, &mut problems);
     let values = values::resolve(&params, &spec, request, &mut problems);
@@ -144,8 +144,9 @@ pub fn publishing(
 }
 
 /// Everything that stands in files, before any pipeline is looked at: models, the
-/// names of those that cannot be read, parameters.
-fn read_project(project: &Project) -> (Models, BTreeSet<TableName>, Params, Vec<Problem>) {
+/// names of those that cannot be read, parameters; none of these where their file
+/// cannot be read, for then nobody knows which there are.
+fn read_project(project: &Project) -> (Models, BTreeSet<TableName>, Option<Params>, Vec<Problem>) {
     let mut models = Models::new();
     let mut broken = BTreeSet::new();
     let mut problems = Vec::new();
@@ -156,14 +157,21 @@ fn read_project(project: &Project) -> (Models, BTreeSet<TableName>, Params, Vec<
             problems.push(Problem::named(&source.path, message));
             continue;
         };
+        if !header::FOLDERS.contains(&name.schema.as_str()) {
+            let message = format!("no folder of models is called `{}`", name.schema);
+            let help = format!("models stand in {}", header::FOLDERS.join(", "));
+            problems.push(Problem::named(&source.path, message).help(help));
+            broken.insert(name);
+            continue;
+        }
         let (model, found) = model::read(name.clone(), source);
         problems.extend(found);
         match model {
-            Some(model) => drop(models.insert(name, model)),
-            None => drop(broken.insert(name)),
+            Some(model) if model.header.is_clear() => drop(models.insert(name, model)),
+            _ => drop(broken.insert(name)),
         }
     }
-    let mut params = Params::new();
+    let mut params = Some(Params::new());
     if let Some(source) = &project.params {
         let (found, param_problems) = spec::read_params(source);
         params = found;

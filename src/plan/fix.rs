@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion::prelude::SessionConfig;
 
 use super::compile::Project;
 use super::model::{self, Model, TableName};
-use super::params::{Params, Values};
+use super::params::Values;
 use super::rewrite::{self, Facts, planned_type};
 use super::types::{ColumnType, IdType};
 use super::{spec, typecheck};
@@ -45,27 +45,58 @@ async fn pass(project: &Project) -> (BTreeMap<String, String>, Vec<Problem>) {
     let mut fixed = BTreeMap::new();
     let mut problems = Vec::new();
     let models = read(project);
-    let params = project.params.as_ref().map_or_else(Params::new, |text| spec::read_params(text).0);
+    let params = project.params.as_ref().and_then(|text| spec::read_params(text).0);
+    let params = params.unwrap_or_default();
     let values: Values = params
         .iter()
         .map(|(name, param)| {
             (name.clone(), param.default.clone().unwrap_or_else(|| param.kind.sample()))
         })
         .collect();
-    let context = typecheck::session(SessionConfig::new());
     let known: Vec<&Model> = models.iter().collect();
-    if typecheck::register(&context, &known, IdType::Text).is_err() {
-        return (fixed, problems);
+    let mut sessions = Vec::new();
+    for id in [IdType::Text, IdType::Bigint] {
+        let context = typecheck::session(SessionConfig::new());
+        if typecheck::register(&context, &known, id).is_err() {
+            return (fixed, problems);
+        }
+        sessions.push(context);
     }
-    for model in &models {
-        let Ok(plan) = typecheck::plan(&context, model, &params, &values).await else { continue };
-        match rewritten(model, plan.schema().as_arrow()) {
+    // Of the others `check` says what cannot be read.
+    for model in models.iter().filter(|model| model.header.is_clear()) {
+        let mut planned = Vec::new();
+        for context in &sessions {
+            planned.push(typecheck::plan(context, model, &params, &values).await);
+        }
+        let [text, bigint] = match <[_; 2]>::try_from(planned) {
+            Ok([Ok(text), Ok(bigint)]) => [text, bigint],
+            // Of a file with a header `check` says why; without one it cannot.
+            Ok([Err(problem), _]) if model.header.columns.is_empty() => {
+                problems.push(problem);
+                continue;
+            }
+            _ => continue,
+        };
+        match rewritten(model, &described(text.schema().as_arrow(), bigint.schema().as_arrow())) {
             Ok(text) if text == model.source.text => {}
             Ok(text) => drop(fixed.insert(model.source.path.clone(), text)),
             Err(found) => problems.extend(found),
         }
     }
     (fixed, problems)
+}
+
+/// The columns of a query with texts for ids, of which those are marked that are
+/// numbers where ids are: they have the type of an id, whatever it is.
+fn described(text: &Schema, bigint: &Schema) -> Schema {
+    let marked = |(text, bigint): (&FieldRef, &FieldRef)| {
+        let field = text.as_ref().clone();
+        match text.data_type() == bigint.data_type() {
+            true => field,
+            false => field.with_metadata([(rewrite::ID.to_string(), String::new())].into()),
+        }
+    };
+    Schema::new(text.fields().iter().zip(bigint.fields()).map(marked).collect::<Vec<_>>())
 }
 
 fn read(project: &Project) -> Vec<Model> {
@@ -110,7 +141,7 @@ fn indescribable(model: &Model, planned: &Schema) -> Vec<Problem> {
     let mut problems = Vec::new();
     for field in planned.fields() {
         let name = field.name();
-        let kind = planned_type(name, field.data_type());
+        let kind = planned_type(field);
         let (what, help) = if name.is_empty() || name.contains(char::is_whitespace) {
             (format!("a column `{name}`, which no header can name"), NAME)
         } else if ColumnType::parse(&kind).is_none() {

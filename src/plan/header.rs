@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use super::spec::Spanned;
 use super::types::ColumnType;
-use crate::problem::{Problem, Source};
+use crate::problem::{Problem, Source, suggest};
 
 /// A header as understood.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,13 @@ pub struct Header {
     pub lines: Vec<Written>,
 }
 
+impl Header {
+    /// Whether it is known what each line was meant to declare.
+    pub fn is_clear(&self) -> bool {
+        self.lines.iter().all(|line| line.part != Part::Unknown)
+    }
+}
+
 /// A line of a header as it stands in the file.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -73,6 +80,9 @@ pub enum Part {
     Note,
     /// Not understood; there is a problem that says so.
     Unread,
+    /// The same, and what it was meant to declare is not known: such a header cannot
+    /// be written anew.
+    Unknown,
 }
 
 /// A column as its header describes it.
@@ -97,6 +107,7 @@ pub fn read(source: &Arc<Source>) -> (Header, Vec<Problem>) {
     for (number, line) in lines.iter().enumerate() {
         section = reader.line(section, line, &lines[number + 1..]);
     }
+    reader.cut_off();
     (reader.header, reader.problems)
 }
 
@@ -188,10 +199,12 @@ fn is_table(word: &str) -> bool {
     word.split_once('.').is_some_and(|(schema, table)| is_name(schema) && is_name(table))
 }
 
+/// The folders of `sql/` that models stand in, which are the schemas of their tables.
+pub const FOLDERS: [&str; 5] = ["staging", "facts", "metrics", "rules", "checks"];
+
 /// Whether a word can be the name of a model; any text may stand before a colon.
 pub fn is_model(word: &str) -> bool {
-    let folders = ["staging", "facts", "metrics", "rules", "checks"];
-    is_table(word) && folders.iter().any(|folder| word.split('.').next() == Some(folder))
+    is_table(word) && FOLDERS.iter().any(|folder| word.split('.').next() == Some(folder))
 }
 
 fn comment_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
@@ -233,6 +246,7 @@ impl Reader<'_> {
             Section::Declarations if self.header.name.is_none() && line.is_named() => {
                 self.title(line)
             }
+            Section::Declarations if self.stands_among_lists(line, below) => self.unknown(line),
             // A check may have notes straight after its title.
             Section::Declarations => self.column(line),
             Section::Columns if empty => {
@@ -278,6 +292,55 @@ impl Reader<'_> {
 
     fn is_declaration(&self, line: &Line<'_>) -> bool {
         line.is_list() || (line.is_continued() && self.declared())
+    }
+
+    /// Whether it should be a list as those beside it are. Prose has a paragraph of
+    /// its own.
+    fn stands_among_lists(&self, line: &Line<'_>, below: &[Line<'_>]) -> bool {
+        let mut beside = below.iter().take_while(|line| !line.is_empty());
+        !line.is_column() && (self.declared() || beside.any(Line::declares))
+    }
+
+    fn unknown(&mut self, line: &Line<'_>) -> Section {
+        let word = line.keyword();
+        let start = line.range.start + line.after("");
+        let at = self.source.at(start..start + word.len());
+        let meant = word.trim_end_matches(':').to_lowercase();
+        let help = match suggest(&meant, DECLARATIONS) {
+            _ if DECLARATIONS.contains(&meant.as_str()) => format!("write `{meant}`"),
+            Some(help) if help.starts_with("did") => help,
+            _ => format!("known: {}; notes stand below the columns", DECLARATIONS.join(", ")),
+        };
+        self.problems.push(Problem::at(&at, format!("a header declares no `{word}`")).help(help));
+        self.take(Part::Unknown, line);
+        Section::Declarations
+    }
+
+    /// What looks like more of the header behind an empty line, with which it ends.
+    fn cut_off(&mut self) {
+        let text = &self.source.text;
+        let mut start = self.header.range.end;
+        for full in text[start..].split_inclusive('\n') {
+            let line = full.trim_end();
+            let body = line.strip_prefix("--").map(|body| body.strip_prefix(' ').unwrap_or(body));
+            let skip = line.len() - body.map_or(0, str::len);
+            let range = start + skip..start + line.len();
+            match body {
+                None if line.is_empty() => {}
+                None => return,
+                Some(body) => {
+                    let line = Line { text: body, range, start };
+                    if self.header.name.is_some() && line.declares() {
+                        let message = "the header ends at the empty line above this one";
+                        let problem = Problem::at(&self.source.at(line.range.clone()), message);
+                        self.problems.push(problem.help("write `--` in that line"));
+                        self.take(Part::Unknown, &line);
+                        return;
+                    }
+                }
+            }
+            start += full.len();
+        }
     }
 
     fn declaration(&mut self, line: &Line<'_>) -> Section {

@@ -78,8 +78,10 @@ pub fn read(name: TableName, source: &Arc<Source>) -> (Option<Model>, Vec<Proble
         ),
         Some(_) => {}
         None if problems.is_empty() => problems.push(
-            Problem::at(&source.whole(), format!("`{name}` has no header"))
-                .help(format!("begin the file with `-- {name}: what it says`")),
+            Problem::at(&source.whole(), format!("`{name}` has no header")).help(format!(
+                "begin the file with `-- {name}: what it says`, or let `tenure check --fix` \
+                     write one"
+            )),
         ),
         None => {}
     }
@@ -111,8 +113,8 @@ impl Model {
         at(&self.source, span)
     }
 
-    /// Where the query calls a function.
-    pub fn call(&self, function: &str) -> At {
+    /// Where the query calls a function, if it does.
+    pub fn call(&self, function: &str) -> Option<At> {
         let mut found = None;
         if let Statement::Statement(statement) = &self.statement {
             let _ = visit_expressions(statement.as_ref(), |expr| {
@@ -125,7 +127,7 @@ impl Model {
                 ControlFlow::Continue(())
             });
         }
-        found.unwrap_or_else(|| self.source.whole())
+        found
     }
 }
 

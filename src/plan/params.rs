@@ -71,14 +71,30 @@ pub struct Param {
 }
 
 impl Param {
-    /// Reads a value as the parameter takes it.
+    /// Reads a value as the parameter takes it; `null` where it may be left without.
     ///
     /// # Errors
     /// The reason, to follow the name of the parameter.
     pub fn accept(&self, text: &str) -> Result<ParamValue, String> {
+        if text == "null" && self.default == Some(ParamValue::Null) {
+            return Ok(ParamValue::Null);
+        }
         let value = self.kind.value(text)?;
         self.check(&value)?;
         Ok(value)
+    }
+
+    /// Null, if it may be left without a value: where it is so by default. Models
+    /// are made for that, or not.
+    ///
+    /// # Errors
+    /// The reason, to follow the name of the parameter.
+    pub fn accept_null(&self) -> Result<ParamValue, String> {
+        match &self.default {
+            Some(ParamValue::Null) => Ok(ParamValue::Null),
+            Some(default) => Err(format!("null is no value it takes; its default is {default}")),
+            None => Err("null is no value it takes".into()),
+        }
     }
 
     /// Whether it takes a value of its type; one that is not set is no value.

@@ -3,9 +3,13 @@
 //! before any order is read.
 //!
 //! ```sql
-//! -- rule    ranges measure: at_least <= value < below
+//! -- rule    ranges measure in (recency, frequency): at_least <= value < below
 //! -- rule    cells r_score in (1..5), f_high in (false, true)
 //! ```
+//!
+//! Behind it, each after a semicolon, may stand what else holds of the rows:
+//! `state in (active, lost)`, the values that others know what to do with, and
+//! `segment names name_en, action_en`, columns that go with another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,56 +27,100 @@ use super::spec::Spanned;
 use super::typecheck;
 use crate::problem::Problem;
 
-/// What a rule file must cover.
+/// What a rule file must cover, and what holds of its rows.
+#[derive(Debug, PartialEq)]
+struct Rule {
+    cover: Cover,
+    /// For a column, the values it may have.
+    domains: Vec<Domain>,
+    /// For a column, others that have one value where it has.
+    names: Vec<(String, Vec<String>)>,
+}
+
 #[derive(Debug, PartialEq)]
 enum Cover {
-    /// For each key, ranges that tile the line of numbers.
-    Ranges { key: String, low: String, high: String },
+    /// For each key, ranges that tile the line of numbers; the keys, if they are
+    /// told.
+    Ranges { key: String, known: Option<Vec<String>>, low: String, high: String },
     /// Every cell of a product of small domains, once.
-    Cells(Vec<(String, Vec<String>)>),
+    Cells(Vec<Domain>),
 }
+
+/// A column and values.
+type Domain = (String, Vec<String>);
 
 /// Lints every rule file of a project.
 pub async fn check(models: &Models, params: &Params, values: &Values) -> Vec<Problem> {
     let mut problems = Vec::new();
     for model in models.values().filter(|model| model.name.schema == "rules") {
         let Some(rule) = &model.header.rule else { continue };
-        let Some(cover) = parse(&rule.value) else {
+        let Some(parsed) = parse(&rule.value) else {
             problems.push(Problem::at(&rule.at, "this does not say what the rules cover").help(
-                "write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`",
+                "write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`; \
+                 after a `;` also `c in (x, y)` and `c names d, e`",
             ));
             continue;
         };
         match rows(model, params, values).await {
-            Ok(rows) => problems.extend(uncovered(model, rule, &cover, &rows)),
+            Ok(rows) => problems.extend(amiss(model, rule, &parsed, &rows)),
             Err(problem) => problems.push(problem),
         }
     }
     problems
 }
 
-fn parse(text: &str) -> Option<Cover> {
+fn parse(text: &str) -> Option<Rule> {
+    let mut clauses = text.split(';').map(str::trim);
+    let mut rule =
+        Rule { cover: parse_cover(clauses.next()?)?, domains: Vec::new(), names: Vec::new() };
+    for clause in clauses {
+        match clause.split_once(" names ") {
+            Some((name, others)) => rule.names.push((name.trim().into(), list(others))),
+            None => rule.domains.push(parse_domain(clause)?),
+        }
+    }
+    Some(rule)
+}
+
+fn parse_cover(text: &str) -> Option<Cover> {
     if let Some(rest) = text.strip_prefix("ranges ") {
         let (key, range) = rest.split_once(':')?;
         let (low, rest) = range.split_once("<=")?;
         let (_value, high) = rest.split_once('<')?;
-        let word = |text: &str| text.trim().to_string();
-        return Some(Cover::Ranges { key: word(key), low: word(low), high: word(high) });
-    }
-    let mut domains = Vec::new();
-    for part in text.strip_prefix("cells ")?.split_inclusive(')') {
-        let (name, domain) = part.trim_start_matches([',', ' ']).split_once(" in (")?;
-        let domain = domain.strip_suffix(')')?;
-        let values = match domain.split_once("..") {
-            Some((from, to)) => {
-                let (from, to): (i64, i64) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-                (from..=to).map(|number| number.to_string()).collect()
-            }
-            None => domain.split(',').map(|value| value.trim().to_string()).collect(),
+        let (key, known) = match key.contains('(') {
+            true => parse_domain(key).map(|(key, known)| (key, Some(known)))?,
+            false => (key.trim().to_string(), None),
         };
-        domains.push((name.trim().to_string(), values));
+        return Some(Cover::Ranges {
+            key,
+            known,
+            low: low.trim().into(),
+            high: high.trim().into(),
+        });
     }
+    let parts = text.strip_prefix("cells ")?.split_inclusive(')');
+    let domains: Vec<Domain> = parts
+        .map(|part| parse_domain(part.trim_start_matches([',', ' '])))
+        .collect::<Option<_>>()?;
     (!domains.is_empty()).then_some(Cover::Cells(domains))
+}
+
+/// `column in (a, b)` or `column in (1..5)`.
+fn parse_domain(text: &str) -> Option<Domain> {
+    let (name, values) = text.trim().split_once(" in (")?;
+    let values = values.strip_suffix(')')?;
+    let values = match values.split_once("..") {
+        Some((from, to)) => {
+            let (from, to): (i64, i64) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+            (from..=to).map(|number| number.to_string()).collect()
+        }
+        None => list(values),
+    };
+    Some((name.trim().to_string(), values))
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(|word| word.trim().to_string()).collect()
 }
 
 /// The rows of a rule file, as text by column; `None` is null.
@@ -108,24 +156,61 @@ fn text_rows(batch: &RecordBatch) -> Result<Vec<Row>, arrow::error::ArrowError> 
     Ok(rows)
 }
 
-fn uncovered(model: &Model, rule: &Spanned<String>, cover: &Cover, rows: &[Row]) -> Vec<Problem> {
-    let names: Vec<&String> = match cover {
-        Cover::Ranges { key, low, high } => vec![key, low, high],
-        Cover::Cells(domains) => domains.iter().map(|(name, _)| name).collect(),
-    };
+/// What the rows leave open, and where they contradict what is said of them.
+fn amiss(model: &Model, at: &Spanned<String>, rule: &Rule, rows: &[Row]) -> Vec<Problem> {
     let columns = &model.header.columns;
-    let missing = names.iter().find(|name| !columns.iter().any(|c| c.name.value == ***name));
-    if let Some(name) = missing {
+    let is_column = |name: &str| columns.iter().any(|column| column.name.value == name);
+    if let Some(name) = rule.columns().find(|name| !is_column(name)) {
         let message = format!("`{}` has no column `{name}`", model.name);
-        return vec![Problem::at(&rule.at, message)];
+        return vec![Problem::at(&at.at, message)];
     }
-    let findings = match cover {
-        Cover::Ranges { key, low, high } => ranges(rows, key, low, high),
+    let mut findings = match &rule.cover {
+        Cover::Ranges { key, known, low, high } => ranges(rows, key, known.as_deref(), low, high),
         Cover::Cells(domains) => cells(rows, domains),
     };
-    let at = model.source.whole();
-    let problem = |text| Problem::at(&at, format!("`{}`: {text}", model.name));
+    findings.extend(rule.domains.iter().flat_map(|domain| unknown(rows, domain)));
+    findings.extend(rule.names.iter().flat_map(|(name, others)| twofold(rows, name, others)));
+    let whole = model.source.whole();
+    let problem = |text| Problem::at(&whole, format!("`{}`: {text}", model.name));
     findings.into_iter().map(problem).collect()
+}
+
+impl Rule {
+    /// The columns it speaks of.
+    fn columns(&self) -> impl Iterator<Item = &str> {
+        let cover = match &self.cover {
+            Cover::Ranges { key, low, high, .. } => vec![key, low, high],
+            Cover::Cells(domains) => domains.iter().map(|(name, _)| name).collect(),
+        };
+        let domains = self.domains.iter().map(|(name, _)| name);
+        let names = self.names.iter().flat_map(|(name, others)| [name].into_iter().chain(others));
+        cover.into_iter().chain(domains).chain(names).map(String::as_str)
+    }
+}
+
+/// Values that nobody knows what to do with.
+fn unknown(rows: &[Row], (column, known): &Domain) -> Vec<String> {
+    let values: BTreeSet<&str> = rows.iter().map(|row| text(row, column)).collect();
+    let strange = values.into_iter().filter(|value| !known.iter().any(|known| known == value));
+    let told = |value| format!("{column} `{value}` is none of {}", known.join(", "));
+    strange.map(told).collect()
+}
+
+/// Columns that have several values where the one they go with has one.
+fn twofold(rows: &[Row], name: &str, others: &[String]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for other in others {
+        let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for row in rows {
+            values.entry(text(row, name)).or_default().insert(text(row, other));
+        }
+        for (value, several) in values.into_iter().filter(|(_, values)| values.len() > 1) {
+            let several = several.into_iter().map(|one| format!("`{one}`")).collect::<Vec<_>>();
+            let several = several.join(" and ");
+            findings.push(format!("{name} `{value}` stands with {other} {several}"));
+        }
+    }
+    findings
 }
 
 fn number(row: &Row, column: &str, absent: f64) -> f64 {
@@ -137,14 +222,19 @@ fn text<'a>(row: &'a Row, column: &str) -> &'a str {
     row.get(column).and_then(Option::as_deref).unwrap_or("null")
 }
 
-/// Gaps, overlaps and empty ranges for each key.
-fn ranges(rows: &[Row], key: &str, low: &str, high: &str) -> Vec<String> {
-    let mut by_key: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+/// Gaps, overlaps and empty ranges for each key, and keys that nobody asks for.
+fn ranges(rows: &[Row], key: &str, known: Option<&[String]>, low: &str, high: &str) -> Vec<String> {
+    let all = known.unwrap_or_default().iter();
+    let mut by_key: BTreeMap<&str, Vec<(f64, f64)>> =
+        all.map(|name| (name.as_str(), Vec::new())).collect();
     for row in rows {
         let range = (number(row, low, f64::NEG_INFINITY), number(row, high, f64::INFINITY));
         by_key.entry(text(row, key)).or_default().push(range);
     }
-    let mut findings = Vec::new();
+    let mut findings = match known {
+        Some(known) => unknown(rows, &(key.into(), known.to_vec())),
+        None => Vec::new(),
+    };
     for (name, mut ranges) in by_key {
         for (from, to) in ranges.iter().filter(|(from, to)| from >= to) {
             findings.push(format!("for {name}, the rule from {from} to below {to} can never fire"));

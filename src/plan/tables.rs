@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::Request;
-use super::model::TableName;
+use super::model::{Model, TableName};
 use super::order::{self, Models};
 use super::params::Values;
-use super::spec::Spec;
+use super::spec::{SourceSpec, Spec};
 use super::{Role, fitted, select};
 use crate::problem::Problem;
 
@@ -41,6 +41,7 @@ pub fn choose(
         problems.push(Problem::at(&spec.pipeline.at, message).help("list them under `tables:`"));
     }
     problems.extend(same_folder(&listed, spec));
+    problems.extend(listed.iter().filter_map(|name| has_a_day(models.get(name)?)));
     problems.extend(absent_sources(&listed, models, spec));
     let chosen = match select::select(&request.select, &listed, models) {
         Ok(chosen) => chosen,
@@ -73,11 +74,35 @@ pub fn choose(
     }
 }
 
-/// `facts.orders` and `metrics.orders` would both publish to `orders/`.
+/// The column by which days of a published table are told apart: readers find it in
+/// the names of its folders.
+const DAY: &str = "as_of";
+
+/// A column that readers would lose to that of the day.
+fn has_a_day(model: &Model) -> Option<Problem> {
+    let column = model.header.columns.iter().find(|column| column.name.value == DAY)?;
+    let message = format!("`{}` cannot be published with a column `{DAY}`", model.name);
+    let problem = Problem::at(&column.name.at, message)
+        .note("note", "every published table has one: the day it is about")
+        .help("give the column another name");
+    Some(problem)
+}
+
+/// `facts.orders` and `metrics.orders` would both publish to `orders/`, and what is
+/// set aside of orders to `quarantine_orders/`.
 fn same_folder(listed: &BTreeSet<TableName>, spec: &Spec) -> Option<Problem> {
-    let mut folders: BTreeMap<&str, &TableName> = BTreeMap::new();
-    for name in listed {
-        if let Some(other) = folders.insert(&name.table, name) {
+    let quarantine = |source: &SourceSpec| TableName {
+        schema: "quarantine".into(),
+        table: source.name.value.clone(),
+    };
+    let quarantines: Vec<TableName> = spec.sources.iter().map(quarantine).collect();
+    let folder = |name: &TableName| match name.schema.as_str() {
+        "quarantine" => format!("quarantine_{}", name.table),
+        _ => name.table.clone(),
+    };
+    let mut folders: BTreeMap<String, &TableName> = BTreeMap::new();
+    for name in quarantines.iter().chain(listed) {
+        if let Some(other) = folders.insert(folder(name), name) {
             let message = format!("`{other}` and `{name}` would be published to one folder");
             return Some(Problem::at(&spec.pipeline.at, message).help("rename one of them"));
         }

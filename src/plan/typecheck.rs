@@ -115,7 +115,9 @@ pub fn register(
         let reference = TableReference::partial("sources", source.name);
         context.register_table(reference, table(source.schema(id)))?;
     }
-    for model in models.iter().filter(|model| !model.header.columns.is_empty()) {
+    let is_table =
+        |model: &&&Model| model.name.schema != "checks" && !model.header.columns.is_empty();
+    for model in models.iter().filter(is_table) {
         let schema = declared_schema(&model.header.columns, id);
         context.register_table(reference(&model.name), table(schema))?;
     }
@@ -241,8 +243,17 @@ fn volatile_calls(plan: &LogicalPlan, model: &Model) -> Vec<Problem> {
     calls.iter().map(|name| volatile(model, name)).collect()
 }
 
+/// Functions by the name that the planner gives them, and another.
+const ALIASES: [(&str, &str); 2] = [("now", "current_timestamp"), ("current_date", "today")];
+
 fn volatile(model: &Model, name: &str) -> Problem {
-    let problem = Problem::at(&model.call(name), format!("`{name}` may not be used in a model"))
+    // One function may have several names, of which the planner knows one.
+    let names = [name]
+        .into_iter()
+        .chain(ALIASES.into_iter().filter_map(|(of, alias)| (of == name).then_some(alias)));
+    let written = names.filter_map(|name| Some((name, model.call(name)?))).next();
+    let (name, at) = written.unwrap_or_else(|| (name, model.source.whole()));
+    let problem = Problem::at(&at, format!("`{name}` may not be used in a model"))
         .note("note", "the same orders and parameters must give the same table, on any day");
     match name {
         "now" | "current_date" | "current_time" | "current_timestamp" | "today" => {
@@ -305,8 +316,11 @@ fn disagree(model: &Model, column: &Column, planned: &DataType) -> Problem {
         format!("header and query of `{}` disagree on `{name}`", model.name),
     )
     .note("header", written)
-    .note("query", planned)
-    .help("cast it in `final`, or correct the header (`tenure check --fix`)")
+    .note("query", planned.clone())
+    .help(match ColumnType::parse(&planned) {
+        Some(_) => "cast it in `final`, or correct the header (`tenure check --fix`)",
+        None => "cast it in `final`: no header knows the type that the query gives",
+    })
 }
 
 fn out_of_order(model: &Model, planned: &Schema) -> Option<Problem> {

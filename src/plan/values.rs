@@ -23,6 +23,13 @@ pub fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Para
                 }
                 let mut param = param.clone();
                 if let Some(known) = params.get(name) {
+                    if param.default == Some(ParamValue::Null)
+                        && let Err(reason) = known.accept_null()
+                    {
+                        let message = format!("the default of parameter `{name}`: {reason}");
+                        problems.push(Problem::at(&written.name.at, message));
+                        continue;
+                    }
                     // What a pipeline leaves out is as the project says,
                     // except the default: none means that a run must say it.
                     param.one_of =
@@ -81,7 +88,7 @@ pub fn resolve(
         let name = &written.name.value;
         if let (ParamBody::Value(raw), Some(param)) = (&written.body, params.get(name)) {
             let value = match &raw.value {
-                Raw::Null => Ok(ParamValue::Null),
+                Raw::Null => param.accept_null(),
                 Raw::Text(text) => param.accept(text),
             };
             match value {

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reuse::{self, Look};
-use super::source;
 use super::target::{Day, Entry, Manifest, RunId, SourceFile, Step, Target};
 use super::{Event, Job, check_places, open_target};
+use super::{record, source};
 use crate::error::Result;
-use crate::plan::fingerprint::{Graph, Recipes, Snapshots};
+use crate::plan::fingerprint::{Graph, Snapshots};
 use crate::plan::reuse::Work;
 use crate::plan::why::{Made, Reasons};
 
@@ -121,9 +121,7 @@ async fn news(
 
 fn made(manifest: &Manifest, entry: &Entry, is_gone: bool) -> Made {
     let info = manifest.runs.get(&entry.run_id);
-    let recipes = info
-        .and_then(|info| manifest.recipes.get(info.recipes.as_ref()?))
-        .and_then(|recipes| serde_json::from_value::<Recipes>(recipes.clone()).ok());
+    let recipes = info.and_then(|info| record::recipes(manifest, info));
     let sources = info.into_iter().flat_map(|info| &info.sources);
     Made {
         version: info.map(|info| info.tool_version.clone()).unwrap_or_default(),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Job;
 use super::target::{Day, Manifest, RunInfo, SourceInfo, SourceRead, Step};
 use crate::plan::Plan;
+use crate::plan::fingerprint::Recipes;
 use crate::plan::params::ParamValue;
 
 /// The first step of a run.
@@ -45,6 +46,12 @@ pub fn info(plan: &Plan, manifest: &Manifest, read: &[SourceRead]) -> RunInfo {
         texts: Some(plan.texts.clone()),
         recipes: None,
     }
+}
+
+/// What everything was by itself in a run, if that was recorded.
+pub fn recipes(manifest: &Manifest, info: &RunInfo) -> Option<Recipes> {
+    let recipes = manifest.recipes.get(info.recipes.as_ref()?)?;
+    serde_json::from_value(recipes.clone()).ok()
 }
 
 fn source_info(read: &SourceRead) -> SourceInfo {

@@ -8,7 +8,7 @@ use super::source;
 use super::target::{Day, Entry, Layout, Manifest, SourceFile, SourceListed, StagedTable, Target};
 use super::{Job, explain, record};
 use crate::error::Result;
-use crate::plan::fingerprint::{Fingerprints, Graph, Snapshots};
+use crate::plan::fingerprint::{Fingerprints, Graph, NodeKind, Recipes, Snapshots};
 use crate::plan::reuse::{Standing, Work};
 use crate::plan::{Plan, TableFormat};
 
@@ -134,7 +134,8 @@ impl<'a> Look<'a> {
     }
 
     /// Whether a table of this pipeline that the plan does not know was made
-    /// from other files, with other parameters, or by another version.
+    /// from other files, beside other queries, with other parameters, or by another
+    /// version. What it was made from in particular is not known any more.
     fn is_outdated(&self, plan: &Plan, manifest: &Manifest, entry: &Entry) -> bool {
         let Some(info) = manifest.runs.get(&entry.run_id) else { return false };
         if info.pipeline != plan.pipeline {
@@ -144,6 +145,16 @@ impl<'a> Look<'a> {
         info.tool_version != crate::VERSION
             || info.params != record::params(plan)
             || !read.eq(self.snapshots.iter())
+            || record::recipes(manifest, info).is_some_and(|then| self.is_rewritten(&then))
+    }
+
+    /// Whether a query is another than it was.
+    fn is_rewritten(&self, then: &Recipes) -> bool {
+        self.graph
+            .nodes()
+            .iter()
+            .filter(|node| node.kind != NodeKind::Check)
+            .any(|node| then.get(&node.name).is_some_and(|then| then.query != node.recipe.query))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{Field, Schema};
 
 use super::header::{self, Column, Header, Part, Written, is_model};
 use super::spec::Spanned;
@@ -35,6 +35,9 @@ pub struct Facts {
 /// # Errors
 /// The text would not be read as it is meant.
 pub fn rewrite(source: &Arc<Source>, header: &Header, facts: &Facts) -> Result<String, Problem> {
+    if !header.is_clear() {
+        return Err(refused(source, &facts.name));
+    }
     let old = Old { source, header, facts };
     let text = old.compose();
     let new = Source::new(source.path.clone(), text);
@@ -198,10 +201,8 @@ impl Old<'_> {
             .map(|field| {
                 let written = self.column(field.name());
                 let kind = match written {
-                    Some((_, column)) if column.kind.accepts(field.data_type()) => {
-                        column.kind.to_string()
-                    }
-                    _ => planned_type(field.name(), field.data_type()),
+                    Some((_, column)) if says_its_type(column, field) => column.kind.to_string(),
+                    _ => planned_type(field),
                 };
                 let meaning = written
                     .map_or_else(|| vec![MEANING.into()], |(number, _)| self.meaning(number));
@@ -245,7 +246,7 @@ impl Old<'_> {
             Part::Title => line.range.start < start,
             Part::Declaration => self.has_prose(line),
             Part::Column(number) => self.facts.columns.is_some() && self.is_gone(number),
-            Part::Unread => self.facts.columns.is_some(),
+            Part::Unread | Part::Unknown => self.facts.columns.is_some(),
             Part::Note => false,
         })
     }
@@ -255,7 +256,7 @@ impl Old<'_> {
         let is_check = self.facts.columns.is_none();
         let lines = self.lines(|line| match line.part {
             Part::Note => true,
-            Part::Column(_) | Part::Unread => is_check,
+            Part::Column(_) | Part::Unread | Part::Unknown => is_check,
             Part::Title | Part::Declaration => false,
         });
         let is_empty = |line: &String| uncommented(line).trim().is_empty();
@@ -305,10 +306,19 @@ fn in_order<'a>(found: &[&'a str], written: &[&'a str]) -> Vec<&'a str> {
     ordered
 }
 
+/// Whether a header has the type of a column right.
+fn says_its_type(column: &Column, planned: &Field) -> bool {
+    let is_id = planned.metadata().contains_key(ID);
+    column.kind.accepts(planned.data_type()) && (!is_id || column.kind == ColumnType::Id)
+}
+
+/// Marks a column that has the type of an id, in the metadata of its field.
+pub const ID: &str = "id";
+
 /// What a header calls the type of a column that it does not describe yet.
-pub fn planned_type(name: &str, planned: &DataType) -> String {
-    if name.ends_with("_id") && ColumnType::Id.accepts(planned) {
+pub fn planned_type(planned: &Field) -> String {
+    if planned.metadata().contains_key(ID) {
         return ColumnType::Id.to_string();
     }
-    ColumnType::describe(planned)
+    ColumnType::describe(planned.data_type())
 }

@@ -184,11 +184,11 @@ pub fn read(source: &Arc<Source>) -> (Option<Spec>, Vec<Problem>) {
 }
 
 /// Reads `sql/params.yaml`: the parameters every pipeline of a project shares.
-pub fn read_params(source: &Arc<Source>) -> (Params, Vec<Problem>) {
+pub fn read_params(source: &Arc<Source>) -> (Option<Params>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut params = Params::new();
     match yaml::read(source) {
-        Err(problem) => problems.push(problem),
+        Err(problem) => return (None, vec![problem]),
         Ok(Node { kind: Kind::Map(entries), .. }) => {
             for entry in &entries {
                 if let Some(param) = declaration(&entry.key, &entry.node, &mut problems) {
@@ -196,9 +196,12 @@ pub fn read_params(source: &Arc<Source>) -> (Params, Vec<Problem>) {
                 }
             }
         }
-        Ok(node) => problems.push(Problem::at(&node.at, "expected `name: { type: … }` entries")),
+        Ok(node) => {
+            let problem = Problem::at(&node.at, "expected `name: { type: … }` entries");
+            return (None, vec![problem]);
+        }
     }
-    (params, problems)
+    (Some(params), problems)
 }
 
 fn param(entry: &Entry, problems: &mut Vec<Problem>) -> Option<ParamSpec> {
@@ -220,7 +223,9 @@ fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<P
     let mut fields = Fields::open(node, &what, &known, problems)?;
     let written = fields.required_text_or_list("type", problems)?;
     let Some(kind) = ParamType::parse(&written.value) else {
-        let known = ["text", "int", "decimal", "date", "boolean", "[int]", "[text]"];
+        let known = ["text", "int", "decimal", "date", "boolean"].into_iter();
+        let lists = ["[text]", "[int]", "[decimal]", "[date]", "[boolean]"];
+        let known = known.chain(lists);
         problems.push(
             Problem::at(&written.at, format!("no parameter type `{}`", written.value))
                 .maybe_help(suggest(&written.value, known)),

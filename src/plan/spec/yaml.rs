@@ -11,6 +11,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, Span};
 use serde_yaml::Value;
 
+use crate::plan::header;
 use crate::problem::{At, Problem, Source};
 
 /// A value and where it is written.
@@ -50,7 +51,8 @@ pub struct Entry {
 /// The text is not YAML, holds anchors (they cost the place in errors), or a
 /// key is not text or is written twice.
 pub fn read(source: &Arc<Source>) -> Result<Node, Problem> {
-    let parsed = serde_yaml::from_str(&source.text);
+    // It is no part of the text, nor of its first key.
+    let parsed = serde_yaml::from_str(&source.text[header::beginning(&source.text)..]);
     let value: Value = parsed.map_err(|error| {
         let repeated = Marks::new(source).node().ok().and_then(|tree| repeated(&tree, source));
         repeated.unwrap_or_else(|| syntax(source, &error))
@@ -112,8 +114,10 @@ struct Marks<'a> {
 
 impl<'a> Marks<'a> {
     fn new(source: &'a Arc<Source>) -> Self {
-        let bytes = source.text.char_indices().map(|(byte, _)| byte).collect();
-        Self { events: Parser::new_from_str(&source.text), source, bytes }
+        let begin = header::beginning(&source.text);
+        let text = &source.text[begin..];
+        let bytes = text.char_indices().map(|(byte, _)| begin + byte).collect();
+        Self { events: Parser::new_from_str(text), source, bytes }
     }
 
     fn byte(&self, character: usize) -> usize {

@@ -206,7 +206,7 @@ fn a_model_has_a_header() {
     1 | select
       | ^^^^^^
       |
-      = help: begin the file with `-- metrics.spenders: what it says`
+      = help: begin the file with `-- metrics.spenders: what it says`, or let `tenure check --fix` write one
 
     error: `metrics.spenders` uses `$grade`, its header does not say so
      --> sql/metrics/spenders.sql:4:5
@@ -390,4 +390,146 @@ fn what_no_header_can_describe_is_left_alone() {
     exit 2
     ");
     assert_eq!(std::fs::read_to_string(project.path(METRICS)).expect("a file"), before);
+}
+
+#[test]
+fn a_misspelt_list_is_named_and_the_rest_is_read() {
+    let project = small_but("sql/metrics/spenders.sql", "-- grain ", "-- grian ");
+    assert_snapshot!(check(&project), @"
+    error: a header declares no `grian`
+     --> sql/metrics/spenders.sql:3:4
+      |
+    3 | -- grian   customer_id
+      |    ^^^^^
+      |
+      = help: did you mean `grain`?
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+    let fixed = project.tenure(&["check", "pipelines/p.yaml", "--fix"]);
+    assert!(fixed.stderr.contains("a header declares no `grian`"), "{}", fixed.stderr);
+}
+
+#[test]
+fn a_header_that_an_empty_line_cuts_off_is_told_so() {
+    let project = small_but("sql/metrics/spenders.sql", "--\n-- grain ", "\n-- grain ");
+    assert_snapshot!(check(&project), @"
+    error: the header ends at the empty line above this one
+     --> sql/metrics/spenders.sql:3:4
+      |
+    3 | -- grain   customer_id
+      |    ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `--` in that line
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_folder_that_holds_no_models_is_named() {
+    let project = small();
+    project.file("sql/marts/x.sql", "-- marts.x: what\n--\n-- grain   a\n\nselect 1 as a\n");
+    assert_snapshot!(check(&project), @"
+    error: no folder of models is called `marts`
+    --> sql/marts/x.sql
+     = help: models stand in staging, facts, metrics, rules, checks
+    exit 2
+    ");
+}
+
+#[test]
+fn a_check_may_describe_its_columns() {
+    let project = small();
+    let text = "-- checks.described: none is.\n--\n-- reads   facts.customers\n-- params  none\n\
+                --\n-- customer_id   id   who\n\nselect customer_id from facts.customers where false\n";
+    project.file("sql/checks/described.sql", text);
+    assert_snapshot!(check(&project), @"
+    1 pipeline, 5 models: all sound (0.01 s)
+    exit 0
+    ");
+}
+
+#[test]
+fn a_query_without_a_header_that_does_not_plan_says_why() {
+    let project = small();
+    project.file("sql/metrics/bare.sql", "select customer_id, nett from facts.customers\n");
+    let fixed = project.tenure(&["check", "pipelines/p.yaml", "--fix"]);
+    assert_snapshot!(super::said(&fixed), @"
+    error: no column `nett`
+     --> sql/metrics/bare.sql:1:21
+      |
+    1 | select customer_id, nett from facts.customers
+      |                     ^^^^
+      |
+      = help: known: customer_id, orders, revenue, recency_days
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn an_id_has_the_type_of_an_id_whatever_it_is_called() {
+    let project = small();
+    project.file(
+        "sql/metrics/bare.sql",
+        "select customer_id as buyer, count(*) as n_id from facts.customers group by customer_id\n",
+    );
+    project.tenure(&["check", "pipelines/p.yaml", "--fix"]);
+    let text = std::fs::read_to_string(project.path("sql/metrics/bare.sql")).expect("a file");
+    assert_snapshot!(text, @"
+    -- metrics.bare: (say what it is)
+    --
+    -- reads   facts.customers
+    -- params  none
+    --
+    -- buyer  id      (say what it means)
+    -- n_id   bigint  (say what it means)
+
+    select customer_id as buyer, count(*) as n_id from facts.customers group by customer_id
+    ");
+}
+
+#[test]
+fn a_day_column_is_not_published() {
+    let file = "sql/metrics/spenders.sql";
+    let project = small_but(file, "-- grade        text ", "-- as_of        text ");
+    change(&project, file, "$grade as grade", "$grade as as_of");
+    assert_snapshot!(check(&project), @"
+    error: `metrics.spenders` cannot be published with a column `as_of`
+     --> sql/metrics/spenders.sql:9:4
+      |
+    9 | -- as_of        text           the word for it
+      |    ^^^^^
+      |
+      = note: every published table has one: the day it is about
+      = help: give the column another name
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_table_does_not_share_the_folder_of_what_is_set_aside() {
+    let project = small();
+    let text = std::fs::read_to_string(project.path("sql/metrics/spenders.sql")).expect("a file");
+    let text = text.replace("metrics.spenders", "metrics.quarantine_orders");
+    project.file("sql/metrics/quarantine_orders.sql", &text);
+    project.pipeline("metrics.quarantine_orders", "");
+    assert_snapshot!(check(&project), @"
+    error: `quarantine.orders` and `metrics.quarantine_orders` would be published to one folder
+     --> pipelines/p.yaml:1:11
+      |
+    1 | pipeline: p
+      |           ^
+      |
+      = help: rename one of them
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
 }

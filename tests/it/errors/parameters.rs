@@ -152,7 +152,7 @@ fn a_parameter_has_a_type_there_is() {
     2 | least: { type: integer, default: 1, doc: orders from which somebody is listed }
       |                ^^^^^^^
       |
-      = help: known: text, int, decimal, date, boolean, [int], [text]
+      = help: known: text, int, decimal, date, boolean, [text], [int], [decimal], [date], [boolean]
 
     error: no parameter `least` is declared
       --> sql/metrics/spenders.sql:18:17
@@ -369,6 +369,66 @@ fn a_default_keeps_within_the_bounds_of_the_project() {
        |   ^^^^^^^^
 
     error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_parameter_is_null_only_where_it_may_be_left_out() {
+    let project = Project::new();
+    project.pipeline("facts.customers", "params:\n  cohort_grain:\n  revenue_growth: null\n");
+    assert_snapshot!(check(&project), @"
+    error: parameter `cohort_grain`: null is no value it takes; its default is month
+     --> pipelines/p.yaml:9:15
+      |
+    9 |   cohort_grain:
+      |               ^
+
+    error: parameter `revenue_growth`: null is no value it takes; its default is 0
+      --> pipelines/p.yaml:10:19
+       |
+    10 |   revenue_growth: null
+       |                   ^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+    let declared = "params:\n  cohort_grain: { type: text, default: null }\n";
+    project.pipeline("facts.customers", declared);
+    assert_snapshot!(check(&project), @"
+    error: the default of parameter `cohort_grain`: null is no value it takes; its default is month
+     --> pipelines/p.yaml:9:3
+      |
+    9 |   cohort_grain: { type: text, default: null }
+      |   ^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_run_may_leave_a_parameter_out_that_its_pipeline_sets() {
+    let project = Project::new();
+    project.orders("orders/o.parquet", super::ORDERS);
+    project.pipeline("facts.customers", "params:\n  history_start: 2024-02-01\n");
+    project.run("2024-06-30");
+    assert_eq!(project.rows("quarantine.orders", &["reason"]), ["before_history"]);
+    project.run_with("2024-06-30", &["--param", "history_start=null"]);
+    assert!(project.rows("quarantine.orders", &["reason"]).is_empty());
+}
+
+#[test]
+fn parameters_that_cannot_be_read_are_told_alone() {
+    let project = small_but("sql/params.yaml", ":", ": :");
+    assert_snapshot!(check(&project), @"
+    error: not valid YAML: mapping values are not allowed in this context
+     --> sql/params.yaml:1:8
+      |
+    1 | as_of: : { type: date }
+      |        ^
+
+    error: 1 problem in 1 file; nothing was run
     exit 2
     ");
 }

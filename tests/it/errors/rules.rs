@@ -96,16 +96,19 @@ fn a_class_without_a_rule_and_one_with_two_are_named() {
 
 #[test]
 fn a_rule_that_says_nothing_about_its_cover_is_asked_to() {
-    let project =
-        standard_but(SCORES, "ranges measure: at_least", "range of measure from at_least");
+    let project = standard_but(
+        SCORES,
+        "ranges measure in (recency, frequency, monetary): at_least",
+        "range of measure from at_least",
+    );
     assert_snapshot!(check(&project), @"
     error: this does not say what the rules cover
      --> sql/rules/rfm_scores.sql:6:12
       |
-    6 | -- rule    range of measure from at_least <= value < below
-      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    6 | -- rule    range of measure from at_least <= value < below;
+      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`
+      = help: write `ranges key: low <= value < high`, or `cells a in (1..5), b in (x, y)`; after a `;` also `c in (x, y)` and `c names d, e`
 
     error: 1 problem in 1 file; nothing was run
     exit 2
@@ -126,6 +129,75 @@ fn a_parameter_that_leaves_no_room_for_a_state_is_named() {
       |                       ^^
 
     error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_state_that_no_query_asks_for_is_named() {
+    let rules = "sql/rules/lifecycle.sql";
+    let project = standard_but(rules, "'repeat', 'dormant'", "'repeat', 'dormnat'");
+    assert_snapshot!(check(&project), @"
+    error: `rules.lifecycle`: state `dormnat` is none of new, active, dormant, lost
+     --> sql/rules/lifecycle.sql:1:1
+      |
+    1 | -- rules.lifecycle: which state does a customer have after how many idle periods?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_key_that_nothing_asks_for_and_one_that_is_missing_are_named() {
+    let project =
+        standard_but(SCORES, "('frequency', 5, null, null)", "('freqency', 5, null, null)");
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_scores`: measure `freqency` is none of recency, frequency, monetary
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.rfm_scores`: for frequency, no rule covers any value
+     --> sql/rules/rfm_scores.sql:1:1
+      |
+    1 | -- rules.rfm_scores: which recency, frequency and revenue earn which score?
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 2 problems in 1 file; nothing was run
+    exit 2
+    ");
+}
+
+#[test]
+fn a_segment_with_two_names_is_named() {
+    let project = standard_but(
+        SEGMENTS,
+        "'important_keep', 'important keep', '重要保持'",
+        "'important_value', 'important keep', '重要价值'",
+    );
+    assert_snapshot!(check(&project), @"
+    error: `rules.rfm_segments`: segment `important_value` stands with name_en `important keep` and `important value`
+     --> sql/rules/rfm_segments.sql:1:1
+      |
+    1 | -- rules.rfm_segments: what the eight RFM classes are called, and what to do.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.rfm_segments`: segment `important_value` stands with action_en `keep the rhythm: a satisfaction call before the habit breaks` and `serve first: best people, early access, no discount needed`
+     --> sql/rules/rfm_segments.sql:1:1
+      |
+    1 | -- rules.rfm_segments: what the eight RFM classes are called, and what to do.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: `rules.rfm_segments`: segment `important_value` stands with action_zh `优先服务：专人维护，新品优先，无需打折` and `保持节奏：满意度回访，主动联系`
+     --> sql/rules/rfm_segments.sql:1:1
+      |
+    1 | -- rules.rfm_segments: what the eight RFM classes are called, and what to do.
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 3 problems in 1 file; nothing was run
     exit 2
     ");
 }

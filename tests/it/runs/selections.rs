@@ -60,6 +60,18 @@ fn a_table_that_is_not_listed_any_more_stays_until_it_contradicts() {
     assert_eq!(names(&project), ["customers", "orders", "quarantine_orders"]);
 }
 
+/// Nobody knows any more what it was made from; another query may be one of that.
+#[test]
+fn a_table_that_is_not_listed_any_more_goes_when_a_query_changes() {
+    let project = published();
+    project.pipeline("facts.orders, facts.customers", "");
+    change(&project, "sql/facts/orders.sql", "from final", "from final where true");
+    let outcome = project.run(DAY);
+    let warning = outcome.stderr.lines().find(|line| line.starts_with("warning"));
+    assert_snapshot!(warning.expect("a warning"), @"warning: not published as of 2024-03-31 any more, for the pipeline makes them no longer, and what they were made from has changed: metrics.cohort_retention, metrics.lifecycle_states, metrics.value_concentration");
+    assert!(!project.published().iter().any(|(name, _)| name.starts_with("cohort_retention")));
+}
+
 /// Two pipelines may mean different things by one table; who comes last is told.
 #[test]
 fn a_table_that_another_pipeline_published_is_not_replaced_in_silence() {
