@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::mapping::is_text;
+use super::instants::is_text;
 use super::schema::FileSchema;
 use super::source::Found;
 use crate::plan::SourcePlan;

@@ -233,7 +233,7 @@ impl Look<'_> {
     }
 
     fn is_text(&self, expression: &Expr) -> bool {
-        self.type_of(expression).is_some_and(|kind| super::mapping::is_text(&kind))
+        self.type_of(expression).is_some_and(|kind| super::instants::is_text(&kind))
     }
 
     fn numbers_read(&self, expression: &Expr) -> Option<(String, DataType)> {

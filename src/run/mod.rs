@@ -21,6 +21,7 @@ mod grain;
 mod guess;
 mod history;
 mod ingest;
+mod instants;
 mod known;
 mod malformed;
 mod mapping;

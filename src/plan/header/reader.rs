@@ -1,100 +1,12 @@
-//! The comment a model begins with: what it is, its grain, what it reads, its
-//! parameters, and every column with type and meaning.
-//!
-//! ```sql
-//! -- metrics.cohort_retention: how many of a cohort order again later?
-//! --
-//! -- grain   cohort_start, period_index
-//! -- reads   facts.customer_periods
-//! -- uses    sources.customers
-//! -- params  cohort_grain
-//! --
-//! -- cohort_start   date    first day of the cohort's period
-//! -- period_index   bigint  0 is the cohort's own period
-//! --                        and comments may go on below
-//! --
-//! -- Free notes.
-//! ```
-//!
-//! The first empty line may be left out: what declares beyond doubt does so in
-//! the title's paragraph too.
+//! Reading a header, line by line.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::spec::Spanned;
-use super::types::ColumnType;
+use super::line::{DECLARATIONS, Line, comment_lines};
+use super::{Column, Header, Part, Written};
+use crate::plan::spec::Spanned;
+use crate::plan::types::ColumnType;
 use crate::problem::{Problem, Source, suggest};
-
-/// A header as understood.
-#[derive(Debug, Clone, Default)]
-pub struct Header {
-    /// The name it gives itself.
-    pub name: Option<Spanned<String>>,
-    /// The sentence after the name.
-    pub title: String,
-    /// The columns that name a row; the table is sorted by them.
-    pub grain: Vec<Spanned<String>>,
-    /// Tables that must exist.
-    pub reads: Vec<Spanned<String>>,
-    /// Tables that may be absent.
-    pub uses: Vec<Spanned<String>>,
-    /// Parameters.
-    pub params: Vec<Spanned<String>>,
-    /// How a rule file can be checked.
-    pub rule: Option<Spanned<String>>,
-    /// Every column in order.
-    pub columns: Vec<Column>,
-    /// The bytes from the first to the last line of the comment.
-    pub range: Range<usize>,
-    /// Its lines in order, for `check --fix`: none may be lost.
-    pub lines: Vec<Written>,
-}
-
-impl Header {
-    /// Whether it is known what each line was meant to declare.
-    pub fn is_clear(&self) -> bool {
-        self.lines.iter().all(|line| line.part != Part::Unknown)
-    }
-}
-
-/// A line of a header as it stands in the file.
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// What it was taken for.
-    pub part: Part,
-    /// Its bytes, `--` included, its end not.
-    pub range: Range<usize>,
-}
-
-/// What a line of a header is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Name and title, or what stands where they should.
-    Title,
-    /// A list or a rule.
-    Declaration,
-    /// A column, by its number, or more of its meaning.
-    Column(usize),
-    /// Free text.
-    Note,
-    /// Not understood; there is a problem that says so.
-    Unread,
-    /// The same, and what it was meant to declare is not known: such a header cannot
-    /// be written anew.
-    Unknown,
-}
-
-/// A column as its header describes it.
-#[derive(Debug, Clone)]
-pub struct Column {
-    /// Its name.
-    pub name: Spanned<String>,
-    /// Its type.
-    pub kind: ColumnType,
-    /// What it means.
-    pub comment: String,
-}
 
 /// Reads the header of a file.
 ///
@@ -111,14 +23,6 @@ pub fn read(source: &Arc<Source>) -> (Header, Vec<Problem>) {
     (reader.header, reader.problems)
 }
 
-/// Windows' editors begin a file with it. It is no part of the text.
-pub const BYTE_ORDER_MARK: char = '\u{feff}';
-
-/// The byte at which a text begins.
-pub fn beginning(text: &str) -> usize {
-    if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 }
-}
-
 /// The parts of a header, separated by empty comment lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
@@ -128,98 +32,6 @@ enum Section {
     Notes,
 }
 
-/// A comment line: its text without `--`, where that text is, and where the
-/// line begins.
-struct Line<'a> {
-    text: &'a str,
-    range: Range<usize>,
-    start: usize,
-}
-
-impl Line<'_> {
-    fn is_empty(&self) -> bool {
-        self.text.trim().is_empty()
-    }
-
-    fn keyword(&self) -> &str {
-        self.text.split_whitespace().next().unwrap_or_default()
-    }
-
-    /// Whether it declares beyond doubt: prose may begin with the same words.
-    fn declares(&self) -> bool {
-        let list = self.text.trim().strip_prefix(self.keyword()).unwrap_or_default().trim();
-        let mut words = list.trim_end_matches(',').split(',').map(str::trim);
-        match self.keyword() {
-            "grain" | "params" => words.all(is_name),
-            "reads" | "uses" => words.all(|word| word == "none" || is_table(word)),
-            "rule" => list.starts_with("ranges ") || list.starts_with("cells "),
-            _ => false,
-        }
-    }
-
-    /// The same for a line of the title's paragraph: where the paragraph that
-    /// should declare says it too, this one is prose.
-    fn declares_early(&self, below: &[Self]) -> bool {
-        let rest = below.iter().skip_while(|line| !line.is_empty());
-        let next = rest.skip_while(|line| line.is_empty());
-        let mut lists = next.take_while(|line| line.is_list() || line.is_continued());
-        self.declares() && !lists.any(|line| line.keyword() == self.keyword())
-    }
-
-    fn is_list(&self) -> bool {
-        DECLARATIONS.contains(&self.keyword())
-    }
-
-    /// A continued list is indented past the keyword.
-    fn is_continued(&self) -> bool {
-        self.text.starts_with("        ")
-    }
-
-    /// The byte of the text after its keyword.
-    fn after(&self, keyword: &str) -> usize {
-        self.text.len() - self.text.trim_start().len() + keyword.len()
-    }
-
-    fn is_column(&self) -> bool {
-        self.text.split_whitespace().nth(1).is_some_and(|kind| ColumnType::parse(kind).is_some())
-    }
-
-    /// Whether it begins with the name of a table.
-    fn is_named(&self) -> bool {
-        let name = self.text.split_once(':').map(|(name, _)| name.trim());
-        name.is_some_and(is_model)
-    }
-}
-
-fn is_name(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
-}
-
-fn is_table(word: &str) -> bool {
-    word.split_once('.').is_some_and(|(schema, table)| is_name(schema) && is_name(table))
-}
-
-/// The folders of `sql/` that models stand in, which are the schemas of their tables.
-pub const FOLDERS: [&str; 5] = ["staging", "facts", "metrics", "rules", "checks"];
-
-/// Whether a word can be the name of a model; any text may stand before a colon.
-pub fn is_model(word: &str) -> bool {
-    is_table(word) && FOLDERS.iter().any(|folder| word.split('.').next() == Some(folder))
-}
-
-fn comment_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let mut offset = beginning(text);
-    text[offset..].split_inclusive('\n').map_while(move |full| {
-        let start = offset;
-        offset += full.len();
-        let content = full.trim_end();
-        let body = content.strip_prefix("--")?;
-        let skip = 2 + usize::from(body.starts_with(' '));
-        let body = body.strip_prefix(' ').unwrap_or(body);
-        Some(Line { text: body, range: start + skip..start + content.len().max(skip), start })
-    })
-}
-
 struct Reader<'a> {
     source: &'a Arc<Source>,
     header: Header,
@@ -227,8 +39,6 @@ struct Reader<'a> {
     /// The list that goes on where a line begins with no keyword.
     list: &'static str,
 }
-
-const DECLARATIONS: [&str; 5] = ["grain", "reads", "uses", "params", "rule"];
 
 impl Reader<'_> {
     fn line(&mut self, section: Section, line: &Line<'_>, below: &[Line<'_>]) -> Section {
