@@ -277,7 +277,8 @@ fn assemble(
     let built: BTreeSet<&TableName> = tables.run.iter().map(|(name, _)| name).collect();
     let answerable = |model: &Model| {
         let known = |table: &TableName| {
-            table.schema == "quarantine"
+            let is_source = |source: &SourcePlan| source.kind.name == table.table;
+            table.schema == "quarantine" && outer.sources.iter().any(is_source)
                 || table.table == fitted::LAST_BACKTEST
                 || built.contains(table)
         };

@@ -315,6 +315,12 @@ fn interpolate(
             rest = after;
             continue;
         }
+        if rest.starts_with('{') && !rest.contains('}') {
+            let message = "a variable of the environment is not closed";
+            problems
+                .push(Problem::at(&text.at, message).help("write `${NAME}`, or `$$` for a dollar"));
+            return None;
+        }
         let Some((name, after)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'))
         else {
             out.push('$');

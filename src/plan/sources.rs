@@ -175,6 +175,18 @@ impl SourceKind {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
+    /// The columns of its rows that are set aside, with types and meanings: why, which,
+    /// and the row as it was mapped.
+    pub fn aside(&self) -> Vec<(&'static str, ColumnType, &'static str)> {
+        let mut columns = vec![
+            ("reason", ColumnType::Text, "why the row was set aside"),
+            ("row_number", ColumnType::Bigint, "tells the rows of a reason apart, from 1"),
+        ];
+        let own = self.columns.iter().filter(|c| c.need != Derived || c.name == "order_date");
+        columns.extend(own.map(|column| (column.name, column.kind, column.doc)));
+        columns
+    }
+
     /// A canonical column.
     pub fn column(&self, name: &str) -> Option<&'static SourceColumn> {
         self.columns.iter().find(|column| column.name == name)

@@ -114,6 +114,11 @@ pub fn register(
     for source in SOURCES {
         let reference = TableReference::partial("sources", source.name);
         context.register_table(reference, table(source.schema(id)))?;
+        let aside = source.aside().into_iter();
+        let aside = aside.map(|(name, kind, _)| Field::new(name, kind.arrow(id), true));
+        let reference = TableReference::partial("quarantine", source.name);
+        let schema = Schema::new(aside.collect::<Vec<_>>());
+        context.register_table(reference, table(Arc::new(schema)))?;
     }
     let is_table =
         |model: &&&Model| model.name.schema != "checks" && !model.header.columns.is_empty();

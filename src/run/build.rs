@@ -34,7 +34,6 @@ use crate::engine::session;
 use crate::error::Result;
 use crate::plan::header::Column;
 use crate::plan::reuse::Work;
-use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::spec::Spanned;
 use crate::plan::types::ColumnType;
 use crate::plan::{Model, PlannedTable, Role, SourcePlan, typecheck};
@@ -382,7 +381,7 @@ fn shape(model: &Model, frame: &DataFrame) -> TableShape {
     TableShape::new(&name, &model.header.columns, grain, frame.schema().as_arrow())
 }
 
-/// The columns of a quarantine: why, which, and the row as it was mapped.
+/// The columns of a quarantine as a header would describe them.
 fn quarantine_columns(source: &SourcePlan) -> Vec<Column> {
     let at = Source::new("quarantine", "").whole();
     let column = |name: &str, kind: ColumnType, comment: &str| Column {
@@ -390,13 +389,5 @@ fn quarantine_columns(source: &SourcePlan) -> Vec<Column> {
         kind,
         comment: comment.into(),
     };
-    let mut columns = vec![
-        column("reason", ColumnType::Text, "why the row was set aside"),
-        column("row_number", ColumnType::Bigint, "tells the rows of a reason apart, from 1"),
-    ];
-    let visible =
-        |column: &&SourceColumn| column.need != Need::Derived || column.name == "order_date";
-    columns
-        .extend(source.kind.columns.iter().filter(visible).map(|c| column(c.name, c.kind, c.doc)));
-    columns
+    source.kind.aside().into_iter().map(|(name, kind, doc)| column(name, kind, doc)).collect()
 }

@@ -416,3 +416,20 @@ fn everything_wrong_is_said_at_once() {
     exit 2
     ");
 }
+
+#[test]
+fn a_variable_that_is_not_closed_is_no_path() {
+    let project = small_but("pipelines/p.yaml", "url: orders", "url: ${ORDERS");
+    assert_snapshot!(check(&project), @"
+    error: a variable of the environment is not closed
+     --> pipelines/p.yaml:4:10
+      |
+    4 |     url: ${ORDERS
+      |          ^^^^^^^^
+      |
+      = help: write `${NAME}`, or `$$` for a dollar
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}

@@ -225,3 +225,32 @@ fn what_is_set_aside_is_no_table_of_the_run() {
     assert_eq!(words[1..5], ["published", "2024-01-31", "1", "2"], "{listed}");
     assert!(line.ends_with("1 of 3 rows set aside"), "{listed}");
 }
+
+/// A check may look at what was set aside, where there is such a source.
+#[test]
+fn a_check_may_look_at_what_was_set_aside() {
+    let project = Project::with_models();
+    let check = |name: &str, table: &str, limit: usize| {
+        let text = format!(
+            "-- checks.{name}: few rows have no customer.\n--\n-- reads   {table}\n\
+             -- params  none\n\nselect reason, count(*) as rows from {table}\n\
+             where reason = 'no_customer' group by reason having count(*) > {limit}\n"
+        );
+        project.file(&format!("sql/checks/{name}.sql"), &text);
+    };
+    let orders = "\
+        order_id,customer_id,ordered_at,amount
+        1,7,2024-01-05T10:00:00,10.00
+        2,,2024-01-06T10:00:00,20.00";
+    project.orders("orders/o.parquet", orders);
+    project.pipeline("facts.customers", "");
+    check("few_without", "quarantine.orders", 1);
+    // Nothing is set aside of a source that is not there.
+    check("of_no_source", "quarantine.customers", 0);
+    project.run("2024-01-31");
+    check("few_without", "quarantine.orders", 0);
+    let run = ["run", "pipelines/p.yaml", "--as-of", "2024-01-31"];
+    let outcome = project.tenure(&run);
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("check `checks.few_without` found 1"), "{}", outcome.stderr);
+}
