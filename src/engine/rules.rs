@@ -27,7 +27,7 @@ const RANGED: Rule = Rule { name: "ranged", replacing: ranged::replacing };
 /// What a nested loop join holds is computed once, or not.
 const HELD: Rule = Rule { name: "held", replacing: held::replacing };
 
-/// What a hash join holds has no order.
+/// What a hash join holds, and what is grouped by several sets of keys, has no order.
 const UNORDERED: Rule = Rule { name: "unordered", replacing: unordered::replacing };
 
 /// DataFusion's own rules and ours.

@@ -170,6 +170,12 @@ fn source_node(plan: &Plan, source: &SourcePlan, version: &str) -> Node {
     let described = [format!("{:?} {:?} {:?}", source.format, source.rows, source.reject_max)];
     let columns = source.columns.iter().map(|m| format!("{}: {}", m.column.name, m.expression));
     let reject = source.reject.iter().map(|r| format!("{}: {}", r.reason, r.expression));
+    // Ids of customers are of the type that orders give them.
+    let orders = plan.sources.iter().find(|other| other.kind.name == "orders");
+    let orders = orders.filter(|_| name != "orders").into_iter().flat_map(|orders| {
+        let id = orders.columns.iter().find(|mapping| mapping.column.name == "customer_id");
+        [format!("{:?} {:?}", orders.format, id.map(|mapping| &mapping.expression))]
+    });
     let storage = source.storage.iter().map(|(key, value)| format!("{key}: {value}"));
     // Marks between the lists: a mapping is no rejection of the same text.
     let mark = |text: &str| std::iter::once(text.to_string());
@@ -180,6 +186,7 @@ fn source_node(plan: &Plan, source: &SourcePlan, version: &str) -> Node {
         .chain(reject)
         .chain(mark("storage"))
         .chain(storage)
+        .chain(orders)
         .collect();
     let query = digest(parts.iter().map(String::as_str));
     let values = SOURCE_PARAMS.map(|name| format!("{name}: {:?}", plan.values.get(name)));

@@ -10,6 +10,7 @@ use super::compile::Project;
 use super::model::{self, Model, TableName};
 use super::params::Values;
 use super::rewrite::{self, Facts, planned_type};
+use super::spec::Spanned;
 use super::types::{ColumnType, IdType};
 use super::{spec, typecheck};
 use crate::problem::{Problem, Source};
@@ -68,22 +69,32 @@ async fn pass(project: &Project) -> (BTreeMap<String, String>, Vec<Problem>) {
         for context in &sessions {
             planned.push(typecheck::plan(context, model, &params, &values).await);
         }
-        let [text, bigint] = match <[_; 2]>::try_from(planned) {
-            Ok([Ok(text), Ok(bigint)]) => [text, bigint],
+        let columns = match <[_; 2]>::try_from(planned) {
+            Ok([Ok(text), Ok(bigint)]) => {
+                described(text.schema().as_arrow(), bigint.schema().as_arrow())
+            }
+            Ok([Ok(one), Err(_)] | [Err(_), Ok(one)]) => one.schema().as_arrow().clone(),
             // Of a file with a header `check` says why; without one it cannot.
-            Ok([Err(problem), _]) if model.header.columns.is_empty() => {
+            Ok([Err(problem), _]) if is_bare(model) => {
                 problems.push(problem);
                 continue;
             }
             _ => continue,
         };
-        match rewritten(model, &described(text.schema().as_arrow(), bigint.schema().as_arrow())) {
+        match rewritten(model, &columns) {
             Ok(text) if text == model.source.text => {}
             Ok(text) => drop(fixed.insert(model.source.path.clone(), text)),
             Err(found) => problems.extend(found),
         }
     }
     (fixed, problems)
+}
+
+/// Whether a query has no header, and reads nothing that only a pipeline makes.
+fn is_bare(model: &Model) -> bool {
+    let is_fitted = |table: &Spanned<TableName>| table.value.schema == "models";
+    let is_described = !model.header.columns.is_empty() || model.name.schema == "checks";
+    !is_described && !model.tables.iter().any(is_fitted)
 }
 
 /// The columns of a query with texts for ids, of which those are marked that are

@@ -12,6 +12,7 @@ pub mod model;
 pub mod order;
 mod outer;
 pub mod params;
+mod pitfalls;
 pub mod reuse;
 mod rewrite;
 mod rules;

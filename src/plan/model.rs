@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::header::{self, Header};
 use super::params::{ParamValue, Params, Values};
+use super::pitfalls;
 use super::spec::Spanned;
 use crate::problem::{At, Problem, Source};
 
@@ -156,8 +157,12 @@ fn parse(source: &Arc<Source>) -> Result<Statement, Problem> {
         return Err(Problem::at(&source.at(body(source)), message));
     }
     match statements.pop_front() {
-        Some(Statement::Statement(inner)) if matches!(*inner, ast::Statement::Query(_)) => {
+        Some(Statement::Statement(mut inner)) if matches!(*inner, ast::Statement::Query(_)) => {
             written_by(&inner, source)?;
+            if let Some(span) = pitfalls::swallowing(inner.as_ref()) {
+                return Err(Problem::at(&at(source, span), pitfalls::SWALLOWED));
+            }
+            pitfalls::group_once(&mut inner);
             Ok(Statement::Statement(inner))
         }
         Some(other) => Err(not_a_query(source, &other)),

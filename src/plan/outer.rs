@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::compile::{Purpose, Variables};
+use super::pitfalls;
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
 use super::{
@@ -164,11 +165,15 @@ pub fn parse_expression(text: &str) -> Result<Expr, String> {
         parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
         Ok(expression)
     });
-    parsed.map_err(|error| {
+    let expression = parsed.map_err(|error| {
         let text = error.to_string();
         let text = text.trim_start_matches("sql parser error: ");
         text.split(" at Line").next().unwrap_or(text).to_string()
-    })
+    })?;
+    match pitfalls::swallowing(&expression) {
+        Some(_) => Err(pitfalls::SWALLOWED.into()),
+        None => Ok(expression),
+    }
 }
 
 /// Where tables go.

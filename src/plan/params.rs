@@ -60,6 +60,8 @@ pub struct Param {
     pub kind: ParamType,
     /// Its value when nobody gives one; none means that a run must.
     pub default: Option<ParamValue>,
+    /// Whether it may be left without a value: where the project's default is none.
+    pub is_nullable: bool,
     /// The values it may take; empty means any of its type.
     pub one_of: Vec<ParamValue>,
     /// What a number may be.
@@ -76,7 +78,7 @@ impl Param {
     /// # Errors
     /// The reason, to follow the name of the parameter.
     pub fn accept(&self, text: &str) -> Result<ParamValue, String> {
-        if text == "null" && self.default == Some(ParamValue::Null) {
+        if text == "null" && self.is_nullable {
             return Ok(ParamValue::Null);
         }
         let value = self.kind.value(text)?;
@@ -91,7 +93,7 @@ impl Param {
     /// The reason, to follow the name of the parameter.
     pub fn accept_null(&self) -> Result<ParamValue, String> {
         match &self.default {
-            Some(ParamValue::Null) => Ok(ParamValue::Null),
+            _ if self.is_nullable => Ok(ParamValue::Null),
             Some(default) => Err(format!("null is no value it takes; its default is {default}")),
             None => Err("null is no value it takes".into()),
         }

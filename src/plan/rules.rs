@@ -70,7 +70,7 @@ pub async fn check(models: &Models, params: &Params, values: &Values) -> Vec<Pro
 }
 
 fn parse(text: &str) -> Option<Rule> {
-    let mut clauses = text.split(';').map(str::trim);
+    let mut clauses = text.split(';').map(str::trim).filter(|clause| !clause.is_empty());
     let mut rule =
         Rule { cover: parse_cover(clauses.next()?)?, domains: Vec::new(), names: Vec::new() };
     for clause in clauses {
@@ -109,18 +109,19 @@ fn parse_cover(text: &str) -> Option<Cover> {
 fn parse_domain(text: &str) -> Option<Domain> {
     let (name, values) = text.trim().split_once(" in (")?;
     let values = values.strip_suffix(')')?;
-    let values = match values.split_once("..") {
+    let values: Vec<String> = match values.split_once("..") {
         Some((from, to)) => {
             let (from, to): (i64, i64) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
             (from..=to).map(|number| number.to_string()).collect()
         }
         None => list(values),
     };
-    Some((name.trim().to_string(), values))
+    (!values.is_empty()).then(|| (name.trim().to_string(), values))
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(|word| word.trim().to_string()).collect()
+    let words = text.split(',').map(|word| word.trim().trim_matches('\'').to_string());
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 /// The rows of a rule file, as text by column; `None` is null.

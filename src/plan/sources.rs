@@ -167,6 +167,13 @@ pub fn source_kind(name: &str) -> Option<&'static SourceKind> {
     SOURCES.iter().find(|source| source.name == name)
 }
 
+impl SourceColumn {
+    /// Whether its values are ids of customers, as those of orders are.
+    pub fn names_a_customer(&self) -> bool {
+        matches!(self.name, "customer_id" | "source_id" | "referrer_id" | "referred_id")
+    }
+}
+
 impl SourceKind {
     /// The table the SQL sees. `line_id` only tells lines apart on the way in.
     pub fn schema(&self, id: IdType) -> SchemaRef {

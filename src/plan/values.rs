@@ -35,6 +35,7 @@ pub fn declare(shared: Params, spec: &Spec, problems: &mut Vec<Problem>) -> Para
                     param.one_of =
                         if param.one_of.is_empty() { known.one_of.clone() } else { param.one_of };
                     param.bounds.inherit(&known.bounds);
+                    param.is_nullable = known.is_nullable;
                     param.doc = param.doc.or_else(|| known.doc.clone());
                 }
                 changed.push((written.name.at.clone(), name.clone()));

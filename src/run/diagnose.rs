@@ -17,7 +17,7 @@ use futures::StreamExt;
 use super::classify::absent_reason;
 use super::failure::cause;
 use super::malformed;
-use super::mapping::{Mapped, MappedColumn, map_bytes, spelt};
+use super::mapping::{Mapped, MappedColumn, Raw, map_bytes, spelt};
 use super::source::Opened;
 use super::times::{self, WallClock};
 use crate::engine::files::FilesTable;
@@ -78,7 +78,7 @@ impl Look<'_> {
     /// What keeps the file from being read, whatever is made of its values.
     async fn unreadable_file(&self, mapped: &Mapped) -> Option<DataFusionError> {
         let raw = mapped.columns.iter().filter_map(|column| column.raw.as_ref());
-        let all = raw.map(|(raw, _)| raw).chain(mapped.reject.iter().map(|(_, test)| test));
+        let all = raw.map(|raw| &raw.written).chain(mapped.reject.iter().map(|(_, test)| test));
         let used: BTreeSet<&Column> = all.flat_map(Expr::column_refs).collect();
         if used.is_empty() {
             return None;
@@ -88,7 +88,7 @@ impl Look<'_> {
     }
 
     async fn column(&self, column: &MappedColumn) -> Option<Problem> {
-        let (raw, at) = column.raw.as_ref()?;
+        let Raw { written: raw, at, .. } = column.raw.as_ref()?;
         let bad = self.rows()?.filter(column.unreadable()?).ok()?;
         let bad = bad.select(vec![raw.clone().alias("value")]).ok()?;
         match first_value(bad).await {
@@ -114,7 +114,8 @@ impl Look<'_> {
                 .note("column", &text)
                 .help(map_bytes(at, name, &text));
         }
-        if kind == ColumnType::Id && column.stored.is_integer() && self.is_text(raw) {
+        let is_of_orders = column.column.names_a_customer() && column.stored.is_integer();
+        if is_of_orders && self.is_text(raw) {
             return self
                 .wrong(column, value, "a whole number, as ids of customers are in `orders`")
                 .note("column", &text)

@@ -75,10 +75,6 @@ pub async fn scheme(
     if context.table_exist("sources.customer_ids")? {
         let sql = "select cast(source_id as varchar), cast(customer_id as varchar) \
                    from sources.customer_ids order by 1, 2";
-        // What pieces are sorted by has the type of these.
-        let types = context.table("sources.customer_ids").await?;
-        let types = types.schema().fields().iter().map(|field| field.data_type().to_string());
-        hasher.update(format!("{:?}\n", types.collect::<Vec<_>>()));
         let mut ids = context.sql(sql).await?.execute_stream().await?;
         while let Some(batch) = ids.next().await {
             let batch = batch?;

@@ -34,26 +34,30 @@ pub struct MappedColumn {
     pub column: SourceColumn,
     /// Its value in the canonical type.
     pub value: Expr,
-    /// The value before it is cast, and where the pipeline says so; none where
-    /// nothing is mapped.
-    pub raw: Option<(Expr, Option<At>)>,
+    /// What is mapped to it, if anything is.
+    pub raw: Option<Raw>,
     /// The type in which it is stored.
     pub stored: DataType,
+}
+
+/// What is mapped to a column.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// As the pipeline says it.
+    pub written: Expr,
+    /// The same, null where an empty text is no value; this is cast.
+    pub read: Expr,
+    /// Where the pipeline says it, if it does.
+    pub at: Option<At>,
 }
 
 impl MappedColumn {
     /// Whether the value cannot be had although there is one: text in an
     /// amount, say.
     pub fn unreadable(&self) -> Option<Expr> {
-        let (raw, _) = self.raw.as_ref()?;
-        // One that is to be a number because others are.
-        if self.column.kind == ColumnType::Id && self.stored.is_integer() {
-            let raw = nullif(cast(raw.clone(), DataType::Utf8), lit(""));
-            let kept = try_cast(raw.clone(), self.stored.clone());
-            return Some(raw.is_not_null().and(kept.is_null()));
-        }
-        let kept = try_cast(raw.clone(), self.stored.clone());
-        Some(raw.clone().is_not_null().and(kept.is_null()))
+        let read = &self.raw.as_ref()?.read;
+        let kept = try_cast(read.clone(), self.stored.clone());
+        Some(read.clone().is_not_null().and(kept.is_null()))
     }
 }
 
@@ -122,43 +126,41 @@ impl Mapper<'_> {
             }
         };
         let raw_type = self.type_of(&raw);
-        // An empty text is no value, in CSV it cannot be told from one.
-        let raw = match column.kind {
-            ColumnType::Id | ColumnType::Text => raw,
-            _ if is_text(&raw_type) && !matches!(self.plan.format, FileFormat::Csv(_)) => {
-                nullif(cast(raw, DataType::Utf8), lit(""))
-            }
-            _ => raw,
-        };
-        let stored = match (column.kind, self.ids) {
-            (ColumnType::Id, Some(ids)) => ids.clone(),
-            (kind, _) => stored(kind, &raw_type),
+        let ids = self.ids.filter(|_| column.names_a_customer());
+        let stored = ids.cloned().unwrap_or_else(|| stored(column.kind, &raw_type));
+        let ids_are_numbers = ids.is_some_and(DataType::is_integer);
+        // An empty text is no value, as in CSV, where the two cannot be told apart.
+        let read = match (column.kind, self.plan.format) {
+            _ if !is_text(&raw_type) => raw.clone(),
+            (ColumnType::Id, _) if ids_are_numbers => present(&raw),
+            (ColumnType::Id | ColumnType::Text, _) | (_, FileFormat::Csv(_)) => raw.clone(),
+            _ => present(&raw),
         };
         self.castable(column, &raw, &raw_type, at)?;
         let value = match column.kind {
-            ColumnType::Timestamp => instant(&raw, &raw_type, self.timezone),
+            ColumnType::Timestamp => instant(&read, &raw_type, self.timezone),
             ColumnType::Date if column.name == "acquired_at" => {
-                local_day(&raw, &raw_type, self.timezone)
+                local_day(&read, &raw_type, self.timezone)
             }
             // CSV cannot tell an empty text from none, so nothing may hang on it.
-            ColumnType::Id if column.need == Need::Optional && is_text(&raw_type) => {
+            ColumnType::Id
+                if column.need == Need::Optional && is_text(&raw_type) && !ids_are_numbers =>
+            {
                 nullif(cast(raw.clone(), stored.clone()), lit(""))
             }
-            ColumnType::Id if is_text(&raw_type) && stored.is_integer() => {
-                cast(nullif(cast(raw.clone(), DataType::Utf8), lit("")), stored.clone())
-            }
             ColumnType::Text => nullif(cast(raw.clone(), stored.clone()), lit("")),
-            _ if raw_type == stored => raw.clone(),
-            _ => cast(raw.clone(), stored.clone()),
+            _ if raw_type == stored => read.clone(),
+            _ => cast(read.clone(), stored.clone()),
         };
-        Ok(MappedColumn { column: *column, value, raw: Some((raw, at.cloned())), stored })
+        let raw = Some(Raw { written: raw, read, at: at.cloned() });
+        Ok(MappedColumn { column: *column, value, raw, stored })
     }
 
     /// The day of `ordered_at`, which is a column of its own.
     fn order_date(&self, columns: &[MappedColumn]) -> Option<MappedColumn> {
         let at = columns.iter().find(|column| column.column.name == "ordered_at")?;
         let value = match &at.raw {
-            Some((raw, _)) => local_day(raw, &self.type_of(raw), self.timezone),
+            Some(raw) => local_day(&raw.read, &self.type_of(&raw.written), self.timezone),
             None => cast(at.value.clone(), DataType::Date32),
         };
         let column = SourceColumn {
@@ -186,12 +188,25 @@ impl Mapper<'_> {
         use ColumnType::{Date, Decimal, Id, Text, Timestamp};
         let name = column.name;
         let text = spelt(self.plan, column, raw);
+        let ids = self.ids.filter(|_| column.names_a_customer());
+        let ids_are_numbers = ids.is_some_and(DataType::is_integer);
         let help = match (column.kind, raw_type) {
             (Id, DataType::Float32 | DataType::Float64) => {
                 let mapping = map_as(at, &format!("{name}: cast({text} as bigint)"));
                 format!("{mapping}; ids past 2^53 are not exact any more, and have to be texts")
             }
             (Id | Text, DataType::FixedSizeBinary(_)) => map_bytes(at, name, &text),
+            (Id, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+                if ids_are_numbers =>
+            {
+                map_bytes(at, name, &text)
+            }
+            (Id, DataType::Decimal128(_, 1..) | DataType::Boolean) if ids_are_numbers => {
+                "ids of customers are whole numbers in `orders`".to_string()
+            }
+            (Id, kind) if ids_are_numbers && kind.is_temporal() => {
+                "ids of customers are whole numbers in `orders`".to_string()
+            }
             (Timestamp | Date, kind) if kind.is_numeric() => {
                 times::of_numbers(at, name, &text, kind)
             }
@@ -315,6 +330,11 @@ impl VisitorMut for Names<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// A text, if there is any.
+fn present(text: &Expr) -> Expr {
+    nullif(cast(text.clone(), DataType::Utf8), lit(""))
 }
 
 /// The type in which a canonical column is stored, given the source's.

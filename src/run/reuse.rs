@@ -8,7 +8,7 @@ use super::source;
 use super::target::{Day, Entry, Layout, Manifest, SourceFile, SourceListed, StagedTable, Target};
 use super::{Job, explain, record};
 use crate::error::Result;
-use crate::plan::fingerprint::{Fingerprints, Graph, NodeKind, Recipes, Snapshots};
+use crate::plan::fingerprint::{Fingerprints, Graph, Node, NodeKind, Recipes, Snapshots};
 use crate::plan::reuse::{Standing, Work};
 use crate::plan::{Plan, TableFormat};
 
@@ -150,11 +150,12 @@ impl<'a> Look<'a> {
 
     /// Whether a query is another than it was.
     fn is_rewritten(&self, then: &Recipes) -> bool {
-        self.graph
-            .nodes()
-            .iter()
-            .filter(|node| node.kind != NodeKind::Check)
-            .any(|node| then.get(&node.name).is_some_and(|then| then.query != node.recipe.query))
+        // What fits a model is no query of the project.
+        let is_query =
+            |node: &&Node| node.kind != NodeKind::Check && !node.name.starts_with("models.");
+        let is_other =
+            |node: &Node| then.get(&node.name).is_some_and(|then| then.query != node.recipe.query);
+        self.graph.nodes().iter().filter(is_query).any(is_other)
     }
 }
 

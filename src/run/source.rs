@@ -183,18 +183,18 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     let (root, rest) = split(&plan.url);
     let store_problem = |error: storage::Error| of_store(&error, cannot_read(plan, &error));
     let location = storage::open(root, base, variables, &plan.storage).map_err(store_problem)?;
-    let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
-        Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
-            .causes(&error)
-    })?;
     // A bracket may be one of a name.
-    if (pattern.is_none() || rest.contains('['))
+    if (!has_glob(rest) || rest.contains('['))
         && !rest.is_empty()
         && let Some(meta) = location.head(rest).await.map_err(store_problem)?
     {
         let file = Found { relative: rest.into(), meta, partitions: Vec::new() };
         return Ok(Listed { location, found: vec![file] });
     }
+    let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
+        Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
+            .causes(&error)
+    })?;
     let folder = if pattern.is_some() { "" } else { rest };
     let listed = location.list(folder).await.map_err(store_problem)?;
     let under = if folder.is_empty() { String::new() } else { format!("{folder}/") };

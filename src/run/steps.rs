@@ -269,7 +269,10 @@ fn others(job: &Job<'_>, claim: &Claim, look: &Look<'_>) -> OtherTables {
         "they contradict what this run made (a run without --select makes all tables of the \
          pipeline)",
     );
-    warn(&unmade, "the pipeline makes them no longer, and what they were made from has changed");
+    warn(
+        &unmade,
+        "the pipeline makes them no longer, and what they were made from may have changed",
+    );
     OtherTables::Drop(dropped)
 }
 

@@ -32,9 +32,14 @@ impl Line<'_> {
 
     /// Whether it declares beyond doubt: prose may begin with the same words.
     pub fn declares(&self) -> bool {
+        self.declares_as(self.keyword())
+    }
+
+    /// The same, were its first word another.
+    fn declares_as(&self, keyword: &str) -> bool {
         let list = self.text.trim().strip_prefix(self.keyword()).unwrap_or_default().trim();
         let mut words = list.trim_end_matches(',').split(',').map(str::trim);
-        match self.keyword() {
+        match keyword {
             "grain" | "params" => words.all(is_name),
             "reads" | "uses" => words.all(|word| word == "none" || is_table(word)),
             "rule" => list.starts_with("ranges ") || list.starts_with("cells "),
@@ -42,7 +47,17 @@ impl Line<'_> {
         }
     }
 
-    /// The same for a line of the title's paragraph: where the paragraph that
+    /// The word it was meant to begin with, were it a list: `Grain:` is `grain`.
+    pub fn meant(&self) -> String {
+        self.keyword().trim_end_matches(':').to_lowercase()
+    }
+
+    /// Whether it would declare if that word were right.
+    pub fn would_declare(&self) -> bool {
+        self.declares_as(&self.meant())
+    }
+
+    /// Whether a line of the title's paragraph declares: where the paragraph that
     /// should declare says it too, this one is prose.
     pub fn declares_early(&self, below: &[Self]) -> bool {
         let rest = below.iter().skip_while(|line| !line.is_empty());

@@ -57,6 +57,10 @@ impl Reader<'_> {
                 self.title(line)
             }
             Section::Declarations if self.stands_among_lists(line, below) => self.unknown(line),
+            Section::Declarations if self.comes_before_lists(line, below) => {
+                self.take(Part::Note, line);
+                Section::Declarations
+            }
             // A check may have notes straight after its title.
             Section::Declarations => self.column(line),
             Section::Columns if empty => {
@@ -105,17 +109,35 @@ impl Reader<'_> {
     }
 
     /// Whether it should be a list as those beside it are. Prose has a paragraph of
-    /// its own.
+    /// its own; a check, which describes no columns, has it wherever it likes.
     fn stands_among_lists(&self, line: &Line<'_>, below: &[Line<'_>]) -> bool {
         let mut beside = below.iter().take_while(|line| !line.is_empty());
-        !line.is_column() && (self.declared() || beside.any(Line::declares))
+        let is_beside = self.declared() || line.would_declare() || beside.any(Line::would_declare);
+        let is_near = || {
+            let help = suggest(&line.meant(), DECLARATIONS);
+            line.would_declare() || help.is_some_and(|help| help.starts_with("did"))
+        };
+        is_beside && !line.is_column() && (!self.is_of_check() || is_near())
+    }
+
+    /// Whether lists are still to come, further below.
+    fn comes_before_lists(&self, line: &Line<'_>, below: &[Line<'_>]) -> bool {
+        let is_further = match self.declared() {
+            true => below.iter().take_while(|line| !line.is_empty()).any(Line::declares),
+            false => below.iter().any(Line::declares),
+        };
+        !line.is_column() && is_further
+    }
+
+    fn is_of_check(&self) -> bool {
+        self.header.name.as_ref().is_some_and(|name| name.value.starts_with("checks."))
     }
 
     fn unknown(&mut self, line: &Line<'_>) -> Section {
         let word = line.keyword();
         let start = line.range.start + line.after("");
         let at = self.source.at(start..start + word.len());
-        let meant = word.trim_end_matches(':').to_lowercase();
+        let meant = line.meant();
         let help = match suggest(&meant, DECLARATIONS) {
             _ if DECLARATIONS.contains(&meant.as_str()) => format!("write `{meant}`"),
             Some(help) if help.starts_with("did") => help,
@@ -124,6 +146,22 @@ impl Reader<'_> {
         self.problems.push(Problem::at(&at, format!("a header declares no `{word}`")).help(help));
         self.take(Part::Unknown, line);
         Section::Declarations
+    }
+
+    /// Whether a line declares what the header, which describes no columns yet, does
+    /// not: comments of the query may begin with the same words.
+    fn lacks(&self, line: &Line<'_>) -> bool {
+        let header = &self.header;
+        let has_list = |list: &[Spanned<String>]| !list.is_empty();
+        let is_missing = match line.keyword() {
+            "grain" => !has_list(&header.grain),
+            "reads" => !has_list(&header.reads),
+            "uses" => !has_list(&header.uses),
+            "params" => !has_list(&header.params),
+            _ => header.rule.is_none(),
+        };
+        let is_column = line.is_column() && !self.is_of_check() && self.declared();
+        header.columns.is_empty() && (line.declares() && is_missing || is_column)
     }
 
     /// What looks like more of the header behind an empty line, with which it ends.
@@ -140,7 +178,7 @@ impl Reader<'_> {
                 None => return,
                 Some(body) => {
                     let line = Line { text: body, range, start };
-                    if self.header.name.is_some() && line.declares() {
+                    if self.header.name.is_some() && self.lacks(&line) {
                         let message = "the header ends at the empty line above this one";
                         let problem = Problem::at(&self.source.at(line.range.clone()), message);
                         self.problems.push(problem.help("write `--` in that line"));

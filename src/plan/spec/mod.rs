@@ -244,9 +244,11 @@ fn declaration(name: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<P
         }
     }
     let doc = fields.text("doc", problems).map(|doc| doc.value);
-    let mut param = Param { kind, default: None, one_of, bounds, is_zone: false, doc };
+    let mut param =
+        Param { kind, default: None, is_nullable: false, one_of, bounds, is_zone: false, doc };
     if let Some(default) = default {
         param.default = value(&param.kind, &default.node, problems);
+        param.is_nullable = param.default == Some(ParamValue::Null);
         if let Some(value) = &param.default
             && let Err(reason) = param.check(value)
         {

@@ -52,3 +52,22 @@ fn a_sum_too_large_for_its_type_is_not_to_be_made_null() {
     exit 1
     ");
 }
+
+#[test]
+fn a_comparison_that_would_take_the_rest_along_is_refused() {
+    let project = super::small_but(
+        "sql/metrics/spenders.sql",
+        "where orders >= $least",
+        "where orders is distinct from 1 and orders >= $least",
+    );
+    assert_snapshot!(super::check(&project), @"
+    error: `is distinct from` takes the `and` or `or` behind it along: put it in parentheses, `(a is distinct from b) and …`
+      --> sql/metrics/spenders.sql:18:7
+       |
+    18 | where orders is distinct from 1 and orders >= $least
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error: 1 problem in 1 file; nothing was run
+    exit 2
+    ");
+}

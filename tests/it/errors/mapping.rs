@@ -238,3 +238,19 @@ fn what_changes_by_itself_is_no_mapping() {
         assert!(said.contains("the same files must give the same rows, on any day"), "{said}");
     }
 }
+
+#[test]
+fn a_text_that_is_no_time_is_told_as_it_is_mapped() {
+    let project = small();
+    let row =
+        "{\"order_id\": 1, \"customer_id\": 7, \"ordered_at\": \"05/01/2024\", \"amount\": 1}\n";
+    project.file("in/o.json", row);
+    change(&project, "pipelines/p.yaml", "url: orders", "url: in\n    format: json");
+    assert_snapshot!(run(&project), @"
+    error: `05/01/2024` in `ordered_at` of source `orders` is not a time
+    --> [TMP]/in/o.json
+     = column: ordered_at
+     = help: say how it is written, such as `ordered_at: to_date(ordered_at, '%d/%m/%Y')`; else correct the file, or map the columns under `columns:`, this one as `ordered_at: try_cast(ordered_at as date)`: what cannot be read is null then, and the row is set aside as `no_time` (`reject:` does not keep a conversion from failing)
+    exit 1
+    ");
+}

@@ -432,3 +432,13 @@ fn parameters_that_cannot_be_read_are_told_alone() {
     exit 2
     ");
 }
+
+#[test]
+fn a_parameter_that_a_pipeline_declares_again_may_still_be_left_out() {
+    let project = Project::new();
+    project.orders("orders/o.parquet", super::ORDERS);
+    let declared = "params:\n  currency: { type: text, default: EUR }\n";
+    project.pipeline("facts.customers", declared);
+    project.run_with("2024-06-30", &["--param", "currency=null"]);
+    assert_eq!(project.rows("facts.customers", &["customer_id"]), ["7", "8"]);
+}

@@ -201,3 +201,13 @@ fn a_segment_with_two_names_is_named() {
     exit 2
     ");
 }
+
+#[test]
+fn what_holds_of_rules_is_read_whatever_its_form() {
+    let rules = "sql/rules/lifecycle.sql";
+    let project =
+        standard_but(rules, "(new, active, dormant, lost)", "('new', active, dormant, lost);");
+    assert!(check(&project).contains("all sound"), "{}", check(&project));
+    let project = standard_but(rules, "state in (new, active, dormant, lost)", "state in ()");
+    assert!(check(&project).contains("this does not say what the rules cover"));
+}

@@ -474,3 +474,26 @@ fn an_empty_text_is_null_in_every_column() {
     let aside = project.rows("quarantine.orders", &["reason", "order_id"]);
     assert_eq!(aside, ["no_amount 3", "no_time 2"]);
 }
+
+/// Only ids of customers are what those of orders are.
+#[test]
+fn other_ids_have_a_type_of_their_own() {
+    let project = Project::with_models();
+    let orders = "order_id,customer_id,ordered_at,amount\n1,7,2024-01-05T10:00:00,10.00";
+    project.orders("orders/all.parquet", orders);
+    let surveys = "customer_id,answered_at,score,product_id\n7,2024-01-06,9,SKU-1\n";
+    project.file("surveys.csv", surveys);
+    let model = "-- facts.answers: what was said of what?\n--\n-- grain   customer_id, product_id\n\
+                 -- reads   sources.surveys\n-- params  none\n--\n-- customer_id  id      who\n\
+                 -- product_id   id      of what\n-- score        bigint  what\n\n\
+                 select customer_id, product_id, cast(score as bigint) as score\n\
+                 from sources.surveys\n";
+    project.file("sql/facts/answers.sql", model);
+    let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  surveys:\n    \
+                url: surveys.csv\n    format: csv\ntables: [facts.answers, facts.customers]\n\
+                publish:\n  url: out\n";
+    project.file("pipelines/p.yaml", text);
+    project.run("2024-01-31");
+    let columns = ["customer_id", "product_id", "score"];
+    assert_eq!(project.rows("facts.answers", &columns), ["7 SKU-1 9"]);
+}

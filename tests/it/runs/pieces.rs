@@ -215,30 +215,36 @@ fn a_new_file_makes_one_new_piece_and_a_correction_renews_one() {
     assert_eq!(pieces(&project).values().collect::<Vec<_>>(), [&3]);
 }
 
-/// Texts are in another order than the numbers that they are written in.
+/// The same ids of one person, as texts and as numbers: texts are in another order.
 #[test]
 fn pieces_are_of_the_type_that_ids_have() {
     let project = Project::new();
     let orders = |first: usize| -> String {
-        let row = |n: usize| format!("{n},{}x,2024-01-{:02}T10:00:00,5.00,EUR,web\n", n % 12, n);
+        let row = |n: usize| format!("{n},{},2024-01-{n:02}T10:00:00,5.00,EUR,web\n", n % 12);
         std::iter::once(format!("{HEADER}\n")).chain((first..first + 9).map(row)).collect()
     };
     project.orders("orders/1.parquet", &orders(1));
     project.orders("orders/2.parquet", &orders(10));
-    let pairs = |to: &dyn Fn(usize) -> String| -> String {
-        let pair = |n: usize| format!("{n}x,{}\n", to(n));
-        std::iter::once("source_id,customer_id\n".to_string()).chain((0..12).map(pair)).collect()
+    let pairs: String = (0..12).map(|n| format!("{n},{n}\n")).collect();
+    let pairs = format!("source_id,customer_id\n{pairs}");
+    project.file("ids.csv", &pairs);
+    project.orders("ids.parquet", &pairs);
+    let pipeline = |ids: &str| {
+        let text = format!(
+            "pipeline: p\nsources:\n  orders:\n    url: orders\n    columns:\n      \
+             order_id: order_id\n      customer_id: cast(customer_id as varchar)\n      \
+             ordered_at: ordered_at\n      amount: amount\n  customer_ids:\n    url: {ids}\n\
+             tables: [metrics.repurchase_windows, facts.customers]\npublish:\n  url: out\n"
+        );
+        project.file("pipelines/p.yaml", &text);
     };
-    // The same ids, as texts and as numbers where they are mapped.
-    let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  customer_ids:\n    \
-                url: ids\ntables: [metrics.repurchase_windows, facts.customers]\npublish:\n  \
-                url: out\n";
-    project.file("pipelines/p.yaml", text);
-    project.orders("ids/1.parquet", &(pairs(&|n| n.to_string()) + "y,y\n"));
+    pipeline("ids.csv\n    format: csv");
     project.run("2024-01-31");
-    project.orders("ids/1.parquet", &pairs(&|n| n.to_string()));
+    let first = pieces(&project);
+    pipeline("ids.parquet");
     project.orders("orders/3.parquet", &orders(19));
     project.run("2024-01-31");
+    assert!(first.keys().all(|name| pieces(&project).contains_key(name)), "the pieces stay");
     let found = project.published();
     project.run_with("2024-01-31", &["--full-refresh"]);
     assert_same(&project.published(), &found, "as built anew");

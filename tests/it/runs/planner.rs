@@ -163,3 +163,41 @@ fn nulls_come_first_where_a_window_says_so() {
         }
     }
 }
+
+#[test]
+fn rows_in_several_sets_of_groups_have_no_order() {
+    let project = project();
+    let cube = "select q.customer_id, count(*) as sets\n\
+                from (\n\
+                    select customer_id, store from facts.orders group by cube(customer_id, store)\n\
+                ) as q\n\
+                where q.customer_id is not null group by q.customer_id";
+    for threads in [1, 2] {
+        let found = own(&project, threads, "customer_id", "customer_id id, sets bigint", cube);
+        let mut stores: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+        for [customer, store] in orders(&project, ["customer_id", "store"]) {
+            stores.entry(customer.parse().expect("a number")).or_default().insert(store);
+        }
+        let expected = stores.iter().map(|(customer, stores)| {
+            // One set more is that of all stores.
+            format!("{customer} {}", stores.len() + 1)
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{threads} threads");
+    }
+}
+
+#[test]
+fn a_key_may_stand_twice_among_those_of_groups() {
+    let project = project();
+    let query = "select store as one, store as other, count(distinct order_id) as orders\n\
+                 from facts.orders where store is not null group by store, store";
+    let columns = "one text, other text, orders bigint";
+    let found = own(&project, 2, "one", columns, query);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for [store] in orders(&project, ["store"]) {
+        *counts.entry(store).or_default() += 1;
+    }
+    counts.remove("null");
+    let expected = counts.iter().map(|(store, count)| format!("{store} {store} {count}"));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
