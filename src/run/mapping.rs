@@ -126,7 +126,7 @@ impl Mapper<'_> {
             }
         };
         let raw_type = self.type_of(&raw);
-        let ids = self.ids.filter(|_| column.names_a_customer());
+        let ids = self.ids_of(column);
         let stored = ids.cloned().unwrap_or_else(|| stored(column.kind, &raw_type));
         let ids_are_numbers = ids.is_some_and(DataType::is_integer);
         // An empty text is no value, as in CSV, where the two cannot be told apart.
@@ -172,6 +172,11 @@ impl Mapper<'_> {
         Some(MappedColumn { column, value, raw: None, stored: DataType::Date32 })
     }
 
+    /// The type that a column must have because those of orders have it.
+    fn ids_of(&self, column: &SourceColumn) -> Option<&DataType> {
+        self.ids.filter(|_| column.names_a_customer())
+    }
+
     fn type_of(&self, expression: &Expr) -> DataType {
         let schema = DFSchema::try_from(Schema::clone(self.schema));
         schema.and_then(|schema| expression.get_type(&schema)).unwrap_or(DataType::Null)
@@ -188,8 +193,7 @@ impl Mapper<'_> {
         use ColumnType::{Date, Decimal, Id, Text, Timestamp};
         let name = column.name;
         let text = spelt(self.plan, column, raw);
-        let ids = self.ids.filter(|_| column.names_a_customer());
-        let ids_are_numbers = ids.is_some_and(DataType::is_integer);
+        let ids_are_numbers = self.ids_of(column).is_some_and(DataType::is_integer);
         let help = match (column.kind, raw_type) {
             (Id, DataType::Float32 | DataType::Float64) => {
                 let mapping = map_as(at, &format!("{name}: cast({text} as bigint)"));

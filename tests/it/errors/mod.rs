@@ -9,6 +9,7 @@ mod commands;
 /// Queries that are sound and fail on the rows they meet.
 mod computing;
 /// Text files that are not what their source says.
+mod fixes;
 mod formats;
 /// A model's header against its query.
 mod headers;
