@@ -1,11 +1,15 @@
 //! Tests through the front door: a real project folder, the real binary, rows
 //! in and rows out. One binary, because each links DataFusion once.
 
+/// Files and histories from the field, in `../shared/cases`.
+mod cases;
 /// A project in a temporary folder, and the binary that runs it.
 mod project;
 
 /// Bad input: each message a snapshot, each exit code the documented one.
 mod errors;
+/// Damaged files: no panic, and no row lost in silence.
+mod fuzz;
 /// The rules of the house that a machine can keep.
 mod house;
 /// A second, naive implementation of the core tables, which must agree.
