@@ -10,6 +10,7 @@ pub mod clv;
 pub mod engine;
 pub mod error;
 pub mod generate;
+pub mod panics;
 pub mod plan;
 pub mod problem;
 pub mod report;

@@ -31,6 +31,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::runtime::Builder;
 
 use crate::error::Result;
+use crate::panics;
 use console::Console;
 
 /// Turns an order history into the tables a business runs its customers by.
@@ -105,6 +106,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The runtime is made here and not in `main.rs`, so that the one binary does
 /// not compile all that the library's futures are made of a second time.
 pub fn main(arguments: &[OsString]) -> ExitCode {
+    panics::quiet();
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -128,7 +130,8 @@ async fn answer(arguments: &[OsString]) -> ExitCode {
     };
     let console = Console::open(cli.log);
     log::install(&console);
-    match dispatch(cli.command, arguments, &console).await {
+    let done = panics::caught(dispatch(cli.command, arguments, &console)).await;
+    match done.unwrap_or_else(|panicked| Err(panicked.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error);

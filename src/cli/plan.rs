@@ -111,10 +111,12 @@ fn why(name: &str, preview: &Preview) -> String {
 }
 
 fn source(source: &SourcePlan, preview: &Preview) -> [String; 4] {
-    let format = match source.format {
-        FileFormat::Parquet => "parquet",
-        FileFormat::Csv(_) => "csv",
-        FileFormat::Json => "json",
+    let format: String = match source.format {
+        FileFormat::Parquet => "parquet".into(),
+        FileFormat::Csv(_) => "csv".into(),
+        FileFormat::Json => "json".into(),
+        FileFormat::Delta(None) => "delta".into(),
+        FileFormat::Delta(Some(version)) => format!("delta, version {version}"),
     };
     let rows = match source.rows {
         Rows::Lines => ", rows are lines of orders",

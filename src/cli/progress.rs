@@ -198,6 +198,10 @@ fn columns(name: &str, rows: u64, bytes: u64, took: &str) -> String {
 fn source(read: &SourceRead, elapsed: Duration) -> String {
     let name = format!("sources.{}", read.source);
     let line = columns(&name, read.read, read.bytes, &units::seconds(elapsed));
+    let line = match read.table_version {
+        Some(version) => format!("{line}  version {version}"),
+        None => line,
+    };
     let aside: Vec<String> = read
         .rejected
         .iter()
@@ -239,6 +243,7 @@ fn source_fields(read: &SourceRead, elapsed: Duration) -> serde_json::Value {
         "source": read.source,
         "url": read.url,
         "files": read.files.len(),
+        "table_version": read.table_version,
         "bytes": read.bytes,
         "read": read.read,
         "accepted": read.accepted,

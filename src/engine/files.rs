@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Fields, SchemaRef};
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::{CsvOptions, TableParquetOptions};
@@ -12,6 +12,7 @@ use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
     CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
 };
@@ -26,6 +27,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use futures::future::try_join_all;
 use object_store::ObjectMeta;
+use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::plan::FileFormat;
 
@@ -71,14 +73,23 @@ pub struct TableFile {
     /// The columns of the file in the order in which they stand in it, where a
     /// reader goes by their place (CSV); none where it goes by their names.
     pub columns: Option<SchemaRef>,
+    /// What the file calls the columns of the table, and those of its partitions, where it
+    /// calls any by another name.
+    pub names: Option<Arc<[String]>>,
+    /// The rows that count, where others do not (Parquet).
+    pub selection: Option<RowSelection>,
 }
 
 impl TableFile {
-    /// A file whose columns are found by name.
+    /// A file whose columns are found by name, and whose rows all count.
     pub fn named(meta: ObjectMeta) -> Self {
-        Self { meta, partition_values: Vec::new(), columns: None }
+        Self { meta, partition_values: Vec::new(), columns: None, names: None, selection: None }
     }
 }
+
+/// The unit of times of Parquet's oldest kind (INT96): with nanoseconds, which it was made
+/// for, whatever is not of 1677 to 2262 would become another time.
+pub const INT96_UNIT: &str = "us";
 
 impl FilesTable {
     fn table_schema(&self) -> TableSchema {
@@ -93,7 +104,10 @@ impl FilesTable {
         let files = self.files.iter().map(|file| {
             let mut part = PartitionedFile::from(file.meta.clone());
             part.partition_values.clone_from(&file.partition_values);
-            part
+            match &file.selection {
+                Some(rows) => part.with_extension(ParquetRowSelection::new(rows.clone())),
+                None => part,
+            }
         });
         match self.layout {
             Some(_) => files.map(|file| FileGroup::new(vec![file])).collect(),
@@ -123,6 +137,56 @@ impl FilesTable {
         alike
     }
 
+    /// The files by the names of their columns, where any are called otherwise than in the
+    /// table; each with the names it has in common.
+    fn by_names(&self) -> Vec<(FilesTable, Arc<[String]>)> {
+        if self.files.iter().all(|file| file.names.is_none()) {
+            return Vec::new();
+        }
+        let all = || self.schema.fields().iter().chain(&self.partition_columns);
+        let own: Arc<[String]> = all().map(|field| field.name().clone()).collect();
+        let mut alike: Vec<(FilesTable, Arc<[String]>)> = Vec::new();
+        for file in &self.files {
+            let names = file.names.clone().unwrap_or_else(|| Arc::clone(&own));
+            let file = TableFile { names: None, ..file.clone() };
+            match alike.iter_mut().find(|(_, known)| *known == names) {
+                Some((table, _)) => table.files.push(file),
+                None => {
+                    let called = all().zip(names.iter());
+                    let called = called.map(|(field, name)| {
+                        Arc::new(field.as_ref().clone().with_name(name.clone()))
+                    });
+                    let mut fields: Vec<FieldRef> = called.collect();
+                    let partition_columns = fields.split_off(self.schema.fields().len());
+                    let schema = Arc::new(Schema::new(fields));
+                    let files = vec![file];
+                    let table =
+                        FilesTable { files, schema, partition_columns, rows: None, ..self.clone() };
+                    alike.push((table, names));
+                }
+            }
+        }
+        alike
+    }
+
+    /// Reads some columns by their places, and calls them `fields`.
+    async fn scan_as(
+        &self,
+        state: &dyn Session,
+        fields: &Fields,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let scan = self.scan(state, projection, &[], limit).await?;
+        let own = scan.schema();
+        let columns = fields.iter().zip(own.fields()).enumerate().map(|(place, (field, own))| {
+            let expr: Arc<dyn PhysicalExpr> = Arc::new(Column::new(own.name(), place));
+            ProjectionExpr { expr, alias: field.name().clone() }
+        });
+        let columns: Vec<ProjectionExpr> = columns.collect();
+        Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
+    }
+
     /// Reads the columns `fields` by their names; those that are not there are
     /// null.
     async fn scan_named(
@@ -149,8 +213,9 @@ impl FilesTable {
     fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         let schema = self.table_schema();
         match self.format {
-            FileFormat::Parquet => {
-                let global = state.config_options().execution.parquet.clone();
+            FileFormat::Parquet | FileFormat::Delta(_) => {
+                let mut global = state.config_options().execution.parquet.clone();
+                global.coerce_int96 = Some(INT96_UNIT.into());
                 let options = TableParquetOptions { global, ..TableParquetOptions::default() };
                 Arc::new(ParquetSource::new(schema).with_table_parquet_options(options))
             }
@@ -195,23 +260,25 @@ impl TableProvider for FilesTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.schema();
+        let schema = match projection {
+            Some(columns) => Arc::new(schema.project(columns)?),
+            None => schema,
+        };
         if self.files.is_empty() {
-            let schema = self.schema();
-            let schema = match projection {
-                Some(columns) => Arc::new(schema.project(columns)?),
-                None => schema,
-            };
             return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let alike = self.by_names();
+        if !alike.is_empty() {
+            let scans = alike
+                .iter()
+                .map(|(table, _)| table.scan_as(state, schema.fields(), projection, limit));
+            return together(try_join_all(scans).await?);
         }
         let alike = self.by_columns();
         if !alike.is_empty() {
-            let schema = self.schema();
-            let schema = match projection {
-                Some(columns) => Arc::new(schema.project(columns)?),
-                None => schema,
-            };
             let scans = alike.iter().map(|table| table.scan_named(state, schema.fields(), limit));
-            return UnionExec::try_new(try_join_all(scans).await?);
+            return together(try_join_all(scans).await?);
         }
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = self.rows.map_or(Precision::Absent, Precision::Exact);
@@ -229,5 +296,13 @@ impl TableProvider for FilesTable {
                 .build(),
         };
         Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// Plans of the same columns, one after another.
+fn together(mut scans: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    match scans.len() {
+        1 => Ok(scans.remove(0)),
+        _ => UnionExec::try_new(scans),
     }
 }

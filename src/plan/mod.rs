@@ -145,6 +145,8 @@ pub enum FileFormat {
     Csv(Delimiter),
     /// One JSON object a line.
     Json,
+    /// A Delta table, at its newest version or at this one.
+    Delta(Option<u64>),
 }
 
 /// What stands between the fields of a line of CSV.

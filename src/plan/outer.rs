@@ -75,11 +75,21 @@ fn one_source(
 fn file_format(source: &SourceSpec, problems: &mut Vec<Problem>) -> Option<FileFormat> {
     let delimiter = choice(source.delimiter.as_ref(), "delimiter", &Delimiter::ALL, problems)?;
     let csv = FileFormat::Csv(delimiter);
-    let formats = [("parquet", FileFormat::Parquet), ("csv", csv), ("json", FileFormat::Json)];
+    let delta = FileFormat::Delta(source.version.as_ref().map(|version| version.value));
+    let formats = [
+        ("parquet", FileFormat::Parquet),
+        ("csv", csv),
+        ("json", FileFormat::Json),
+        ("delta", delta),
+    ];
     let format = choice(source.format.as_ref(), "format", &formats, problems)?;
     if let Some(written) = source.delimiter.as_ref().filter(|_| format != csv) {
         let problem = Problem::at(&written.at, "only CSV has a delimiter");
         problems.push(problem.help("say `format: csv`, or leave it out"));
+    }
+    if let Some(written) = source.version.as_ref().filter(|_| format != delta) {
+        let problem = Problem::at(&written.at, "only Delta tables have versions");
+        problems.push(problem.help("say `format: delta`, or leave it out"));
     }
     Some(format)
 }

@@ -1,12 +1,13 @@
 //! What files of one source have in common: their columns, by name, in types
 //! that hold the values of all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::instants::is_text;
-use super::schema::FileSchema;
+use super::schema::{FileSchema, IS_INT96};
 use super::source::Found;
 use crate::plan::SourcePlan;
 use crate::plan::sources::{Need, SourceColumn};
@@ -31,7 +32,9 @@ pub fn agree(
     let (fields, told_by) = all.united()?;
     let fields: Result<Vec<Field>, Problem> =
         fields.into_iter().zip(told_by).map(|(field, by)| all.completed(field, by)).collect();
-    Ok(Arc::new(Schema::new(fields?)))
+    // How a file has it is of no matter from here on.
+    let fields = fields?.into_iter().map(|field| field.with_metadata(HashMap::new()));
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
 /// The files of a source, and the columns of each.
@@ -78,10 +81,14 @@ impl<'a> All<'a> {
         let is_lost = |kind: &DataType| {
             (kind.is_floating() || kind.is_decimal()) && !is_alike && role().is_id
         };
-        let kind = common(field.data_type(), new.data_type()).filter(|kind| !is_lost(kind));
+        let kind = common(field.data_type(), new.data_type())
+            .or_else(|| instants(field, new))
+            .filter(|kind| !is_lost(kind));
         match kind {
             Some(kind) => {
-                Some(Field::new(new.name(), kind, field.is_nullable() || new.is_nullable()))
+                let both = Field::new(new.name(), kind, field.is_nullable() || new.is_nullable());
+                let is_alike = field.metadata() == new.metadata();
+                Some(if is_alike { both.with_metadata(field.metadata().clone()) } else { both })
             }
             None => (!role().is_read).then(|| field.clone().with_nullable(true)),
         }
@@ -194,6 +201,15 @@ fn stands_in(name: &str, expression: &str) -> bool {
         let (before, behind) = (&expression[..start], &expression[start + found.len()..]);
         !before.ends_with(is_word) && !behind.starts_with(is_word)
     })
+}
+
+/// The type of times that one file has as instants, and another in Parquet's oldest kind,
+/// which are instants as well.
+fn instants(a: &Field, b: &Field) -> Option<DataType> {
+    let is_int96 = |field: &Field| field.metadata().contains_key(IS_INT96);
+    let is_zoned = |field: &Field| matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
+    let are_instants = is_int96(a) && is_zoned(b) || is_zoned(a) && is_int96(b);
+    are_instants.then(|| DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
 }
 
 fn is_float(field: &Field) -> bool {

@@ -21,6 +21,7 @@ use super::mapping::{Mapped, MappedColumn, Raw, map_bytes, spelt};
 use super::source::Opened;
 use super::times::{self, WallClock};
 use crate::engine::files::FilesTable;
+use crate::panics;
 use crate::plan::SourcePlan;
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
@@ -280,6 +281,11 @@ impl BadCast {
 
 /// The error that the rows of a query end in, if they do.
 async fn failure(rows: DataFrame) -> Option<DataFusionError> {
+    let read = panics::caught(first_failure(rows)).await;
+    read.unwrap_or_else(|panicked| Some(panicked.into()))
+}
+
+async fn first_failure(rows: DataFrame) -> Option<DataFusionError> {
     match rows.execute_stream().await {
         Ok(mut rows) => {
             while let Some(batch) = rows.next().await {

@@ -94,7 +94,7 @@ fn texts_used(source: &SourcePlan, schema: &SchemaRef, expression: &Expr) -> Opt
     let all = texts.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let why = match source.format {
         FileFormat::Csv(_) => ", as every column of a CSV file is",
-        FileFormat::Parquet | FileFormat::Json => "",
+        FileFormat::Parquet | FileFormat::Json | FileFormat::Delta(_) => "",
     };
     Some(format!(
         "{all}: text{why}; say what it is meant to be, such as `try_cast({} as decimal(18,2))`",

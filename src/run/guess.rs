@@ -57,7 +57,7 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
             "the file is not JSON",
             "`format: json` reads one object a line; if it is CSV, say `format: csv`".into(),
         ),
-        FileFormat::Json | FileFormat::Parquet => Ok(()),
+        FileFormat::Json | FileFormat::Parquet | FileFormat::Delta(_) => Ok(()),
     }
 }
 
@@ -82,7 +82,7 @@ pub fn no_columns(format: FileFormat, place: &str) -> Problem {
         FileFormat::Json => {
             Problem::named(place, "no line of the file is a JSON object").help(ONE_A_LINE)
         }
-        FileFormat::Csv(_) | FileFormat::Parquet => {
+        FileFormat::Csv(_) | FileFormat::Parquet | FileFormat::Delta(_) => {
             Problem::named(place, "the file has no header line")
                 .help("leave empty files out of `url`")
         }
@@ -95,7 +95,9 @@ pub fn one_name_each(format: FileFormat) -> &'static str {
         FileFormat::Csv(_) => {
             "give each a name of its own in the header line; a file without such a line needs one"
         }
-        FileFormat::Json | FileFormat::Parquet => "write the file with one name for each",
+        FileFormat::Json | FileFormat::Parquet | FileFormat::Delta(_) => {
+            "write the file with one name for each"
+        }
     }
 }
 

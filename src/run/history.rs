@@ -40,7 +40,7 @@ use crate::plan::SourcePlan;
 use crate::storage::hex;
 
 /// Changes when pieces are made in another way.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What makes pieces of one run usable in another: all that their rows depend
 /// on but the files.
@@ -72,6 +72,7 @@ pub async fn scheme(
         .map(|field| format!("{:?} {}\n", field.name(), field.data_type()))
         .collect();
     read.iter().for_each(|field| hasher.update(field));
+    hasher.update(&opened.names);
     if context.table_exist("sources.customer_ids")? {
         let sql = "select cast(source_id as varchar), cast(customer_id as varchar) \
                    from sources.customer_ids order by 1, 2";

@@ -20,6 +20,7 @@ use super::target::SourceRead;
 use super::{Job, audit, classify, diagnose, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
+use crate::panics;
 use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
 
@@ -63,13 +64,17 @@ pub async fn ingest(
     let cache = cache(job, context, source, &opened).await?;
 
     let reading = Reading { context, scratch, plan: job.plan, source, mapped: &mapped };
-    let counted = match cache {
-        Some(cache) => {
-            let read = reading.read_pieces(&opened, cache).await;
-            read.map(|(counts, renewal)| (counts, Some(renewal)))
-        }
-        None => reading.read(raw).await.map(|counts| (counts, None)),
+    let counted = async {
+        Ok::<_, DataFusionError>(match cache {
+            Some(cache) => {
+                let (counts, renewal) = reading.read_pieces(&opened, cache).await?;
+                (counts, Some(renewal))
+            }
+            None => (reading.read(raw).await?, None),
+        })
     };
+    // A broken file may stop its reader where nobody was prepared for it.
+    let counted = panics::caught(counted).await.unwrap_or_else(|panicked| Err(panicked.into()));
     let (counts, renewal) = match counted {
         Ok(counted) => counted,
         Err(error) => {
@@ -153,6 +158,7 @@ fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceR
         rejected: counts.rejected,
         fingerprint: opened.fingerprint.clone(),
         files: opened.files.clone(),
+        table_version: opened.version,
     })
 }
 

@@ -41,6 +41,9 @@ pub async fn problem(
         FileFormat::Parquet => {
             unreadable(source, place, &cause).help("write the file again, or leave it out of `url`")
         }
+        FileFormat::Delta(_) => unreadable(source, place, &cause).help(
+            "restore the file, or read a version of the table in which it does not count (`version:`)",
+        ),
     })
 }
 

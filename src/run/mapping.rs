@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{self, Ident, VisitMut, VisitorMut};
 
 use super::diagnose::quoted;
 use super::instants::{instant, is_text, local_day};
-use super::{expression, times};
+use super::{expression, floats, times};
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
 use crate::plan::{FileFormat, SourcePlan, parse_expression};
@@ -148,6 +148,7 @@ impl Mapper<'_> {
             {
                 nullif(cast(raw.clone(), stored.clone()), lit(""))
             }
+            ColumnType::Text if raw_type.is_floating() => floats::as_text(&raw, &raw_type),
             ColumnType::Text => nullif(cast(raw.clone(), stored.clone()), lit("")),
             _ if raw_type == stored => read.clone(),
             _ => cast(read.clone(), stored.clone()),
@@ -260,7 +261,7 @@ impl Mapper<'_> {
             Problem::at(at, format!("the expression does not plan: {text}"))
         })?;
         expression::check(self.context, self.plan, self.schema, &planned, at)?;
-        Ok(planned)
+        Ok(floats::written_out(planned, |part| self.type_of(part)))
     }
 
     fn not_there(&self, name: &Ident, at: &At) -> Problem {

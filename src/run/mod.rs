@@ -17,6 +17,7 @@ mod encode;
 mod expression;
 mod failure;
 mod fitted;
+mod floats;
 mod grain;
 mod guess;
 mod history;
@@ -39,6 +40,7 @@ mod schema;
 mod source;
 mod stage;
 mod steps;
+mod table_formats;
 mod take_over;
 pub mod target;
 mod times;
@@ -49,6 +51,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::panics;
 use crate::plan::fingerprint::Graph;
 use crate::plan::{Plan, PublishPlan, Role, Variables, Writers};
 use crate::problem::Problem;
@@ -184,7 +187,8 @@ fn nothing(look: &Look<'_>) -> Done {
 /// A run with the lock in hand.
 async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Result<Done> {
     let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
-    let worked = work(job, target, graph, &mut claim).await;
+    let worked = panics::caught(work(job, target, graph, &mut claim)).await;
+    let worked = worked.unwrap_or_else(|panicked| Err(panicked.into()));
     let last = match &worked {
         Ok(_) => Step::Finished,
         Err(error) => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reuse::{self, Look};
-use super::target::{Day, Entry, Manifest, RunId, SourceFile, Step, Target};
+use super::target::{Day, Entry, Manifest, RunId, SourceListed, Step, Target};
 use super::{Event, Job, check_places, open_target};
 use super::{record, source};
 use crate::error::Result;
@@ -39,8 +39,10 @@ pub async fn preview(job: &Job<'_>) -> Result<Preview> {
     let day = Day::from(job.plan.as_of);
     let gone = target.incomplete(&manifest, day).await.unwrap_or_default();
     let files = listed(job).await;
-    let snapshots: Snapshots =
-        files.iter().map(|(name, files)| (name.clone(), source::fingerprint(files))).collect();
+    let snapshot = |(name, listed): (&String, &SourceListed)| {
+        (name.clone(), source::fingerprint(&listed.files, listed.table_version))
+    };
+    let snapshots: Snapshots = files.iter().map(snapshot).collect();
     let graph = Graph::of(job.plan, crate::VERSION);
     let standing = reuse::standing(&manifest, &job.plan.pipeline, day, &gone);
     let look = Look::decide(&graph, snapshots, standing, job.refresh);
@@ -60,7 +62,7 @@ pub async fn preview(job: &Job<'_>) -> Result<Preview> {
     Ok(Preview {
         reasons: reasons.all(),
         runs: manifest.on(day).map(|(name, e)| (name.into(), e.run_id.clone())).collect(),
-        files: files.into_iter().map(|(name, files)| (name, files.len())).collect(),
+        files: files.into_iter().map(|(name, listed)| (name, listed.files.len())).collect(),
         dropped: match look.work.is_nothing() {
             true => BTreeSet::new(),
             false => look.contradictory(job.plan, &manifest),
@@ -80,12 +82,12 @@ async fn manifest(job: &Job<'_>, target: &Target) -> Manifest {
 }
 
 /// The files of every source that can be listed.
-async fn listed(job: &Job<'_>) -> BTreeMap<String, Vec<SourceFile>> {
+async fn listed(job: &Job<'_>) -> BTreeMap<String, SourceListed> {
     let mut files = BTreeMap::new();
     for source in &job.plan.sources {
         let name = source.kind.name;
         match source::list(source, job.base, job.variables).await {
-            Ok(listed) => drop(files.insert(name.to_string(), listed.files())),
+            Ok(listed) => drop(files.insert(name.to_string(), listed.record(name))),
             Err(error) => {
                 let text = super::headline(&error);
                 job.observer.event(&Event::Warning(format!("a run would fail: {text}")));
@@ -101,7 +103,7 @@ async fn news(
     job: &Job<'_>,
     target: &Target,
     manifest: &Manifest,
-    now: &BTreeMap<String, Vec<SourceFile>>,
+    now: &BTreeMap<String, SourceListed>,
 ) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for source in &job.plan.sources {
@@ -110,10 +112,15 @@ async fn news(
         let (Some(entry), Some(now)) = (entry, now.get(name)) else { continue };
         let steps = target.steps(&entry.run_id).await.unwrap_or_default();
         let then = steps.into_iter().find_map(|record| match record.step {
-            Step::SourceRead(read) if read.source == name => Some(read.files),
+            Step::SourceRead(read) if read.source == name => Some(read),
             _ => None,
         });
-        let news = then.and_then(|then| reuse::news(&then, now));
+        let news = then.and_then(|then| {
+            let version = now.table_version.filter(|_| now.table_version != then.table_version);
+            // A version may have the files of the one before it.
+            let other = || version.map(|version| format!("version {version} of its table"));
+            reuse::news(&then.files, &now.files).or_else(other)
+        });
         found.extend(news.map(|news| (name.to_string(), news)));
     }
     found

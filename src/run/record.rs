@@ -61,6 +61,7 @@ fn source_info(read: &SourceRead) -> SourceInfo {
         bytes: read.bytes,
         rows: read.read,
         fingerprint: read.fingerprint.clone(),
+        table_version: read.table_version,
     }
 }
 

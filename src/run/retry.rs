@@ -240,6 +240,10 @@ impl Earlier {
                 continue;
             };
             let mut told = differences(&then.files, &now.files);
+            if then.table_version != now.table_version {
+                let version = now.table_version.map_or("none".into(), |now| now.to_string());
+                told.insert(0, ("version", format!("its table is at version {version} by now")));
+            }
             if then.url != now.url {
                 told.insert(0, ("moved", format!("it is read from {}", now.url)));
             }

@@ -43,8 +43,9 @@ impl<'a> Look<'a> {
         manifest: &Manifest,
         listed: &[SourceListed],
     ) -> Result<Self> {
-        let snapshot =
-            |source: &SourceListed| (source.source.clone(), source::fingerprint(&source.files));
+        let snapshot = |source: &SourceListed| {
+            (source.source.clone(), source::fingerprint(&source.files, source.table_version))
+        };
         let day = Day::from(job.plan.as_of);
         let gone = target.incomplete(manifest, day).await.map_err(explain)?;
         let mut standing = standing(manifest, &job.plan.pipeline, day, &gone);

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::physical_plan::parquet::Int96Coercer;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::guess;
+use crate::panics;
 use crate::plan::{Delimiter, FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
@@ -47,7 +50,7 @@ pub async fn read(
 ) -> Result<FileSchema, Problem> {
     let place = location.shown(relative);
     let found = match plan.format {
-        FileFormat::Parquet => parquet(location, meta, &place).await,
+        FileFormat::Parquet | FileFormat::Delta(_) => parquet(location, meta, &place).await,
         FileFormat::Csv(delimiter) => {
             let columns = |head| csv_schema(head, delimiter);
             text(plan.format, location, meta, &place, columns).await
@@ -72,15 +75,52 @@ async fn parquet(
     meta: &ObjectMeta,
     place: &str,
 ) -> Result<FileSchema, Problem> {
-    let failed = |error: &dyn std::error::Error| not_parquet(meta, place, error);
-    let footer = DFParquetMetadata::new(location.store().as_ref(), meta).fetch_metadata().await;
-    let footer = footer.map_err(|error| failed(error.find_root()))?;
+    let footer = footer(location, meta, place.into()).await?;
     let file = footer.file_metadata();
     let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+    let schema = schema.map_err(|error| not_parquet(meta, place, &error))?;
+    let times = Int96Coercer::new(file.schema_descr(), &schema, &TimeUnit::Microsecond).coerce();
+    let fields = times.as_ref().unwrap_or(&schema).fields().iter().zip(schema.fields());
+    let fields = fields.map(|(field, before)| column(field, before));
     Ok(FileSchema {
-        schema: Arc::new(schema.map_err(|error| failed(&error))?),
+        schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         rows: Some(u64::try_from(file.num_rows()).unwrap_or(0)),
     })
+}
+
+/// What Parquet says of a file at its end.
+///
+/// # Errors
+/// The file cannot be read, or is not Parquet.
+pub async fn footer(
+    location: &Location,
+    meta: &ObjectMeta,
+    place: String,
+) -> Result<Arc<ParquetMetaData>, Problem> {
+    let store = location.store().as_ref();
+    let read = async { DFParquetMetadata::new(store, meta).fetch_metadata().await };
+    match panics::caught(read).await {
+        Ok(footer) => footer.map_err(|error| not_parquet(meta, &place, error.find_root())),
+        Err(panicked) => Err(not_parquet(meta, &place, &panicked)),
+    }
+}
+
+/// In the metadata of a column: that its times are of Parquet's oldest kind, which are
+/// instants, and whose files do not say so.
+pub const IS_INT96: &str = "int96";
+
+/// A column of a Parquet file. Numbers that stand in it by their place in a list, as pandas
+/// writes categories, are the numbers that they are.
+fn column(field: &FieldRef, before: &FieldRef) -> Field {
+    let kind = match field.data_type() {
+        DataType::Dictionary(_, kind) if !kind.is_string() && !kind.is_binary() => kind.as_ref(),
+        kind => kind,
+    };
+    let column = Field::new(field.name(), kind.clone(), field.is_nullable());
+    match field.data_type() == before.data_type() {
+        true => column,
+        false => column.with_metadata([(IS_INT96.into(), String::new())].into()),
+    }
 }
 
 fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) -> Problem {

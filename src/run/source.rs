@@ -22,6 +22,7 @@ use super::Job;
 use super::agreed::agree;
 use super::failure::of_store;
 use super::schema::{self, FileSchema};
+use super::table_formats::{self, delta};
 use super::target::{SourceFile, SourceListed};
 use crate::engine::files::{FilesTable, TableFile};
 use crate::error::Result;
@@ -30,7 +31,7 @@ use crate::problem::{Problem, suggest};
 use crate::storage::{self, Location, hex};
 
 /// Footers read at the same time.
-const FOOTERS_IN_FLIGHT_MAX: usize = 16;
+pub(super) const FOOTERS_IN_FLIGHT_MAX: usize = 16;
 
 /// A source whose files are known and agree.
 #[derive(Debug)]
@@ -45,6 +46,10 @@ pub struct Opened {
     pub rows: Option<u64>,
     /// Changes when a file, its size or its version changes.
     pub fingerprint: String,
+    /// The version, of a table that has one.
+    pub version: Option<u64>,
+    /// What its files call its columns, where that is not what the table calls them.
+    pub names: String,
 }
 
 impl Opened {
@@ -58,23 +63,33 @@ impl Opened {
 pub struct Listed {
     location: Location,
     found: Vec<Found>,
+    /// The table they are of, whose log says which files count.
+    table: Option<delta::Table>,
 }
 
 impl Listed {
     /// Each file as the run record keeps it, by path.
     pub fn files(&self) -> Vec<SourceFile> {
+        if let Some(table) = &self.table {
+            return table.source_files();
+        }
         let file = |file: &Found| SourceFile {
             path: file.relative.clone(),
             bytes: file.meta.size,
-            version: Some(version(&file.meta)),
+            version: Some(version_of(&file.meta)),
         };
         self.found.iter().map(file).collect()
     }
 
     /// The source as the journal keeps it.
     pub fn record(&self, source: &str) -> SourceListed {
-        let url = self.location.url().into();
-        SourceListed { source: source.into(), url, files: self.files() }
+        let place = self.table.as_ref().map_or(&self.location, |table| &table.location);
+        SourceListed {
+            source: source.into(),
+            url: place.url().into(),
+            files: self.files(),
+            table_version: self.table.as_ref().map(|table| table.version),
+        }
     }
 }
 
@@ -86,7 +101,10 @@ impl Listed {
 pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened> {
     let listed = list(plan, base, variables).await?;
     let files = listed.files();
-    let Listed { location, mut found } = listed;
+    let Listed { location, mut found, table } = listed;
+    if let Some(table) = table {
+        return table_formats::open(plan, table).await;
+    }
     alike_packed(plan, &location, &found)?;
     let schemas: Vec<FileSchema> = futures::stream::iter(
         found.iter().map(|file| schema::read(plan, &location, &file.meta, &file.relative)),
@@ -108,7 +126,6 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
             .into_iter()
             .zip(&schemas)
             .map(|(file, schema)| TableFile {
-                meta: file.meta,
                 columns: matches!(plan.format, FileFormat::Csv(_))
                     .then(|| Arc::clone(&schema.schema)),
                 partition_values: file
@@ -116,6 +133,7 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
                     .into_iter()
                     .map(|(_, value)| ScalarValue::Utf8(value))
                     .collect(),
+                ..TableFile::named(file.meta)
             })
             .collect(),
         schema,
@@ -125,8 +143,9 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         layout: None,
         rows: rows.and_then(|rows| usize::try_from(rows).ok()),
     };
-    let fingerprint = fingerprint(&files);
-    Ok(Opened { table, location, files, rows, fingerprint })
+    let fingerprint = fingerprint(&files, None);
+    let (version, names) = (None, String::new());
+    Ok(Opened { table, location, files, rows, fingerprint, version, names })
 }
 
 /// Lists every source of a job.
@@ -169,6 +188,11 @@ impl Found {
 /// A scheme, a bucket or an option nobody understands.
 pub fn check(plan: &SourcePlan) -> Result<(), Problem> {
     let url = plan.url.as_str();
+    if matches!(plan.format, FileFormat::Delta(_)) && has_glob(url) {
+        let message = format!("source `{}`: a Delta table is one folder", plan.kind.name);
+        let problem = Problem::at(&plan.at, message).note("found", url);
+        return Err(problem.help("name the folder that has `_delta_log` in it"));
+    }
     // A pattern is no part of a URL: its `?` begins no query.
     let end = url.find(['*', '?', '[']).filter(|_| url.contains("://"));
     storage::check(&url[..end.unwrap_or(url.len())], &plan.storage)
@@ -180,16 +204,24 @@ pub fn check(plan: &SourcePlan) -> Result<(), Problem> {
 /// # Errors
 /// Nothing there, or no access.
 pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Listed> {
-    let (root, rest) = split(&plan.url);
     let store_problem = |error: storage::Error| of_store(&error, cannot_read(plan, &error));
-    let location = storage::open(root, base, variables, &plan.storage).map_err(store_problem)?;
+    let at = |url: &str| storage::open(url, base, variables, &plan.storage).map_err(store_problem);
+    if let FileFormat::Delta(version) = plan.format {
+        let location = at(trimmed(&plan.url))?;
+        let table = delta::list(plan, location.clone(), version).await?;
+        return Ok(Listed { location, found: Vec::new(), table: Some(table) });
+    }
+    let (root, rest) = split(&plan.url);
+    let location = at(root)?;
     // A bracket may be one of a name.
     if (!has_glob(rest) || rest.contains('['))
         && !rest.is_empty()
         && let Some(meta) = location.head(rest).await.map_err(store_problem)?
     {
-        let file = Found { relative: rest.into(), meta, partitions: Vec::new() };
-        return Ok(Listed { location, found: vec![file] });
+        let partitions = partitions(root, rest);
+        let file = Found { relative: rest.into(), meta, partitions };
+        not_loose(plan, &location, root, &[], std::slice::from_ref(&file)).await?;
+        return Ok(Listed { location, found: vec![file], table: None });
     }
     let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
         Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
@@ -206,7 +238,7 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
             None => is_data(name, plan.format),
         })
         .map(|(name, meta)| Found {
-            partitions: partitions(&name),
+            partitions: partitions(root, &name),
             relative: name,
             meta: meta.clone(),
         })
@@ -217,7 +249,32 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     if files.is_empty() {
         return Err(nothing_there(plan, &location, &listed).into());
     }
-    Ok(Listed { location, found: files })
+    not_loose(plan, &location, root, &listed, &files).await?;
+    Ok(Listed { location, found: files, table: None })
+}
+
+/// That the Parquet files of a source are no part of a table, whose log has to be asked
+/// which of their rows count.
+async fn not_loose(
+    plan: &SourcePlan,
+    location: &Location,
+    root: &str,
+    listed: &[(String, ObjectMeta)],
+    files: &[Found],
+) -> Result<(), Problem> {
+    if plan.format != FileFormat::Parquet {
+        return Ok(());
+    }
+    let read = files.iter().map(|file| file.relative.as_str());
+    table_formats::loose_files(plan, location, root, listed, read).await
+}
+
+/// A `url` without a slash at its end.
+fn trimmed(url: &str) -> &str {
+    match url.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    }
 }
 
 /// How patterns of a `url` are read.
@@ -259,7 +316,7 @@ pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     !hidden
         && match format {
-            FileFormat::Parquet => ends(&[".parquet", ".parq", ".pq"]),
+            FileFormat::Parquet | FileFormat::Delta(_) => ends(&[".parquet", ".parq", ".pq"]),
             FileFormat::Csv(_) => ends(&[".csv", ".csv.gz", ".csv.zst"]),
             FileFormat::Json => {
                 let packed = |packer: &str| {
@@ -276,9 +333,19 @@ pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
 /// How Hive, Spark and the others write null in a path.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-fn partitions(relative: &str) -> Vec<(String, Option<String>)> {
-    let folders = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let pairs = folders.split('/').filter_map(|part| part.split_once('='));
+/// The `key=value` parts of a path, in the place that the pipeline names and below it. Of
+/// a key that stands twice, the one further down counts.
+fn partitions(root: &str, relative: &str) -> Vec<(String, Option<String>)> {
+    // A bucket is no folder.
+    let above = root
+        .split_once("://")
+        .map_or(root, |(_, rest)| rest.split_once('/').map_or("", |(_, folders)| folders));
+    let below = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let folders = above.split('/').chain(below.split('/'));
+    let pairs: Vec<(&str, &str)> = folders.filter_map(|part| part.split_once('=')).collect();
+    let is_last = |place: usize, key: &str| pairs[place + 1..].iter().all(|pair| pair.0 != key);
+    let pairs = pairs.iter().enumerate().filter(|(place, (key, _))| is_last(*place, key));
+    let pairs = pairs.map(|(_, pair)| *pair);
     // What may not stand in a path is written as `%20`.
     let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let value = |text: &str| (text != HIVE_NULL).then(|| plain(text));
@@ -313,7 +380,7 @@ fn nothing_there(
     listed: &[(String, ObjectMeta)],
 ) -> Problem {
     let format = match plan.format {
-        FileFormat::Parquet => "Parquet",
+        FileFormat::Parquet | FileFormat::Delta(_) => "Parquet",
         FileFormat::Csv(_) => "CSV",
         FileFormat::Json => "JSON",
     };
@@ -339,7 +406,7 @@ fn nothing_there(
     }
 }
 
-fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem {
+pub(super) fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem {
     let mut problem = super::explained(error.explained());
     let what = std::mem::take(&mut problem.message);
     problem.message = format!("cannot read source `{}`", plan.kind.name);
@@ -366,7 +433,7 @@ fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {
     let ends =
         |ending: &str| files.iter().all(|file| file.relative.to_lowercase().ends_with(ending));
     match format {
-        FileFormat::Parquet => FileCompressionType::UNCOMPRESSED,
+        FileFormat::Parquet | FileFormat::Delta(_) => FileCompressionType::UNCOMPRESSED,
         _ if ends(".gz") => FileCompressionType::GZIP,
         _ if ends(".zst") => FileCompressionType::ZSTD,
         _ => FileCompressionType::UNCOMPRESSED,
@@ -374,7 +441,7 @@ fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {
 }
 
 /// What changes when the content does, as far as the store knows it.
-fn version(meta: &ObjectMeta) -> String {
+pub(super) fn version_of(meta: &ObjectMeta) -> String {
     match (&meta.version, &meta.e_tag) {
         (Some(version), _) => version.clone(),
         (None, Some(e_tag)) => e_tag.clone(),
@@ -382,9 +449,13 @@ fn version(meta: &ObjectMeta) -> String {
     }
 }
 
-/// Changes when a file comes, goes, or is another.
-pub fn fingerprint(files: &[SourceFile]) -> String {
+/// Changes when a file comes, goes, or is another, and with the version of a table that
+/// has one.
+pub fn fingerprint(files: &[SourceFile], version: Option<u64>) -> String {
     let mut hasher = Sha256::new();
+    if let Some(version) = version {
+        hasher.update(format!("version {version}\n"));
+    }
     for file in files {
         let version = file.version.as_deref().unwrap_or("");
         hasher.update(format!("{}\n{}\n{version}\n", file.path, file.bytes));

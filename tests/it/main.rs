@@ -3,6 +3,8 @@
 
 /// Files and histories from the field, in `../shared/cases`.
 mod cases;
+/// Delta tables written by hand.
+mod lake;
 /// A project in a temporary folder, and the binary that runs it.
 mod project;
 

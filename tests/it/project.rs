@@ -254,6 +254,17 @@ pub fn typed(text: &str) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a batch")
 }
 
+/// The same under names of the file's own: `kinds` are the columns whose types they have.
+pub fn typed_as(text: &str, kinds: &[&str]) -> RecordBatch {
+    let (head, rows) = text.split_once('\n').expect("a header");
+    let batch = typed(&format!("{}\n{rows}\n", kinds.join(",")));
+    let schema = batch.schema();
+    let fields = head.split(',').zip(schema.fields());
+    let fields = fields.map(|(name, field)| field.as_ref().clone().with_name(name));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, batch.columns().to_vec()).expect("a batch")
+}
+
 fn type_of(name: &str, column: &ArrayRef) -> DataType {
     use arrow::array::{Array, AsArray};
     let text = column.as_string::<i32>();

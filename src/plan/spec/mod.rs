@@ -78,10 +78,12 @@ pub struct SourceSpec {
     pub name: Spanned<String>,
     /// File, folder or glob.
     pub url: Option<Spanned<String>>,
-    /// `parquet`, `csv` or `json`.
+    /// `parquet`, `csv`, `json` or `delta`.
     pub format: Option<Spanned<String>>,
     /// What stands between fields of CSV.
     pub delimiter: Option<Spanned<String>>,
+    /// Which version of a Delta table.
+    pub version: Option<Spanned<u64>>,
     /// `orders` or `lines`.
     pub rows: Option<Spanned<String>>,
     /// Canonical name: source column or SQL expression.
@@ -273,8 +275,17 @@ fn value(kind: &ParamType, node: &Node, problems: &mut Vec<Problem>) -> Option<P
 }
 
 fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec> {
-    let known =
-        ["url", "format", "delimiter", "rows", "columns", "reject", "reject_max", "storage"];
+    let known = [
+        "url",
+        "format",
+        "delimiter",
+        "version",
+        "rows",
+        "columns",
+        "reject",
+        "reject_max",
+        "storage",
+    ];
     let what = format!("source `{}`", entry.key);
     let mut fields = Fields::open(&entry.node, &what, &known, problems)?;
     Some(SourceSpec {
@@ -282,6 +293,7 @@ fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec>
         url: fields.required_text("url", problems),
         format: fields.text("format", problems),
         delimiter: fields.text("delimiter", problems),
+        version: fields.count("version", 0, problems),
         rows: fields.text("rows", problems),
         columns: fields.pairs("columns", problems),
         reject: fields.pairs("reject", problems),

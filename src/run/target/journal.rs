@@ -120,6 +120,9 @@ pub struct SourceListed {
     pub url: String,
     /// Path, size and version of each file, by path.
     pub files: Vec<SourceFile>,
+    /// The version, of a table that has one (Delta).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_version: Option<u64>,
 }
 
 /// What became of the rows of a source: accepted + rejected = read.
@@ -142,6 +145,9 @@ pub struct SourceRead {
     /// Path, size and version of each file, for `retry` to compare.
     #[serde(default)]
     pub files: Vec<SourceFile>,
+    /// The version, of a table that has one (Delta).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_version: Option<u64>,
 }
 
 /// A file of a source, as it was when a run read it.

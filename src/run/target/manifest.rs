@@ -130,6 +130,9 @@ pub struct SourceInfo {
     pub rows: u64,
     /// Changes when a file, its size or its version changes.
     pub fingerprint: String,
+    /// The version, of a table that has one (Delta).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_version: Option<u64>,
 }
 
 /// A column of a published table.

@@ -16,6 +16,7 @@ mod repeats;
 mod retries;
 mod reuse;
 mod selections;
+mod table_formats;
 mod withdrawals;
 
 use std::path::PathBuf;
