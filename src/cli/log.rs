@@ -17,8 +17,8 @@ const VARIABLE: &str = "TENURE_LOG";
 
 /// Sends log records to the console from here on.
 pub fn install(console: &Console) {
-    // What the kernel of Delta warns of is nothing a reader has to know.
-    let default = || EnvFilter::new("warn,delta_kernel=error");
+    // What the kernel of Delta cannot read it also returns, and there it becomes a problem.
+    let default = || EnvFilter::new("warn,delta_kernel=off");
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| default());
     // It fails where a test or host has its own log already: that one stays.
     let _ = registry().with(filter).with(ConsoleLayer(console.clone())).try_init();

@@ -38,6 +38,9 @@ pub async fn problem(
             None => unreadable(source, place, &cause)
                 .help("its columns were found in its first records: do all others fit them?"),
         },
+        FileFormat::Parquet if cause.contains("Required field") => unreadable(source, place, &cause)
+            .note("note", "a page of it does not begin as Parquet's pages do: it is damaged, or its column is encrypted")
+            .help("write the file again, without encryption, or leave it out of `url`"),
         FileFormat::Parquet => {
             unreadable(source, place, &cause).help("write the file again, or leave it out of `url`")
         }

@@ -18,6 +18,7 @@ mod expression;
 mod failure;
 mod fitted;
 mod floats;
+mod folders;
 mod grain;
 mod guess;
 mod history;

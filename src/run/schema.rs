@@ -77,7 +77,9 @@ async fn parquet(
 ) -> Result<FileSchema, Problem> {
     let footer = footer(location, meta, place.into()).await?;
     let file = footer.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+    let schema = || parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+    let schema = panics::caught_now(schema);
+    let schema = schema.map_err(|panicked| not_parquet(meta, place, &panicked))?;
     let schema = schema.map_err(|error| not_parquet(meta, place, &error))?;
     let times = Int96Coercer::new(file.schema_descr(), &schema, &TimeUnit::Microsecond).coerce();
     let fields = times.as_ref().unwrap_or(&schema).fields().iter().zip(schema.fields());
@@ -123,6 +125,8 @@ fn column(field: &FieldRef, before: &FieldRef) -> Field {
     }
 }
 
+const UNREADABLE: &str = "the Parquet file cannot be read";
+
 fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) -> Problem {
     let text = error.to_string();
     let message = match () {
@@ -130,7 +134,7 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         () if text.contains("Invalid Parquet file") || text.contains("magic") => {
             "not a Parquet file, or one cut short"
         }
-        () => "the Parquet file cannot be read",
+        () => UNREADABLE,
     };
     let help = match guess::by_name(place) {
         Some(format) => {
@@ -139,6 +143,10 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         None if text.contains("ermission denied") => {
             "let whoever runs tenure read the file, or leave it out of `url`".into()
         }
+        // Others may be less strict about how a footer is written.
+        None if message == UNREADABLE => format!(
+            "write the file again, such as with DuckDB, `copy (select * from '{place}') to 'again.parquet'`, and put that in its place, or leave it out of `url`"
+        ),
         None => "write the file again, or leave it out of `url`".into(),
     };
     Problem::named(place, message)

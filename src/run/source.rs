@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -15,12 +14,12 @@ use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::ObjectMeta;
-use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::Job;
 use super::agreed::agree;
 use super::failure::of_store;
+use super::folders::{partition_columns, partitions};
 use super::schema::{self, FileSchema};
 use super::table_formats::{self, delta};
 use super::target::{SourceFile, SourceListed};
@@ -172,7 +171,7 @@ pub(super) struct Found {
     pub(super) relative: String,
     meta: ObjectMeta,
     /// `key=value` parts of its path.
-    partitions: Vec<(String, Option<String>)>,
+    pub(super) partitions: Vec<(String, Option<String>)>,
 }
 
 impl Found {
@@ -328,50 +327,6 @@ pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
                     .any(|e| name.ends_with(&e))
             }
         }
-}
-
-/// How Hive, Spark and the others write null in a path.
-const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// The `key=value` parts of a path, in the place that the pipeline names and below it. Of
-/// a key that stands twice, the one further down counts.
-fn partitions(root: &str, relative: &str) -> Vec<(String, Option<String>)> {
-    // A bucket is no folder.
-    let above = root
-        .split_once("://")
-        .map_or(root, |(_, rest)| rest.split_once('/').map_or("", |(_, folders)| folders));
-    let below = relative.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders = above.split('/').chain(below.split('/'));
-    let pairs: Vec<(&str, &str)> = folders.filter_map(|part| part.split_once('=')).collect();
-    let is_last = |place: usize, key: &str| pairs[place + 1..].iter().all(|pair| pair.0 != key);
-    let pairs = pairs.iter().enumerate().filter(|(place, (key, _))| is_last(*place, key));
-    let pairs = pairs.map(|(_, pair)| *pair);
-    // What may not stand in a path is written as `%20`.
-    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let value = |text: &str| (text != HIVE_NULL).then(|| plain(text));
-    pairs.map(|(key, text)| (plain(key), value(text))).collect()
-}
-
-fn partition_columns(
-    plan: &SourcePlan,
-    location: &Location,
-    files: &[Found],
-) -> Result<Vec<FieldRef>, Problem> {
-    let keys =
-        |file: &Found| file.partitions.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-    let Some(first) = files.first() else { return Ok(Vec::new()) };
-    let expected = keys(first);
-    if let Some(other) = files.iter().find(|file| keys(file) != expected) {
-        let message =
-            format!("the folders of source `{}` are not partitioned alike", plan.kind.name);
-        return Err(Problem::named(location.shown(&other.relative), message)
-            .note("here", keys(other).join(", "))
-            .note(
-                "first",
-                format!("{} ({})", expected.join(", "), location.shown(&first.relative)),
-            ));
-    }
-    Ok(expected.iter().map(|key| Arc::new(Field::new(key, DataType::Utf8, true))).collect())
 }
 
 fn nothing_there(

@@ -110,6 +110,15 @@ impl<'a> Lake<'a> {
         json!({ "remove": { "path": file, "deletionTimestamp": 0, "dataChange": true } })
     }
 
+    /// That a file counts no more as it was added: with the rows that it was without.
+    pub fn remove_of(add: &Value) -> Value {
+        let mut remove = Self::remove(add["add"]["path"].as_str().expect("a path"));
+        if let Some(vector) = add["add"].get("deletionVector") {
+            remove["remove"]["deletionVector"] = vector.clone();
+        }
+        remove
+    }
+
     /// The same file without some of its rows, which stand in the log itself.
     pub fn without(add: &Value, rows: &[u16]) -> Value {
         let data = vector(rows);

@@ -13,6 +13,7 @@ use delta_kernel::table_features::ColumnMappingMode;
 use delta_kernel::{KernelResult, Snapshot};
 use object_store::ObjectMeta;
 use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -26,7 +27,7 @@ use crate::problem::Problem;
 use crate::run::failure::of_store;
 use crate::run::source::{cannot_read, version_of};
 use crate::run::target::SourceFile;
-use crate::storage::Location;
+use crate::storage::{Location, hex};
 
 /// A table at a version.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Table {
         let file = |file: &DataFile| {
             let version = version_of(&file.meta);
             let version = match file.deleted.has_vector() {
-                true => format!("{version} without {:?}", file.deleted),
+                true => format!("{version} without {}", short(&file.deleted)),
                 false => version,
             };
             SourceFile {
@@ -169,6 +170,11 @@ pub async fn list(plan: &SourcePlan, location: Location, version: Option<u64>) -
     files.sort_by(|a, b| a.relative.cmp(&b.relative));
     let (version, columns, by_id) = (log.version, log.columns, log.by_id);
     Ok(Table { location, version, columns, by_id, files })
+}
+
+/// What tells deletion vectors apart.
+fn short(vector: &DvInfo) -> String {
+    hex(&Sha256::digest(format!("{vector:?}"))[..8])
 }
 
 /// The path of a file below the table's folder; none if it is somewhere else. The log

@@ -21,7 +21,7 @@ pub async fn no_table(
     let written = plan.url.trim_end_matches('/');
     let message = format!("source `{}` is no Delta table", plan.kind.name);
     let problem = Problem::named(plan.url.clone(), message);
-    if let Some((up, sign)) = around(location).await
+    if let Some((up, sign)) = around(location.store(), location.prefix()).await
         && sign.format == Format::Delta
     {
         let root = above_as_written(written, location, up);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use futures::future::join_all;
-use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
 use object_store::path::Path;
-
-use crate::storage::Location;
 
 /// A format whose tables are folders with a log beside the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +38,9 @@ pub fn tables<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeMap<String, Sign
     for path in paths {
         let Some((root, sign)) = sign(path) else { continue };
         match found.get_mut(root) {
-            // The newest metadata of an Iceberg table is the one to name.
-            Some(known) if order(&known.file) < order(&sign.file) => *known = sign,
+            // A table of both kinds can be read as the first; of the second, the newest
+            // metadata is what to name.
+            Some(known) if is_better(&sign, known) => *known = sign,
             Some(_) => {}
             None => drop(found.insert(root.into(), sign)),
         }
@@ -88,6 +88,15 @@ fn is_iceberg(name: &str) -> bool {
     is_metadata && !name.contains('/') && numbered.starts_with(|c: char| c.is_ascii_digit())
 }
 
+/// Whether a sign says more of a table than another.
+fn is_better(sign: &Sign, known: &Sign) -> bool {
+    match (sign.format, known.format) {
+        (Format::Delta, other) => other != Format::Delta,
+        (Format::Iceberg, Format::Iceberg) => order(&sign.file) > order(&known.file),
+        _ => false,
+    }
+}
+
 /// Which of two metadata files is the newer: by the number it begins with.
 fn order(file: &str) -> (u64, &str) {
     let name = file.rsplit('/').next().unwrap_or(file).trim_start_matches('v');
@@ -95,40 +104,38 @@ fn order(file: &str) -> (u64, &str) {
     (digits.parse().unwrap_or(0), name)
 }
 
-/// The table that a place is in: at the place itself, or so many folders above it.
-/// What may not be looked at there is taken for nothing.
-pub async fn around(location: &Location) -> Option<(usize, Sign)> {
-    let parts: Vec<_> = location.prefix().parts().collect();
-    let places = (0..=parts.len()).map(|up| async move {
-        let folder = Path::from_iter(location.prefix().parts().take(up));
-        (location.prefix().parts().count() - up, at(location, &folder).await)
+/// The table that a folder of a store is in: the folder itself, or one so many names above
+/// it. What may not be looked at there is taken for nothing.
+pub async fn around(store: &dyn ObjectStore, folder: &Path) -> Option<(usize, Sign)> {
+    let names = folder.parts().count();
+    let places = (0..=names).map(|up| async move {
+        let above = Path::from_iter(folder.parts().take(names - up));
+        (up, at(store, &above).await)
     });
     let found = join_all(places).await;
-    let found = found.into_iter().filter_map(|(up, sign)| Some((up, sign?)));
-    found.min_by_key(|(up, _)| *up)
+    found.into_iter().find_map(|(up, sign)| Some((up, sign?)))
 }
 
 /// What the log of a folder says, if it has one.
-async fn at(location: &Location, folder: &Path) -> Option<Sign> {
-    let logs = [DELTA_LOG, HUDI_LOG, ICEBERG_LOG].map(|log| first_sign(location, folder, log));
+async fn at(store: &dyn ObjectStore, folder: &Path) -> Option<Sign> {
+    let logs = [DELTA_LOG, HUDI_LOG, ICEBERG_LOG].map(|log| first_sign(store, folder, log));
     join_all(logs).await.into_iter().flatten().next()
 }
 
-/// The first file of a log that is one; no more is listed than it takes.
-async fn first_sign(location: &Location, folder: &Path, log: &str) -> Option<Sign> {
+/// The file of a log that says most; no more is listed than it takes.
+async fn first_sign(store: &dyn ObjectStore, folder: &Path, log: &str) -> Option<Sign> {
     let prefix = folder.clone().join(log);
-    let root = folder.parts().count();
-    let mut listed = location.store().list(Some(&prefix)).into_stream();
+    let names = folder.parts().count();
+    let mut listed = store.list(Some(&prefix));
     let mut newest: Option<Sign> = None;
     while let Some(Ok(meta)) = listed.next().await {
-        let parts: Vec<_> = meta.location.parts().skip(root).collect();
+        let parts: Vec<_> = meta.location.parts().skip(names).collect();
         let path = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
         let Some(("", sign)) = sign(&path) else { continue };
-        let is_newer = newest.as_ref().is_none_or(|known| order(&known.file) < order(&sign.file));
         if sign.format != Format::Iceberg {
             return Some(sign);
         }
-        if is_newer {
+        if newest.as_ref().is_none_or(|known| is_better(&sign, known)) {
             newest = Some(sign);
         }
     }
@@ -177,6 +184,8 @@ mod tests {
     fn the_newest_metadata_is_named() {
         let files = ["metadata/v9.metadata.json", "metadata/v10.metadata.json"];
         assert_eq!(told(&files)[0].2, "metadata/v10.metadata.json");
+        let both = ["_delta_log/0.json", "metadata/v9.metadata.json", "_delta_log/1.json"];
+        assert_eq!(told(&both)[0].1, Format::Delta);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A source that would read the files of a table one by one is refused: rows that
 //! were deleted, changed or compacted are in them still.
 
+use std::path::PathBuf;
+
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
 use super::recognise::{Format, Sign, around, is_below, tables};
 use crate::plan::SourcePlan;
@@ -33,13 +36,25 @@ pub async fn loose_files<'a>(
             all => problem.note("note", several(written, below.keys(), all)),
         });
     }
-    match around(location).await {
-        Some((up, sign)) => {
-            let root = above_as_written(written, location, up);
-            Err(refusal(plan, root.clone(), &root, &sign))
-        }
-        None => Ok(()),
+    if let Some((up, sign)) = around(location.store(), location.prefix()).await {
+        let root = above_as_written(written, location, up);
+        return Err(refusal(plan, root.clone(), &root, &sign));
     }
+    if let Some(folder) = read.clone().next().and_then(|file| linked(location, file))
+        && let Ok(path) = Path::from_absolute_path(&folder)
+        && let Some((up, sign)) = around(location.store(), &path).await
+    {
+        let root = folder.ancestors().nth(up).unwrap_or(&folder).display().to_string();
+        return Err(refusal(plan, root.clone(), &root, &sign));
+    }
+    Ok(())
+}
+
+/// The folder that a file really is in, if a link leads there.
+fn linked(location: &Location, file: &str) -> Option<PathBuf> {
+    let file = location.folder()?.join(file);
+    let real = std::fs::canonicalize(&file).ok()?;
+    (real != file).then(|| real.parent().map(PathBuf::from))?
 }
 
 fn several<'a>(written: &str, roots: impl Iterator<Item = &'a String>, all: usize) -> String {
@@ -99,9 +114,12 @@ pub fn above_as_written(written: &str, location: &Location, up: usize) -> String
         true if up > 0 => location.url(),
         _ => written.trim_end_matches('/'),
     };
-    let cut = |text: &str, _| text.rsplit_once('/').map_or("", |(above, _)| above).to_string();
-    match (0..up).fold(from.to_string(), |text, up| cut(&text, up)) {
-        empty if empty.is_empty() => "/".into(),
-        root => root,
+    match (0..up).fold(from, |text, _| above(text)) {
+        "" => "/".into(),
+        root => root.into(),
     }
+}
+
+fn above(text: &str) -> &str {
+    text.rsplit_once('/').map_or("", |(above, _)| above)
 }

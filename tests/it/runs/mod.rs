@@ -7,6 +7,7 @@ mod inputs;
 mod locks;
 mod mixed;
 mod models;
+mod parquet;
 mod people;
 mod pieces;
 mod planner;

@@ -87,6 +87,11 @@ fn a_part_of_a_delta_table_is_not_read_either() {
         source(&project, &format!("url: {url}"));
         refused(&project, &["a Delta table", "`url: lake/orders`"]);
     }
+    std::os::unix::fs::symlink("lake/orders/day=1", project.path("newest")).expect("a link");
+    for url in ["newest", "newest/x/*.parquet", "newest/x/c.parquet"] {
+        source(&project, &format!("url: {url}"));
+        refused(&project, &["a Delta table", "format: delta", "lake/orders` for this source"]);
+    }
     source(&project, "url: lake/orders/day=1\nformat: delta");
     refused(&project, &["it is a folder of the Delta table `lake/orders`", "`url: lake/orders`"]);
     source(&project, "url: lake\nformat: delta");
@@ -174,17 +179,17 @@ fn rows_that_a_deletion_vector_names_do_not_count() {
     lake.commit(2, &[removed.as_slice(), &both].concat());
     let left = ["1 10.00", "3 30.00", "6 20.00", "7 30.00", "8 40.00"];
     assert_eq!(published(&project), left);
-    // Every row of a file, and one more: the same file is another again.
+    // Every row of a file.
     let none = Lake::without(&one, &[0, 1, 2, 3]);
-    lake.commit(3, &[Lake::remove("a.parquet"), none]);
+    lake.commit(3, &[Lake::remove_of(&both[0]), none.clone()]);
     assert_eq!(published(&project), left[2..]);
-    // A row that the file does not have.
-    let wrong = Lake::without(&one, &[7]);
-    lake.commit(4, &[Lake::remove("a.parquet"), wrong]);
+    // A row that the file does not have, and a number that is not theirs.
+    let beyond = Lake::without(&one, &[7]);
+    lake.commit(4, &[Lake::remove_of(&none), beyond.clone()]);
     refused(&project, &["which rows are deleted", "a.parquet"]);
     let mut wrong = Lake::without(&one, &[1]);
     wrong["add"]["deletionVector"]["cardinality"] = json!(3);
-    lake.commit(5, &[Lake::remove("a.parquet"), wrong]);
+    lake.commit(5, &[Lake::remove_of(&beyond), wrong]);
     refused(&project, &["which rows are deleted", "a.parquet"]);
 }
 
@@ -313,7 +318,10 @@ fn what_is_wrong_with_a_table_is_said() {
     refused(&project, &["lake/a.parquet", "`vacuum`"]);
 
     let other = Lake::new(&project, "other");
-    other.commit(0, &[protocol(&["timeTravelByMoon"]), metadata(&orders(), &[], json!({}))]);
+    other.commit(
+        0,
+        &[protocol(&["timestampNtz", "timeTravelByMoon"]), metadata(&orders(), &[], json!({}))],
+    );
     source(&project, "url: other\nformat: delta");
     refused(&project, &["cannot be read by tenure", "timeTravelByMoon"]);
 
@@ -350,4 +358,57 @@ fn a_version_is_for_tables_that_have_them() {
     let outcome = run(&project);
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("a Delta table is one folder"), "{}", outcome.stderr);
+}
+
+/// What is published as a Delta table is a source of another pipeline.
+#[test]
+fn what_is_published_as_delta_can_be_read() {
+    let project = Project::new();
+    project.orders("orders/a.parquet", &four());
+    let text = "pipeline: first\nsources:\n  orders:\n    url: orders\ntables: [facts.orders]\n\
+                publish:\n  url: warehouse\n  format: delta\n";
+    project.file("pipelines/first.yaml", text);
+    for day in ["2024-01-03", "2024-01-31", "2024-01-31"] {
+        let first = ["run", "pipelines/first.yaml", "--as-of", day, "--full-refresh"];
+        let outcome = project.tenure(&first);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    }
+    let columns = "columns:\n  order_id: order_id\n  customer_id: customer_id\n  \
+                   ordered_at: ordered_at\n  amount: net\n  channel: cast(as_of as varchar)\n\
+                   reject:\n  another_day: as_of <> date '2024-01-31'";
+    source(&project, &format!("url: warehouse/orders\nformat: delta\n{columns}"));
+    assert_eq!(published(&project), ["1 10.00", "2 20.00", "3 30.00", "4 40.00"]);
+    let reasons = project.rows("quarantine.orders", &["reason"]);
+    assert_eq!(reasons, ["another_day"; 3]);
+    source(&project, &format!("url: warehouse/orders\n{columns}"));
+    refused(&project, &["a Delta table", "`url: warehouse/orders`"]);
+}
+
+/// Files that stay keep their piece of the history; what a later version takes from them
+/// does not.
+#[test]
+fn a_later_version_gives_what_a_full_refresh_gives() {
+    let project = Project::new();
+    let lake = Lake::of_orders(&project, "lake");
+    let mut files = Vec::new();
+    for month in 1..=5 {
+        let line = |id: u32| format!("{month}{id},{id},2024-0{month}-0{id}T10:00:00,{id}.00");
+        let lines: Vec<String> = (1..=6).map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        files.push(lake.add(&format!("{month}.parquet"), &rows(&lines)));
+    }
+    lake.commit(1, &files[..3]);
+    lake.commit(2, &[files[3].clone()]);
+    let without = Lake::without(&files[0], &[0, 5]);
+    lake.commit(3, &[Lake::remove("1.parquet"), without, Lake::remove("2.parquet")]);
+    lake.commit(4, &[files[4].clone(), files[1].clone()]);
+    for version in 1..=4 {
+        source(&project, &format!("url: lake\nformat: delta\nversion: {version}"));
+        project.run("2024-12-31");
+        let read = project.published();
+        project.run_with("2024-12-31", &["--full-refresh"]);
+        super::assert_same(&project.published(), &read, &format!("version {version}"));
+        let orders = project.rows("facts.orders", &["order_id"]).len();
+        assert_eq!(orders, [18, 24, 16, 28][version - 1], "version {version}");
+    }
 }

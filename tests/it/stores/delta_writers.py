@@ -5,8 +5,15 @@
     orders/       written, a row deleted, one changed, compacted; a checkpoint and more
     replaced/     written, and overwritten by other rows
     parted/       in folders by channel and day, of which one was deleted
-    many/         commits enough for several checkpoints, old logs removed
+    many/         commits enough for several checkpoints
     optimized/    many small files that became one, the small ones still there
+
+On a disk, more are made of `many`, whose commits up to the last checkpoint are gone:
+
+    parts/        that checkpoint in two parts
+    second/       that checkpoint as its second kind, with a sidecar
+    compacted/    the commits behind it as one, too
+    checked.parquet   no table, but a file whose pages have checksums
 
 Each is a list of [order_id, amount, channel] by order, at its newest version; for
 `orders` also under `orders@1`, at version 1. Exit code 3: deltalake is not installed.
@@ -16,11 +23,14 @@ import datetime
 import decimal
 import json
 import os
+import shutil
 import sys
 
 try:
     import deltalake
     import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 except ImportError as error:
     print(f"skipped: {error}", file=sys.stderr)
     sys.exit(3)
@@ -104,7 +114,65 @@ def main(url):
     table.optimize.compact()
     told["optimized"] = content(optimized)
 
+    if "://" not in url:
+        local(url)
+        told.update({name: told["many"] for name in ("parts", "second", "compacted")})
+        pq.write_table(rows(range(1, 9)), f"{url}/checked.parquet", write_page_checksum=True)
+
     json.dump(told, sys.stdout)
+
+
+def local(url):
+    """What deltalake reads and does not write, made of what it writes."""
+    for name in ("parts", "second", "compacted"):
+        shutil.copytree(f"{url}/many", f"{url}/{name}")
+        log = f"{url}/{name}/_delta_log"
+        os.remove(f"{log}/_last_checkpoint")
+        os.remove(f"{log}/{9:020}.checkpoint.parquet")
+        for version in range(20):
+            os.remove(f"{log}/{version:020}.json")
+    checkpoint = f"{19:020}.checkpoint"
+
+    log = f"{url}/parts/_delta_log"
+    actions = pq.read_table(f"{log}/{checkpoint}.parquet")
+    half = actions.num_rows // 2
+    for part, rows in enumerate((actions.slice(0, half), actions.slice(half)), start=1):
+        pq.write_table(rows, f"{log}/{checkpoint}.{part:010}.{2:010}.parquet")
+    os.remove(f"{log}/{checkpoint}.parquet")
+
+    log = f"{url}/second/_delta_log"
+    os.makedirs(f"{log}/_sidecars")
+    actions = pq.read_table(f"{log}/{checkpoint}.parquet")
+    adds = actions.filter(pc.is_valid(actions["add"])).select(["add"])
+    sidecar = f"{log}/_sidecars/3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet"
+    pq.write_table(adds, sidecar)
+    names = {"protocol": ["minReaderVersion", "minWriterVersion"], "metaData": []}
+    other = [row for row in actions.select(list(names)).to_pylist() if any(row.values())]
+    lines = [{"checkpointMetadata": {"version": 19}}]
+    for row in other:
+        if row["protocol"]:
+            features = ["timestampNtz", "v2Checkpoint"]
+            row["protocol"] = {
+                "minReaderVersion": 3,
+                "minWriterVersion": 7,
+                "readerFeatures": features,
+                "writerFeatures": features,
+            }
+        if row["metaData"]:
+            row["metaData"]["configuration"] = dict(row["metaData"]["configuration"] or [])
+            row["metaData"]["format"]["options"] = {}
+        lines.append({name: action for name, action in row.items() if action})
+    about = {"path": os.path.basename(sidecar), "sizeInBytes": os.path.getsize(sidecar)}
+    lines.append({"sidecar": {**about, "modificationTime": 0}})
+    with open(f"{log}/{checkpoint}.80a083e8-7026-4e79-81be-64bd76c43a11.json", "w") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    os.remove(f"{log}/{checkpoint}.parquet")
+
+    log = f"{url}/compacted/_delta_log"
+    with open(f"{log}/{20:020}.{23:020}.compacted.json", "w") as whole:
+        for version in range(20, 24):
+            with open(f"{log}/{version:020}.json") as commit:
+                whole.writelines(line for line in commit if not line.startswith('{"commitInfo"'))
 
 
 if __name__ == "__main__":

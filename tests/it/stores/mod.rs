@@ -4,6 +4,7 @@
 mod answer;
 mod crowd;
 mod delta;
+mod delta_sources;
 mod faults;
 mod kills;
 mod outside;
