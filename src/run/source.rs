@@ -234,7 +234,8 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         .map(|(name, meta)| (format!("{under}{}", name.trim_start_matches(&under)), meta))
         .filter(|(name, _)| match &pattern {
             Some(pattern) => pattern.matches_with(name, GLOB),
-            None => is_data(name, plan.format),
+            // The folder itself is named: it may be called as it likes.
+            None => is_data(name.strip_prefix(&under).unwrap_or(name), plan.format),
         })
         .map(|(name, meta)| Found {
             partitions: partitions(root, &name),

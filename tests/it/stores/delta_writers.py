@@ -117,7 +117,8 @@ def main(url):
     if "://" not in url:
         local(url)
         told.update({name: told["many"] for name in ("parts", "second", "compacted")})
-        pq.write_table(rows(range(1, 9)), f"{url}/checked.parquet", write_page_checksum=True)
+        plain = {"use_dictionary": False, "compression": "none", "write_page_checksum": True}
+        pq.write_table(rows(range(1, 9)), f"{url}/checked.parquet", **plain)
 
     json.dump(told, sys.stdout)
 
