@@ -2,7 +2,8 @@
 --
 -- grain   period
 -- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders,
---         metrics.lifecycle_paths, facts.lifecycle_rules, facts.lifecycle_days
+--         facts.customers, metrics.lifecycle_paths, facts.lifecycle_rules,
+--         facts.lifecycle_days
 -- params  none
 --
 -- period                        bigint         as in facts.lifecycle_periods
@@ -25,7 +26,7 @@
 -- existing_average_order_value  decimal(18,2)  net per order of those who bought before
 --                                              the period; null without any
 -- buyers                        bigint         customers with a purchase
--- first_buyers                  bigint         those whose first it was
+-- first_buyers                  bigint         those whose first it was, ever
 -- retained                      bigint         those who bought in the period before
 -- resurrected                   bigint         the other buyers
 -- lapsed                        bigint         bought in the period before, not in this
@@ -111,9 +112,20 @@ orders as (
     select
         order_date,
         first_order_date,
+        is_known_before,
         net
 
     from facts.orders
+
+),
+
+known_before as (
+
+    select first_order_date
+
+    from facts.customers
+
+    where is_known_before
 
 ),
 
@@ -225,7 +237,27 @@ existing_orders as (
 
     inner join orders
         on days.day_date = orders.order_date
-        and days.period_start > orders.first_order_date
+        and (
+            days.period_start > orders.first_order_date
+            or orders.is_known_before
+        )
+
+    group by days.period
+
+),
+
+-- Who is known from before appears, too, and is no first buyer.
+appeared as (
+
+    select
+        days.period,
+
+        count(*) as customers
+
+    from days
+
+    inner join known_before
+        on days.day_date = known_before.first_order_date
 
     group by days.period
 
@@ -237,7 +269,8 @@ product_view as (
         periods.period,
 
         coalesce(buyers.buyers, 0) as buyers,
-        coalesce(buyers.first_buyers, 0) as first_buyers,
+        coalesce(buyers.first_buyers, 0) - coalesce(appeared.customers, 0)
+            as first_buyers,
         coalesce(buyers.retained, 0) as retained,
         coalesce(lag(buyers.buyers) over (order by periods.period), 0)
             as buyers_before
@@ -246,6 +279,9 @@ product_view as (
 
     left join buyers
         on periods.period = buyers.period
+
+    left join appeared
+        on periods.period = appeared.period
 
 ),
 

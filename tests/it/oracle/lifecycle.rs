@@ -44,6 +44,8 @@ fn state(facts: &Facts, customer: &Customer, periods: &[Period], place: usize) -
     let rules = &facts.settings.lifecycle;
     let end = periods[place].end;
     let purchase_days = customer.purchase_days().into_iter().filter(|day| *day <= end).count();
+    // Who is known from before has bought on a day before these.
+    let purchase_days = count(purchase_days) + customer.earlier();
     let idle = idle(customer, periods, place);
     let lost_after = rules.dormant_after_periods + rules.lost_after_periods;
     match purchase_days {
@@ -216,7 +218,9 @@ fn turned_lost(steps: &Steps) -> i64 {
 
 /// Net per order of those who bought before the period.
 fn existing_value(facts: &Facts, period: &Period) -> Option<Cents> {
-    let existing = facts.customers.iter().filter(|customer| customer.first_day() < period.start);
+    let is_old =
+        |customer: &&Customer| customer.is_known_before || customer.first_day() < period.start;
+    let existing = facts.customers.iter().filter(is_old);
     let sales: Vec<i64> = existing
         .flat_map(|customer| &customer.sales)
         .filter(|sale| period.holds(sale.day))
@@ -240,7 +244,7 @@ fn view(facts: &Facts, period: &Period, before: Option<&Period>) -> View {
     let earlier = |customer: &Customer| before.is_some_and(|before| customer.bought_in(before));
     View {
         buyers: those(&|customer| customer.bought_in(period)),
-        first: those(&|customer| period.holds(customer.first_day())),
+        first: count(facts.cohort(period).len()),
         retained: those(&|customer| earlier(customer) && customer.bought_in(period)),
         before: those(&earlier),
     }
