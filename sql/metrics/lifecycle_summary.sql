@@ -2,9 +2,9 @@
 --
 -- grain   period
 -- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders,
---         facts.customers, metrics.lifecycle_paths, facts.lifecycle_rules,
---         facts.lifecycle_days
--- params  none
+--         facts.customers, metrics.lifecycle_paths, metrics.lifecycle_spans,
+--         facts.lifecycle_rules, facts.lifecycle_days
+-- params  as_of
 --
 -- period                        bigint         as in facts.lifecycle_periods
 -- period_start                  date           first day
@@ -23,6 +23,10 @@
 -- active_turned_dormant         bigint         from active to dormant
 -- vip_turned_dormant            bigint         from vip to dormant
 -- turned_lost                   bigint         from another state to lost
+-- lost_returned                 bigint         those of them who bought again in a period
+--                                              that begins within 365 days of the end of
+--                                              this one; null until so many days have
+--                                              passed
 -- existing_average_order_value  decimal(18,2)  net per order of those who bought before
 --                                              the period; null without any
 -- buyers                        bigint         customers with a purchase
@@ -53,6 +57,7 @@ periods as (
     select
         period,
         period_start,
+        period_end,
         is_complete
 
     from facts.lifecycle_periods
@@ -81,6 +86,18 @@ paths as (
         customers
 
     from metrics.lifecycle_paths
+
+),
+
+spans as (
+
+    select
+        start_period,
+        next_period,
+        state,
+        customers
+
+    from metrics.lifecycle_spans
 
 ),
 
@@ -225,6 +242,33 @@ buyers as (
 
 ),
 
+-- Whoever is lost stays so until a purchase.
+returned as (
+
+    select
+        periods.period,
+
+        sum(
+            case
+                when next_periods.period_start - periods.period_end <= 365
+                    then spans.customers
+            end
+        ) as customers
+
+    from spans
+
+    inner join periods
+        on spans.start_period = periods.period
+
+    inner join periods as next_periods
+        on spans.next_period = next_periods.period
+
+    where spans.state = 'lost'
+
+    group by periods.period
+
+),
+
 existing_orders as (
 
     select
@@ -304,6 +348,10 @@ final as (
         flows.active_turned_dormant,
         flows.vip_turned_dormant,
         flows.turned_lost,
+        case
+            when $as_of - periods.period_end >= 365
+                then coalesce(returned.customers, 0)
+        end as lost_returned,
         cast(existing_orders.net / existing_orders.orders as decimal(18,2))
             as existing_average_order_value,
         product_view.buyers,
@@ -328,6 +376,9 @@ final as (
 
     inner join product_view
         on periods.period = product_view.period
+
+    left join returned
+        on periods.period = returned.period
 
     left join existing_orders
         on periods.period = existing_orders.period
