@@ -111,33 +111,15 @@ returns as (
 
 ),
 
-final as (
+earned as (
 
     select
-        customers.customer_id,
-
-        customers.acquisition_channel,
-        customers.is_known_before,
-        customers.tenure_days,
-        customers.net as revenue,
-        cast(totals.margin as decimal(26,8)) as margin,
-        case
-            when customers.net > 0 then
-                cast(totals.margin as double) / cast(customers.net as double)
-            else cast($margin_rate as double)
-        end as margin_rate,
-        case
-            when totals.days_with_cost = 0 then 'rate'
-            when totals.days_at_rate = 0 then 'cost'
-            else 'cost and rate'
-        end as margin_basis,
-        cast(coalesce(totals.revenue_last_year, 0) as decimal(18,2))
-            as revenue_last_year,
-        cast(coalesce(totals.margin_last_year, 0) as decimal(26,8))
-            as margin_last_year,
-        cast(coalesce(returns.revenue, 0) as decimal(18,2)) as return_revenue,
-        cast(coalesce(returns.margin, 0) as decimal(26,8)) as return_margin,
-        customers.recency_days < 365 as bought_last_year,
+        customers.*,
+        totals.margin,
+        totals.days_with_cost,
+        totals.days_at_rate,
+        totals.revenue_last_year,
+        totals.margin_last_year,
         totals.bought_year_before
 
     from customers
@@ -145,8 +127,42 @@ final as (
     inner join totals
         on customers.customer_id = totals.customer_id
 
-    left join returns
-        on customers.customer_id = returns.customer_id
+),
+
+-- A hash join holds its left side: the narrow one.
+final as (
+
+    select
+        earned.customer_id,
+
+        earned.acquisition_channel,
+        earned.is_known_before,
+        earned.tenure_days,
+        earned.net as revenue,
+        cast(earned.margin as decimal(26,8)) as margin,
+        case
+            when earned.net > 0 then
+                cast(earned.margin as double) / cast(earned.net as double)
+            else cast($margin_rate as double)
+        end as margin_rate,
+        case
+            when earned.days_with_cost = 0 then 'rate'
+            when earned.days_at_rate = 0 then 'cost'
+            else 'cost and rate'
+        end as margin_basis,
+        cast(coalesce(earned.revenue_last_year, 0) as decimal(18,2))
+            as revenue_last_year,
+        cast(coalesce(earned.margin_last_year, 0) as decimal(26,8))
+            as margin_last_year,
+        cast(coalesce(returns.revenue, 0) as decimal(18,2)) as return_revenue,
+        cast(coalesce(returns.margin, 0) as decimal(26,8)) as return_margin,
+        earned.recency_days < 365 as bought_last_year,
+        earned.bought_year_before
+
+    from returns
+
+    right join earned
+        on returns.customer_id = earned.customer_id
 
 )
 

@@ -152,10 +152,10 @@ bought as (
         margins.revenue as revenue_so_far,
         margins.margin as margin_so_far
 
-    from margins
+    from recent
 
-    left join recent
-        on margins.customer_id = recent.customer_id
+    right join margins
+        on recent.customer_id = margins.customer_id
 
     union all
 
