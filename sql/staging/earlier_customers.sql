@@ -20,12 +20,13 @@ orders as (
         customer_id,
         order_date,
         kind,
-        case when kind = 'redemption' then 0 else amount end as amount
+        case when kind = 'redemption' then 0 else coalesce(amount, 0) end as amount
 
     from quarantine.orders
 
     where reason = 'before_history'
         and order_date < $history_start
+        and customer_id is not null
 
 ),
 

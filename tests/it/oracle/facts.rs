@@ -132,15 +132,13 @@ impl Facts {
     pub fn of(history: &History) -> Self {
         let settings = history.settings.clone();
         let mut lives: BTreeMap<Id, Vec<Happened>> = BTreeMap::new();
-        let (earlier, accepted) = in_the_files(history);
-        let file_days = earlier.iter().chain(&accepted).map(|event| event.day);
-        let first_file_day = file_days.min();
-        let sales_before = earlier.iter().filter(|event| !event.is_refund());
-        let mut known_before: BTreeSet<Id> =
-            sales_before.map(|event| event.customer.clone()).collect();
-        for happened in accepted {
+        let Earlier { mut days, buyers: mut known_before } = earlier(history);
+        let starts_within_files = !days.is_empty();
+        for happened in accepted(history) {
+            days.push(happened.day);
             lives.entry(happened.customer.clone()).or_default().push(happened);
         }
+        let first_file_day = days.into_iter().min();
         let mut profiles = BTreeMap::new();
         for (number, profile) in history.profiles.iter().flatten().enumerate() {
             let acquired = profile.as_ref().and_then(|profile| profile.acquired);
@@ -149,12 +147,8 @@ impl Facts {
             }
             profiles.insert(history.customer(number), profile.clone());
         }
-        let mut facts = Self {
-            settings,
-            customers: Vec::new(),
-            unattributed: Vec::new(),
-            starts_within_files: !earlier.is_empty(),
-        };
+        let mut facts =
+            Self { settings, customers: Vec::new(), unattributed: Vec::new(), starts_within_files };
         for (id, mut life) in lives {
             if life.iter().all(Happened::is_refund) {
                 facts.unattributed.extend(life);
@@ -205,9 +199,8 @@ impl Facts {
     }
 }
 
-/// The rows up to the day, with their day and kind: those before the history
-/// starts, and those that count.
-fn in_the_files(history: &History) -> (Vec<Happened>, Vec<Happened>) {
+/// The rows that count, with their day and kind.
+fn accepted(history: &History) -> Vec<Happened> {
     let settings = &history.settings;
     let rows = history.rows().into_iter().filter_map(|row| {
         let event = row.event;
@@ -220,7 +213,9 @@ fn in_the_files(history: &History) -> (Vec<Happened>, Vec<Happened>) {
             (_, Some(amount)) if amount < 0 => ("refund", -amount),
             (_, Some(amount)) => ("sale", amount),
         };
-        (day <= settings.as_of).then_some(Happened {
+        let is_in_time =
+            day <= settings.as_of && settings.history_start.is_none_or(|start| day >= start);
+        is_in_time.then_some(Happened {
             id: row.order,
             customer: row.customer,
             at: event.at,
@@ -230,7 +225,35 @@ fn in_the_files(history: &History) -> (Vec<Happened>, Vec<Happened>) {
             details: event.details,
         })
     });
-    rows.partition(|row| settings.history_start.is_some_and(|start| row.day < start))
+    rows.collect()
+}
+
+/// What the rows tell that the history leaves out.
+struct Earlier {
+    /// The days of all rows that came before it.
+    days: Vec<NaiveDate>,
+    /// Those who bought in them.
+    buyers: BTreeSet<Id>,
+}
+
+fn earlier(history: &History) -> Earlier {
+    let settings = &history.settings;
+    let mut earlier = Earlier { days: Vec::new(), buyers: BTreeSet::new() };
+    for row in history.rows() {
+        let day = local_day(row.event.at, settings.timezone);
+        let is_redemption = row.event.kind == Some("redemption");
+        let is_known = is_redemption || row.event.amount.is_some();
+        let is_before = settings.history_start.is_some_and(|start| day < start);
+        if !is_before || !is_known || day > settings.as_of {
+            continue;
+        }
+        earlier.days.push(day);
+        let is_negative = row.event.amount.is_some_and(|amount| amount.0 < 0);
+        if is_redemption || row.event.kind != Some("refund") && !is_negative {
+            earlier.buyers.insert(row.customer);
+        }
+    }
+    earlier
 }
 
 /// One life, event by event.
