@@ -186,6 +186,7 @@ class Tables:
                 retention_rate=pl.col("active_customers") / pl.col("cohort_customers"),
                 orders="orders",
                 revenue="revenue",
+                order_revenue="revenue",
                 cumulative_revenue="cumulative_revenue",
                 is_complete=month_start(period).dt.month_end() <= self.as_of,
                 is_left_truncated=cohort == cohort.min(),

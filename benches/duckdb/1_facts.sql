@@ -55,8 +55,8 @@ select
     date '{as_of}' - max(order_date) as recency_days,
     sum(case when date '{as_of}' - order_date < 365 then net else 0 end)
         ::decimal(18, 2) as net_last_year,
-    sum(case when order_date - first_order_date < 365 then net else 0 end)
-        ::decimal(18, 2) as net_first_year,
+    sum(case when order_date - first_order_date between 1 and 365 then net else 0 end)
+        ::decimal(18, 2) as net_of_returns,
     count(case when date '{as_of}' - order_date < 365 then 1 end)
         as orders_last_year,
     count(case when date '{as_of}' - order_date between 365 and 729 then 1 end)
@@ -67,7 +67,7 @@ group by customer_id;
 copy (
     select
         * exclude (
-            net_last_year, net_first_year, orders_last_year, orders_year_before
+            net_last_year, net_of_returns, orders_last_year, orders_year_before
         ),
         round(net::double / orders, 2)::decimal(18, 2) as average_order_value
     from customers

@@ -45,6 +45,7 @@ copy (
         active_customers / cohort_customers as retention_rate,
         orders::bigint as orders,
         revenue::decimal(18, 2) as revenue,
+        revenue::decimal(18, 2) as order_revenue,
         cumulative_revenue::decimal(18, 2) as cumulative_revenue,
         (cumulative_revenue::double / cohort_customers)::decimal(18, 6)
             as cumulative_revenue_per_customer,

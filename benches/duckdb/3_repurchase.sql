@@ -18,6 +18,8 @@ copy (
             count(case when orders > 1 then 1 end) as in_period_repeat_customers,
             count(case when period > cohort_period then 1 end)
                 as returning_customers,
+            count(case when period > cohort_period or orders > 1 then 1 end)
+                as reordering_customers,
             count(case when previous_active_period = period - 1 then 1 end)
                 as buy_back_customers
         from customer_periods
@@ -30,9 +32,11 @@ copy (
             is_complete,
             coalesce(customers, 0) as customers,
             coalesce(orders, 0) as orders,
+            coalesce(customers - returning_customers, 0) as new_customers,
             null::bigint as repeat_customers,
             coalesce(in_period_repeat_customers, 0) as in_period_repeat_customers,
             coalesce(returning_customers, 0) as returning_customers,
+            coalesce(reordering_customers, 0) as reordering_customers,
             coalesce(lag(customers) over (order by period), 0)
                 as previous_customers,
             coalesce(buy_back_customers, 0) as buy_back_customers,
@@ -49,8 +53,9 @@ copy (
             true,
             count(*),
             sum(orders),
+            count(*),
             count(case when orders > 1 then 1 end),
-            null, null, null, null,
+            null, null, null, null, null,
             (select sum(repeat_orders) from sales),
             (select sum(revenue) from sales),
             (select sum(repeat_revenue) from sales)
@@ -63,6 +68,7 @@ copy (
         customers,
         orders::bigint as orders,
         orders / nullif(customers, 0) as purchases_per_customer,
+        new_customers,
         repeat_customers,
         repeat_customers / nullif(customers, 0) as customer_repurchase_rate,
         in_period_repeat_customers,
@@ -70,6 +76,8 @@ copy (
             as in_period_repeat_rate,
         returning_customers,
         returning_customers / nullif(customers, 0) as returning_share,
+        reordering_customers,
+        reordering_customers / nullif(customers, 0) as returning_customer_rate,
         previous_customers,
         buy_back_customers,
         buy_back_customers / nullif(previous_customers, 0) as buy_back_rate,

@@ -256,6 +256,21 @@ copy (
         from customer_periods
         group by period
     ),
+    lost as (
+        select
+            period + case when state = 'new' then 1 else 4 end as lost_period,
+            count(
+                case
+                    when not is_last
+                        and month_start(period + idle_periods + 1)
+                        - last_day(month_start(lost_period)) <= 365
+                        then 1
+                end
+            ) as returned
+        from life
+        where idle_periods >= case when state = 'new' then 1 else 4 end
+        group by lost_period
+    ),
     existing as (
         select
             month_of(order_date) as period,
@@ -266,7 +281,7 @@ copy (
         group by all
     )
     select
-        period,
+        periods.period,
         period_start,
         is_complete,
         flows.customers::bigint as customers,
@@ -275,12 +290,16 @@ copy (
             'active_turned_vip', 'active_turned_dormant', 'vip_turned_dormant',
             'turned_lost'
         ]), 0)::bigint,
+        case
+            when date '{as_of}' - periods.period_end >= 365
+                then coalesce(lost.returned, 0)
+        end as lost_returned,
         existing_average_order_value,
         coalesce(buyers, 0) as buyers,
         coalesce(first_buyers, 0) as first_buyers,
         coalesce(retained, 0) as retained,
         coalesce(buyers - first_buyers - retained, 0) as resurrected,
-        coalesce(lag(buyers) over (order by period), 0) - coalesce(retained, 0)
+        coalesce(lag(buyers) over (order by periods.period), 0) - coalesce(retained, 0)
             as lapsed,
         case
             when is_complete
@@ -291,5 +310,6 @@ copy (
     join flows using (period)
     left join buyers using (period)
     left join existing using (period)
+    left join lost on lost.lost_period = periods.period
 ) to '{out}/metrics.lifecycle_summary.parquet'
     (format parquet, compression zstd, compression_level 1);

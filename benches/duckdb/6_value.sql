@@ -41,22 +41,29 @@ copy (
         select
             scope,
             scope_value,
+            count(*) as customers,
             count(case when orders_last_year > 0 then 1 end) as buyers,
             sum(orders_last_year)::bigint as orders,
             sum(net_last_year) as revenue,
-            avg(case when orders_last_year > 0 then tenure_days end) / 365
-                as lifespan_years,
+            avg(greatest(tenure_days, 30)) / 365 as lifespan_years,
+            sum(
+                case
+                    when orders_last_year > 0
+                        then least(greatest(tenure_days, 30), 365)
+                end
+            ) / 365 as customer_years,
+            sum(net)::double / count(*) as received,
             count(case when orders_year_before > 0 then 1 end) as buyers_before,
             count(
                 case when orders_year_before > 0 and orders_last_year = 0 then 1 end
             ) as churned_buyers
         from scopes
-        where orders_last_year + orders_year_before > 0
         group by scope, scope_value
     )
     select
         scope,
         scope_value,
+        customers,
         buyers,
         orders,
         revenue::decimal(18, 2) as revenue,
@@ -65,26 +72,38 @@ copy (
             as average_order_value,
         orders / nullif(buyers, 0) as frequency,
         (revenue::double / nullif(buyers, 0))::decimal(18, 2) as customer_value,
+        orders / customer_years as yearly_frequency,
         lifespan_years,
-        (revenue::double / nullif(buyers, 0) * lifespan_years)::decimal(18, 2)
-            as ltv,
+        received::decimal(18, 2) as mean_net,
+        greatest(
+            revenue::double / customer_years * lifespan_years, received
+        )::decimal(18, 2) as ltv,
         case
             when history_days >= 730
                 then churned_buyers / nullif(buyers_before, 0)
         end as yearly_churn,
         1 / nullif(yearly_churn, 0) as churn_lifespan_years,
-        (revenue::double / nullif(buyers, 0) / nullif(yearly_churn, 0))
-            ::decimal(18, 2) as churn_ltv
+        case
+            when orders = 0 then received
+            when yearly_churn > 0
+                then greatest(
+                    revenue::double / customer_years / yearly_churn, received
+                )
+        end::decimal(18, 2) as ltv_by_churn
     from totals
     cross join assumptions
 ) to '{out}/metrics.value_formulas.parquet'
     (format parquet, compression zstd, compression_level 1);
 
 copy (
-    with first_year as (
-        select avg(net_first_year::double) as net
+    with observed as (
+        select net_of_returns::double as net
         from customers
         where tenure_days >= 365
+    ),
+    first_year as (
+        select avg(least(net, (select quantile_cont(net, 0.95) from observed))) as net
+        from observed
     ),
     valued as (
         select
@@ -92,12 +111,13 @@ copy (
             customers.net,
             case
                 when tenure_days >= 365 then 'own'
-                when first_year.net is not null then 'cohort'
-                else 'own so far'
+                else 'blended'
             end as basis,
             case
                 when tenure_days >= 365 then net_last_year::double
-                else coalesce(first_year.net, customers.net::double)
+                else
+                    net_of_returns::double
+                    + (1 - tenure_days / 365) * coalesce(first_year.net, 0)
             end as yearly,
             retention_rate,
             (yearly * annuity_factor)::decimal(18, 2) as current_value

@@ -13,7 +13,8 @@ cohorts as (
 
         sum(case when period_index = 0 then cohort_customers else 0 end)
             as customers,
-        sum(revenue) as revenue
+        sum(revenue) as revenue,
+        sum(order_revenue) as order_revenue
 
     from metrics.cohort_retention_by_attribute
 
@@ -44,6 +45,8 @@ tall as (
 
     cross join attributes
 
+    where not customers.is_known_before
+
 ),
 
 expected as (
@@ -67,6 +70,7 @@ select
     cohorts.customers as cohort_customers,
     expected.customers,
     cohorts.revenue as cohort_revenue,
+    cohorts.order_revenue as cohort_order_revenue,
     expected.revenue
 
 from cohorts
@@ -76,3 +80,4 @@ full join expected
 
 where (cohorts.customers is distinct from expected.customers)
     or (cohorts.revenue is distinct from expected.revenue)
+    or (cohorts.order_revenue is distinct from expected.revenue)

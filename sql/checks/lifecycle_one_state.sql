@@ -1,8 +1,8 @@
 -- checks.lifecycle_one_state: every customer is in exactly one state in every period.
 --
--- reads   facts.customers, facts.lifecycle_activity, facts.lifecycle_periods,
---         facts.lifecycle_rules, metrics.lifecycle_moments, metrics.lifecycle_paths,
---         metrics.lifecycle_spans, metrics.lifecycle_states,
+-- reads   facts.customers, facts.lifecycle_activity, facts.lifecycle_days,
+--         facts.lifecycle_periods, facts.lifecycle_rules, metrics.lifecycle_moments,
+--         metrics.lifecycle_paths, metrics.lifecycle_spans, metrics.lifecycle_states,
 --         metrics.lifecycle_transitions
 -- params  none
 --
@@ -27,8 +27,7 @@ activity as (
 
     select
         customer_id,
-        period,
-        purchase_days = purchase_days_to_date as is_first
+        period
 
     from facts.lifecycle_activity
 
@@ -132,12 +131,13 @@ transitions as (
 lives as (
 
     select
-        customer_id,
-        period as first_period
+        customers.customer_id,
+        days.period as first_period
 
-    from activity
+    from facts.lifecycle_days as days
 
-    where is_first
+    inner join customers
+        on days.day_date = customers.first_order_date
 
 ),
 

@@ -30,7 +30,9 @@ summary as (
         buyers,
         first_buyers,
         retained,
-        resurrected
+        resurrected,
+        turned_lost,
+        lost_returned
 
     from metrics.lifecycle_summary
 
@@ -106,6 +108,8 @@ unsummed as (
     where customers <> new + active + vip + dormant + lost
         or buyers <> first_buyers + retained + resurrected
         or resurrected < 0
+        or first_buyers < 0
+        or lost_returned > turned_lost
 
 ),
 

@@ -1,5 +1,5 @@
 -- checks.repurchase_steps_descend: a step loses customers, never gains any, and the
--- steps together hold all orders.
+-- steps together hold all orders of those whose first order is known.
 --
 -- reads   metrics.repurchase_steps, facts.customers
 -- params  none
@@ -28,6 +28,8 @@ customers as (
         sum(orders) as orders
 
     from facts.customers
+
+    where not is_known_before
 
 )
 

@@ -10,7 +10,9 @@ spans as (
     select
         span,
 
-        sum(customers - coalesce(returning_customers, 0)) as new_customers,
+        sum(new_customers) as new_customers,
+        max(reordering_customers - customers) as excess,
+        max(returning_customers - reordering_customers) as lack,
         sum(orders) as orders,
         sum(repeat_orders) as repeat_orders,
         sum(revenue) as revenue,
@@ -25,9 +27,10 @@ spans as (
 expected as (
 
     select
-        count(*) as new_customers,
+        count(case when not is_known_before then 1 end) as new_customers,
         sum(orders) as orders,
-        sum(orders - 1) as repeat_orders,
+        sum(orders) - count(case when not is_known_before then 1 end)
+            as repeat_orders,
         sum(net) as revenue
 
     from facts.customers
@@ -50,6 +53,9 @@ left join spans as whole
     on whole.span = 'all'
 
 where spans.new_customers <> expected.new_customers
+    -- Who bought before the period has a repeat order in it.
+    or spans.excess > 0
+    or spans.lack > 0
     or spans.orders <> expected.orders
     or spans.repeat_orders <> expected.repeat_orders
     or spans.revenue <> expected.revenue

@@ -27,6 +27,8 @@ customers as (
 
     from facts.customers
 
+    where not is_known_before
+
 ),
 
 retention as (

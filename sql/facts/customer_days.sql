@@ -1,7 +1,7 @@
 -- facts.customer_days: what a customer did on a day.
 --
 -- grain   customer_id, order_date
--- reads   staging.orders
+-- reads   staging.orders, facts.known_before
 -- params  none
 --
 -- customer_id             id             someone with at least one sale
@@ -15,10 +15,14 @@
 --                                        known and of their refunds; null where none
 --                                        is
 -- costed_net              decimal(18,2)  net of the same; null likewise
--- purchase_day_number     bigint         purchase days up to and with this day
+-- purchase_day_number     bigint         purchase days up to and with this day, and one
+--                                        more for who is known from before
 -- previous_purchase_date  date           the latest purchase day before this day;
 --                                        null up to the first one
--- first_order_date        date           the customer's first purchase day
+-- first_order_date        date           the customer's first purchase day in the
+--                                        history
+-- is_known_before         boolean        the customer bought before the history begins,
+--                                        as in facts.known_before
 --
 -- Refunds stand on the day they were made; those made before the customer's first
 -- sale stand on the day of that sale, so that no life begins with a refund. Whether
@@ -42,6 +46,14 @@ orders as (
         case when not is_refund then cost is not null end as is_costed_sale
 
     from staging.orders
+
+),
+
+known_before as (
+
+    select customer_id
+
+    from facts.known_before
 
 ),
 
@@ -127,6 +139,20 @@ numbered as (
 
 ),
 
+-- A hash join holds its left side: the few who are known from before.
+flagged as (
+
+    select
+        numbered.*,
+        known_before.customer_id is not null as is_known_before
+
+    from known_before
+
+    right join numbered
+        on known_before.customer_id = numbered.customer_id
+
+),
+
 final as (
 
     select
@@ -140,11 +166,13 @@ final as (
         cast(net as decimal(18,2)) as net,
         cast(cost as decimal(18,2)) as cost,
         cast(costed_net as decimal(18,2)) as costed_net,
-        purchase_day_number,
+        purchase_day_number + case when is_known_before then 1 else 0 end
+            as purchase_day_number,
         previous_purchase_date,
-        first_order_date
+        first_order_date,
+        is_known_before
 
-    from numbered
+    from flagged
 
 )
 

@@ -1,11 +1,12 @@
 -- facts.customer_margins: what a customer has earned us, in all and by year.
 --
 -- grain   customer_id
--- reads   facts.customer_days, facts.customers
+-- reads   facts.customer_days, facts.orders, facts.customers
 -- params  as_of, margin_rate
 --
 -- customer_id          id             who
--- first_channel        text           of the first order; null if unknown
+-- acquisition_channel  text           from sources.customers; unknown where it is not
+-- is_known_before      boolean        as in facts.customers
 -- tenure_days          bigint         $as_of - first_order_date
 -- revenue              decimal(18,2)  net, over all history
 -- margin               decimal(26,8)  net - cost of the sales whose cost is known,
@@ -15,14 +16,15 @@
 -- margin_basis         text           cost, rate, or cost and rate: what it rests on
 -- revenue_last_year    decimal(18,2)  net of the 365 days up to $as_of
 -- margin_last_year     decimal(26,8)  its margin
--- revenue_first_year   decimal(18,2)  net of the 365 days from the first order on;
---                                     null if they are not over
--- margin_first_year    decimal(26,8)  its margin; null likewise
+-- return_revenue       decimal(18,2)  net of the orders of the days 1 to 365 after the
+--                                     first one, whenever their refunds came
+-- return_margin        decimal(26,8)  their margin
 -- bought_last_year     boolean        a purchase in the 365 days up to $as_of
 -- bought_year_before   boolean        a purchase in the 365 days before those
 --
--- Margins are not rounded: what is computed from them is. A refund takes its
--- margin back on its own day, in the way its sale has earned it.
+-- Margins are not rounded: what is computed from them is. Money of all history and of
+-- the last year is booked by day: a refund takes its margin back on its own day, in
+-- the way its sale has earned it.
 
 with
 
@@ -31,7 +33,6 @@ customer_days as (
     select
         customer_id,
         $as_of - order_date as age_days,
-        order_date - first_order_date as day_of_life,
         is_purchase_day,
         net,
         cost,
@@ -44,11 +45,28 @@ customer_days as (
 
 ),
 
+return_orders as (
+
+    select
+        customer_id,
+        net,
+        case
+            when cost is null then net * cast($margin_rate as decimal(9,6))
+            else net - cost
+        end as margin
+
+    from facts.orders
+
+    where order_date - first_order_date between 1 and 365
+
+),
+
 customers as (
 
     select
         customer_id,
-        first_channel,
+        coalesce(acquisition_channel, 'unknown') as acquisition_channel,
+        is_known_before,
         net,
         tenure_days,
         recency_days
@@ -67,8 +85,6 @@ totals as (
         count(case when is_at_rate then 1 end) as days_at_rate,
         sum(case when age_days < 365 then net end) as revenue_last_year,
         sum(case when age_days < 365 then margin end) as margin_last_year,
-        sum(case when day_of_life < 365 then net end) as revenue_first_year,
-        sum(case when day_of_life < 365 then margin end) as margin_first_year,
         count(
             case
                 when is_purchase_day and age_days between 365 and 729 then 1
@@ -81,44 +97,72 @@ totals as (
 
 ),
 
-final as (
+returns as (
 
     select
-        customers.customer_id,
+        customer_id,
 
-        customers.first_channel,
-        customers.tenure_days,
-        customers.net as revenue,
-        cast(totals.margin as decimal(26,8)) as margin,
-        case
-            when customers.net > 0 then
-                cast(totals.margin as double) / cast(customers.net as double)
-            else cast($margin_rate as double)
-        end as margin_rate,
-        case
-            when totals.days_with_cost = 0 then 'rate'
-            when totals.days_at_rate = 0 then 'cost'
-            else 'cost and rate'
-        end as margin_basis,
-        cast(coalesce(totals.revenue_last_year, 0) as decimal(18,2))
-            as revenue_last_year,
-        cast(coalesce(totals.margin_last_year, 0) as decimal(26,8))
-            as margin_last_year,
-        case
-            when customers.tenure_days >= 365
-                then cast(totals.revenue_first_year as decimal(18,2))
-        end as revenue_first_year,
-        case
-            when customers.tenure_days >= 365
-                then cast(totals.margin_first_year as decimal(26,8))
-        end as margin_first_year,
-        customers.recency_days < 365 as bought_last_year,
+        sum(net) as revenue,
+        sum(margin) as margin
+
+    from return_orders
+
+    group by customer_id
+
+),
+
+earned as (
+
+    select
+        customers.*,
+        totals.margin,
+        totals.days_with_cost,
+        totals.days_at_rate,
+        totals.revenue_last_year,
+        totals.margin_last_year,
         totals.bought_year_before
 
     from customers
 
     inner join totals
         on customers.customer_id = totals.customer_id
+
+),
+
+-- A hash join holds its left side: the narrow one.
+final as (
+
+    select
+        earned.customer_id,
+
+        earned.acquisition_channel,
+        earned.is_known_before,
+        earned.tenure_days,
+        earned.net as revenue,
+        cast(earned.margin as decimal(26,8)) as margin,
+        case
+            when earned.net > 0 then
+                cast(earned.margin as double) / cast(earned.net as double)
+            else cast($margin_rate as double)
+        end as margin_rate,
+        case
+            when earned.days_with_cost = 0 then 'rate'
+            when earned.days_at_rate = 0 then 'cost'
+            else 'cost and rate'
+        end as margin_basis,
+        cast(coalesce(earned.revenue_last_year, 0) as decimal(18,2))
+            as revenue_last_year,
+        cast(coalesce(earned.margin_last_year, 0) as decimal(26,8))
+            as margin_last_year,
+        cast(coalesce(returns.revenue, 0) as decimal(18,2)) as return_revenue,
+        cast(coalesce(returns.margin, 0) as decimal(26,8)) as return_margin,
+        earned.recency_days < 365 as bought_last_year,
+        earned.bought_year_before
+
+    from returns
+
+    right join earned
+        on returns.customer_id = earned.customer_id
 
 )
 

@@ -1,21 +1,23 @@
 -- facts.customer_periods: what a customer did in a period of $cohort_grain.
 --
 -- grain   customer_id, period
--- reads   facts.customer_days, facts.periods
+-- reads   facts.customer_days, facts.periods, facts.known_before
 -- params  cohort_grain
 --
 -- customer_id             id             someone with at least one sale
 -- period                  bigint         as in facts.periods; has a sale or refund
 -- period_start            date           its first day
--- cohort_period           bigint         the period of the customer's first order
--- cohort_start            date           its first day
--- period_index            bigint         periods since the cohort's, which is 0
+-- cohort_period           bigint         the period of the customer's first order; null
+--                                        for who is known from before: no cohort
+-- cohort_start            date           its first day; null likewise
+-- period_index            bigint         periods since the cohort's, which is 0; null
+--                                        likewise
 -- is_active               boolean        has a sale
 -- orders                  bigint         sales of the period
 -- purchase_days           bigint         days with a sale
 -- revenue                 decimal(18,2)  net of the refunds made in the period
 -- previous_active_period  bigint         the latest one before with a sale; null in
---                                        the cohort's own
+--                                        the first of the history
 -- next_active_period      bigint         the next one with a sale; null if none yet
 -- is_complete             boolean        $as_of does not cut the period short
 --
@@ -45,6 +47,14 @@ periods as (
         is_complete
 
     from facts.periods
+
+),
+
+known_before as (
+
+    select customer_id
+
+    from facts.known_before
 
 ),
 
@@ -119,12 +129,12 @@ sequenced as (
             partition by customer_id
             order by period
             rows between unbounded preceding and current row
-        ) as cohort_period,
+        ) as first_period,
         min(period_start) over (
             partition by customer_id
             order by period
             rows between unbounded preceding and current row
-        ) as cohort_start,
+        ) as first_period_start,
         lag(active_period) ignore nulls over (
             partition by customer_id
             order by period
@@ -138,6 +148,20 @@ sequenced as (
 
 ),
 
+-- A hash join holds its left side: the few who are known from before.
+flagged as (
+
+    select
+        sequenced.*,
+        known_before.customer_id is not null as is_known_before
+
+    from known_before
+
+    right join sequenced
+        on known_before.customer_id = sequenced.customer_id
+
+),
+
 final as (
 
     select
@@ -145,9 +169,11 @@ final as (
         period,
 
         period_start,
-        cohort_period,
-        cohort_start,
-        period - cohort_period as period_index,
+        case when not is_known_before then first_period end as cohort_period,
+        case when not is_known_before then first_period_start end
+            as cohort_start,
+        case when not is_known_before then period - first_period end
+            as period_index,
         active_period is not null as is_active,
         cast(orders as bigint) as orders,
         purchase_days,
@@ -156,7 +182,7 @@ final as (
         next_active_period,
         is_complete
 
-    from sequenced
+    from flagged
 
 )
 

@@ -1,15 +1,16 @@
 -- facts.customers: everyone who ever bought, in one row.
 --
 -- grain   customer_id
--- reads   facts.orders
+-- reads   facts.orders, facts.known_before
 -- uses    sources.customers
 -- params  as_of
 --
 -- customer_id                id             who
--- first_order_id             id             the first order
+-- first_order_id             id             the first order in the history
 -- first_order_at             timestamp      when it was placed, UTC
 -- first_order_date           date           its day
--- second_purchase_date       date           the second purchase day; null if none
+-- second_purchase_date       date           the second purchase day in the history; null
+--                                           if none
 -- last_order_at              timestamp      when the latest was placed, UTC
 -- last_order_date            date           its day
 -- orders                     bigint         sales and redemptions
@@ -20,6 +21,8 @@
 -- cost                       decimal(18,2)  cost of the orders whose cost is known;
 --                                           null where none is
 -- average_order_value        decimal(18,2)  net / orders
+-- is_known_before            boolean        bought before the history begins, as in
+--                                           facts.known_before: no new customer
 -- tenure_days                bigint         $as_of - first_order_date
 -- recency_days               bigint         $as_of - last_order_date
 -- first_channel              text           of the first order; null if unknown
@@ -38,6 +41,7 @@
 
 with
 
+-- Numbered within the history, whatever came before it.
 orders as (
 
     select
@@ -45,8 +49,10 @@ orders as (
         customer_id,
         ordered_at,
         order_date,
-        order_number,
-        purchase_day_number,
+        order_number - case when is_known_before then 1 else 0 end
+            as order_number,
+        purchase_day_number - case when is_known_before then 1 else 0 end
+            as purchase_day_number,
         gross,
         refunded,
         net,
@@ -57,6 +63,14 @@ orders as (
         campaign
 
     from facts.orders
+
+),
+
+known_before as (
+
+    select customer_id
+
+    from facts.known_before
 
 ),
 
@@ -155,6 +169,7 @@ final as (
         totals.cost,
         cast(totals.net / totals.orders as decimal(18,2))
             as average_order_value,
+        known_before.customer_id is not null as is_known_before,
         $as_of - totals.first_order_date as tenure_days,
         $as_of - totals.last_order_date as recency_days,
 
@@ -172,6 +187,9 @@ final as (
 
     left join favourites
         on totals.customer_id = favourites.customer_id
+
+    left join known_before
+        on totals.customer_id = known_before.customer_id
 
     left join profiles
         on totals.customer_id = profiles.customer_id

@@ -9,7 +9,8 @@
 --                                       refund
 -- is_active              boolean        has a sale
 -- purchase_days          bigint         days with a sale in the period
--- purchase_days_to_date  bigint         those up to the period's end
+-- purchase_days_to_date  bigint         those up to the period's end, and one more for
+--                                       who is known from before
 -- revenue                decimal(18,2)  net of the refunds made in the period
 -- next_active_period     bigint         the next one with a sale; null if none yet
 --

@@ -1,22 +1,25 @@
 -- facts.orders: every sale, its place in the customer's life, its refunds.
 --
 -- grain   order_id
--- reads   staging.orders
+-- reads   staging.orders, facts.known_before
 -- params  none
 --
 -- order_id             id             the sale
 -- customer_id          id             who bought
 -- ordered_at           timestamp      when, UTC
 -- order_date           date           the local day of ordered_at
--- order_number         bigint         1 = the customer's first order
--- previous_order_id    id             null for the first order
--- previous_order_date  date           null for the first order
--- days_since_previous  bigint         whole days; 0 on the same day, null for the
---                                     first order
--- purchase_day_number  bigint         1 = the customer's first purchase day; equal
---                                     for the orders of one day
+-- order_number         bigint         1 = the customer's first order; who is known
+--                                     from before begins with 2
+-- previous_order_id    id             the one before it in the history; null if none
+-- previous_order_date  date           null likewise
+-- days_since_previous  bigint         whole days; 0 on the same day, null likewise
+-- purchase_day_number  bigint         1 = the customer's first purchase day, likewise;
+--                                     equal for the orders of one day
 -- next_order_date      date           may be the same day; null if none yet
--- first_order_date     date           the day of the customer's first order
+-- first_order_date     date           the day of the customer's first order in the
+--                                     history
+-- is_known_before      boolean        the customer bought before the history begins,
+--                                     as in facts.known_before
 -- kind                 text           sale or redemption
 -- gross                decimal(18,2)  what the order brought
 -- refunded             decimal(18,2)  refunds that belong to it, positive
@@ -54,6 +57,14 @@ orders as (
         campaign
 
     from staging.orders
+
+),
+
+known_before as (
+
+    select customer_id
+
+    from facts.known_before
 
 ),
 
@@ -155,6 +166,22 @@ dated as (
 
 ),
 
+-- A hash join holds its left side: the few who are known from before.
+flagged as (
+
+    select
+        dated.*,
+        known_before.customer_id is not null as is_known_before,
+        case when known_before.customer_id is null then 0 else 1 end
+            as earlier_orders
+
+    from known_before
+
+    right join dated
+        on known_before.customer_id = dated.customer_id
+
+),
+
 final as (
 
     select
@@ -162,13 +189,14 @@ final as (
         customer_id,
         ordered_at,
         order_date,
-        order_number,
+        order_number + earlier_orders as order_number,
         previous_order_id,
         previous_order_date,
         order_date - previous_order_date as days_since_previous,
-        purchase_day_number,
+        purchase_day_number + earlier_orders as purchase_day_number,
         next_order_date,
         first_order_date,
+        is_known_before,
         kind,
 
         gross,
@@ -182,7 +210,7 @@ final as (
         store,
         campaign
 
-    from dated
+    from flagged
 
 )
 

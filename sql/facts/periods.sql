@@ -2,7 +2,7 @@
 -- from the first sale to $as_of.
 --
 -- grain   period
--- reads   facts.customers
+-- reads   facts.customers, facts.history_bounds
 -- params  as_of, cohort_grain
 --
 -- period             bigint   running number: days since 1970-01-01, ISO weeks
@@ -11,9 +11,10 @@
 -- period_start       date     first day
 -- period_end         date     last day, inclusive
 -- is_complete        boolean  $as_of does not cut it short
--- is_left_truncated  boolean  the first period, if the acquired_date of some of
---                             its customers is not known: they may be older
---                             than the data
+-- is_left_truncated  boolean  the first period, if the acquired_date of some who are
+--                             new in it is not known: they may be older than the
+--                             data. Not where the history starts within the files
+--                             ($history_start): they tell who bought before
 --
 -- Dense: a period without an order is a row. Without any sale there is none.
 
@@ -23,20 +24,43 @@ customers as (
 
     select
         first_order_date,
-        acquired_date
+        acquired_date is null and not is_known_before as is_of_unknown_age
 
     from facts.customers
+
+),
+
+history_bounds as (
+
+    select starts_within_files
+
+    from facts.history_bounds
+
+),
+
+sales as (
+
+    select
+        min(first_order_date) as first_sale_date,
+        min(case when is_of_unknown_age then first_order_date end)
+            as first_unknown_date
+
+    from customers
 
 ),
 
 history as (
 
     select
-        min(first_order_date) as first_sale_date,
-        min(case when acquired_date is null then first_order_date end)
-            as first_unknown_date
+        sales.first_sale_date,
+        case
+            when not history_bounds.starts_within_files
+                then sales.first_unknown_date
+        end as first_unknown_date
 
-    from customers
+    from sales
+
+    cross join history_bounds
 
 ),
 

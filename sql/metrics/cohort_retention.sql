@@ -16,15 +16,19 @@
 -- orders                           bigint         their orders in the period
 -- revenue                          decimal(18,2)  net of the refunds made in it; may
 --                                                 be below 0
+-- order_revenue                    decimal(18,2)  net of the orders of the period,
+--                                                 whenever their refunds came
 -- cumulative_revenue               decimal(18,2)  revenue from index 0 to here
 -- cumulative_revenue_per_customer  decimal(18,6)  that / cohort_customers
 -- is_complete                      boolean        $as_of does not cut the period short
 -- is_left_truncated                boolean        the first cohort of the history, if
---                                                 not all of its customers have an
---                                                 acquired_date: some may be older
+--                                                 some of its customers may be older:
+--                                                 see facts.periods
 --
 -- Dense: every cohort with a customer, every period up to that of $as_of; an idle
--- cell is 0. The cell of a period that $as_of cuts short is shown and flagged.
+-- cell is 0. The cell of a period that $as_of cuts short is shown and flagged. Who is
+-- known from before (facts.known_before) is in no cohort. Both revenues add up to the
+-- same total; order_revenue of a closed period still falls while refunds come in.
 
 with
 
@@ -35,7 +39,8 @@ activity as (
         period,
         active_customers,
         orders,
-        revenue
+        revenue,
+        order_revenue
 
     from facts.cohort_activity
 
@@ -77,7 +82,8 @@ filled as (
 
         coalesce(activity.active_customers, 0) as active_customers,
         coalesce(activity.orders, 0) as orders,
-        coalesce(activity.revenue, 0) as revenue
+        coalesce(activity.revenue, 0) as revenue,
+        coalesce(activity.order_revenue, 0) as order_revenue
 
     from cells
 
@@ -117,6 +123,7 @@ final as (
         cast(active_customers as double) / cohort_customers as retention_rate,
         orders,
         cast(revenue as decimal(18,2)) as revenue,
+        cast(order_revenue as decimal(18,2)) as order_revenue,
         cast(cumulative_revenue as decimal(18,2)) as cumulative_revenue,
         -- Widened before the division, which cuts digits off, so that the
         -- cast rounds.

@@ -21,6 +21,8 @@
 --                                                 whatever channel
 -- revenue                          decimal(18,2)  net of the refunds made in it; may
 --                                                 be below 0
+-- order_revenue                    decimal(18,2)  net of the orders of the period,
+--                                                 whenever their refunds came
 -- cumulative_revenue               decimal(18,2)  revenue from index 0 to here
 -- cumulative_revenue_per_customer  decimal(18,6)  that / cohort_customers
 -- is_complete                      boolean        $as_of does not cut the period short
@@ -41,7 +43,8 @@ attribute_activity as (
         period,
         active_customers,
         orders,
-        revenue
+        revenue,
+        order_revenue
 
     from facts.attribute_activity
 
@@ -101,7 +104,8 @@ filled as (
 
         coalesce(attribute_activity.active_customers, 0) as active_customers,
         coalesce(attribute_activity.orders, 0) as orders,
-        coalesce(attribute_activity.revenue, 0) as revenue
+        coalesce(attribute_activity.revenue, 0) as revenue,
+        coalesce(attribute_activity.order_revenue, 0) as order_revenue
 
     from cells
 
@@ -142,6 +146,7 @@ final as (
         cast(active_customers as double) / cohort_customers as retention_rate,
         orders,
         cast(revenue as decimal(18,2)) as revenue,
+        cast(order_revenue as decimal(18,2)) as order_revenue,
         cast(cumulative_revenue as decimal(18,2)) as cumulative_revenue,
         -- Widened before the division, which cuts digits off, so that the
         -- cast rounds.

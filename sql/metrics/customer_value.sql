@@ -14,8 +14,7 @@
 -- historical_value    decimal(18,2)  margin - service_cost - acquisition_cost
 -- yearly_revenue      decimal(18,2)  what a year brings
 -- yearly_margin       decimal(18,2)  its margin
--- basis               text           own, cohort, all or own so far, as in
---                                    metrics.value_components
+-- basis               text           own or blended, as in metrics.value_components
 -- retention_rate      double         chance of another year, the same for everybody
 -- retention_basis     text           given, measured, or why it is the default
 -- current_value       decimal(18,2)  the next $clv_horizon_years, discounted

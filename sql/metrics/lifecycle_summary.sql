@@ -2,8 +2,9 @@
 --
 -- grain   period
 -- reads   facts.lifecycle_periods, metrics.lifecycle_transitions, facts.orders,
---         metrics.lifecycle_paths, facts.lifecycle_rules, facts.lifecycle_days
--- params  none
+--         facts.customers, metrics.lifecycle_paths, metrics.lifecycle_spans,
+--         facts.lifecycle_rules, facts.lifecycle_days
+-- params  as_of
 --
 -- period                        bigint         as in facts.lifecycle_periods
 -- period_start                  date           first day
@@ -22,10 +23,14 @@
 -- active_turned_dormant         bigint         from active to dormant
 -- vip_turned_dormant            bigint         from vip to dormant
 -- turned_lost                   bigint         from another state to lost
+-- lost_returned                 bigint         those of them who bought again in a period
+--                                              that begins within 365 days of the end of
+--                                              this one; null until so many days have
+--                                              passed
 -- existing_average_order_value  decimal(18,2)  net per order of those who bought before
 --                                              the period; null without any
 -- buyers                        bigint         customers with a purchase
--- first_buyers                  bigint         those whose first it was
+-- first_buyers                  bigint         those whose first it was, ever
 -- retained                      bigint         those who bought in the period before
 -- resurrected                   bigint         the other buyers
 -- lapsed                        bigint         bought in the period before, not in this
@@ -52,6 +57,7 @@ periods as (
     select
         period,
         period_start,
+        period_end,
         is_complete
 
     from facts.lifecycle_periods
@@ -83,6 +89,18 @@ paths as (
 
 ),
 
+spans as (
+
+    select
+        start_period,
+        next_period,
+        state,
+        customers
+
+    from metrics.lifecycle_spans
+
+),
+
 days as (
 
     select
@@ -111,9 +129,20 @@ orders as (
     select
         order_date,
         first_order_date,
+        is_known_before,
         net
 
     from facts.orders
+
+),
+
+known_before as (
+
+    select first_order_date
+
+    from facts.customers
+
+    where is_known_before
 
 ),
 
@@ -213,6 +242,33 @@ buyers as (
 
 ),
 
+-- Whoever is lost stays so until a purchase.
+returned as (
+
+    select
+        periods.period,
+
+        sum(
+            case
+                when next_periods.period_start - periods.period_end <= 365
+                    then spans.customers
+            end
+        ) as customers
+
+    from spans
+
+    inner join periods
+        on spans.start_period = periods.period
+
+    inner join periods as next_periods
+        on spans.next_period = next_periods.period
+
+    where spans.state = 'lost'
+
+    group by periods.period
+
+),
+
 existing_orders as (
 
     select
@@ -225,7 +281,27 @@ existing_orders as (
 
     inner join orders
         on days.day_date = orders.order_date
-        and days.period_start > orders.first_order_date
+        and (
+            days.period_start > orders.first_order_date
+            or orders.is_known_before
+        )
+
+    group by days.period
+
+),
+
+-- Who is known from before appears, too, and is no first buyer.
+appeared as (
+
+    select
+        days.period,
+
+        count(*) as customers
+
+    from days
+
+    inner join known_before
+        on days.day_date = known_before.first_order_date
 
     group by days.period
 
@@ -237,7 +313,8 @@ product_view as (
         periods.period,
 
         coalesce(buyers.buyers, 0) as buyers,
-        coalesce(buyers.first_buyers, 0) as first_buyers,
+        coalesce(buyers.first_buyers, 0) - coalesce(appeared.customers, 0)
+            as first_buyers,
         coalesce(buyers.retained, 0) as retained,
         coalesce(lag(buyers.buyers) over (order by periods.period), 0)
             as buyers_before
@@ -246,6 +323,9 @@ product_view as (
 
     left join buyers
         on periods.period = buyers.period
+
+    left join appeared
+        on periods.period = appeared.period
 
 ),
 
@@ -268,6 +348,10 @@ final as (
         flows.active_turned_dormant,
         flows.vip_turned_dormant,
         flows.turned_lost,
+        case
+            when $as_of - periods.period_end >= 365
+                then coalesce(returned.customers, 0)
+        end as lost_returned,
         cast(existing_orders.net / existing_orders.orders as decimal(18,2))
             as existing_average_order_value,
         product_view.buyers,
@@ -292,6 +376,9 @@ final as (
 
     inner join product_view
         on periods.period = product_view.period
+
+    left join returned
+        on periods.period = returned.period
 
     left join existing_orders
         on periods.period = existing_orders.period

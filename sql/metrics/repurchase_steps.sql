@@ -14,7 +14,8 @@
 --
 -- Orders, not days: a next order on the same day counts, after 0 days. The median
 -- looks at the same customers as the rate; over all observed gaps it would be
--- shorter the younger the history is.
+-- shorter the younger the history is. Customers known from before are left out:
+-- how many orders they had is not known.
 
 with
 
@@ -26,6 +27,8 @@ orders as (
         next_order_date
 
     from facts.orders
+
+    where not is_known_before
 
 ),
 

@@ -13,16 +13,21 @@
 -- customers                   bigint         customers with an order in the span
 -- orders                      bigint         their orders
 -- purchases_per_customer      double         orders / customers
--- repeat_customers            bigint         all: with two or more orders ever; null
---                                            for a period
+-- new_customers               bigint         those whose first order ever is in the span
+-- repeat_customers            bigint         all: with two or more orders ever, or known
+--                                            from before; null for a period
 -- customer_repurchase_rate    double         all: repeat_customers / customers; null
 --                                            for a period
 -- in_period_repeat_customers  bigint         period: with two or more orders within
 --                                            it; null for all
 -- in_period_repeat_rate       double         that / customers; null for all
--- returning_customers         bigint         period: who bought in a period before
---                                            it; null for all
+-- returning_customers         bigint         period: who bought before it; null for all
 -- returning_share             double         that / customers; null for all
+-- reordering_customers        bigint         period: with an order in it that is at least
+--                                            their second ever, be the first in the same
+--                                            period; null for all
+-- returning_customer_rate     double         that / customers, as Shopify and WooCommerce
+--                                            count; null for all
 -- previous_customers          bigint         period: buyers of the period before; null
 --                                            for all
 -- buy_back_customers          bigint         those of them who buy in this one; null
@@ -40,13 +45,16 @@
 -- Rates over no customer are null. Here a refund lowers the period of its order, so
 -- that a repeat order keeps its own refunds; in metrics.cohort_retention it lowers
 -- the period it was made in. Both add up to the same total. All-time rates grow
--- with the length of the history: metrics.repurchase_windows compares fairly.
+-- with the length of the history: metrics.repurchase_windows compares fairly. Who is
+-- known from before (facts.known_before) is never new.
 
 with
 
 customers as (
 
-    select orders
+    select
+        orders,
+        is_known_before
 
     from facts.customers
 
@@ -60,6 +68,7 @@ period_sales as (
         customers,
         repeat_customers,
         returning_customers,
+        reordering_customers,
         previous_customers,
         buy_back_customers,
         orders,
@@ -75,7 +84,9 @@ all_customers as (
 
     select
         count(*) as customers,
-        count(case when orders > 1 then 1 end) as repeat_customers
+        count(case when not is_known_before then 1 end) as new_customers,
+        count(case when orders > 1 or is_known_before then 1 end)
+            as repeat_customers
 
     from customers
 
@@ -105,9 +116,11 @@ spans as (
         is_complete,
 
         customers,
+        customers - returning_customers as new_customers,
         cast(null as bigint) as repeat_customers,
         repeat_customers as in_period_repeat_customers,
         returning_customers,
+        reordering_customers,
         previous_customers,
         buy_back_customers,
         orders,
@@ -125,9 +138,11 @@ spans as (
         true as is_complete,
 
         all_customers.customers,
+        all_customers.new_customers,
         all_customers.repeat_customers,
         null as in_period_repeat_customers,
         null as returning_customers,
+        null as reordering_customers,
         null as previous_customers,
         null as buy_back_customers,
         all_sales.orders,
@@ -152,6 +167,7 @@ final as (
         cast(orders as bigint) as orders,
         cast(orders as double) / nullif(customers, 0)
             as purchases_per_customer,
+        new_customers,
         repeat_customers,
         cast(repeat_customers as double) / nullif(customers, 0)
             as customer_repurchase_rate,
@@ -161,6 +177,9 @@ final as (
         returning_customers,
         cast(returning_customers as double) / nullif(customers, 0)
             as returning_share,
+        reordering_customers,
+        cast(reordering_customers as double) / nullif(customers, 0)
+            as returning_customer_rate,
         previous_customers,
         buy_back_customers,
         cast(buy_back_customers as double) / nullif(previous_customers, 0)

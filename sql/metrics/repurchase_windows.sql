@@ -17,7 +17,7 @@
 --
 -- Day 0 is the day of the first order; other orders on it are no repurchase. While
 -- a cohort is not complete, the rate is that of its earlier customers. A window
--- below one day is left out.
+-- below one day is left out, and so is who is known from before.
 
 with
 
@@ -28,6 +28,8 @@ customers as (
         second_purchase_date
 
     from facts.customers
+
+    where not is_known_before
 
 ),
 

@@ -16,7 +16,8 @@
 --
 -- Day 0 is the day of the first order; other orders on it are no return. `after`
 -- grows with the time a customer was observed, so compare it with nothing but
--- itself. The last window has no bracket. A window below one day is left out.
+-- itself. The last window has no bracket. A window below one day is left out. Who is
+-- known from before had a first day that is not in the history, and is left out.
 
 with
 
@@ -25,6 +26,8 @@ customers as (
     select first_order_date
 
     from facts.customers
+
+    where not is_known_before
 
 ),
 
@@ -39,6 +42,7 @@ customer_days as (
 
     where is_purchase_day
         and purchase_day_number > 1
+        and not is_known_before
 
 ),
 

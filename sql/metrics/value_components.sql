@@ -1,7 +1,8 @@
 -- metrics.value_components: what each customer was worth, is worth, could be worth.
 --
 -- grain   customer_id
--- reads   facts.customer_margins, facts.customers, metrics.value_assumptions
+-- reads   facts.customer_margins, facts.customers, facts.first_years,
+--         metrics.value_assumptions
 -- params  data_value, service_cost, upsell_success_rate, upsell_target
 --
 -- customer_id         id             who
@@ -14,20 +15,24 @@
 -- historical_value    decimal(18,2)  margin - service_cost - acquisition_cost
 -- yearly_revenue      decimal(18,2)  what a year brings
 -- yearly_margin       decimal(18,2)  its margin
--- basis               text           own: the customer's last 365 days; under a year
---                                    of tenure cohort: the mean first year of those
---                                    who came through the same channel; all: of
---                                    everybody, where that channel has none; own so
---                                    far: where nobody has a full year
+-- basis               text           own: the customer's last 365 days; blended: of
+--                                    who bought first within them, see below
 -- current_value       decimal(18,2)  what the years to come are worth today
 -- upsell_value        decimal(18,2)  what reaching $upsell_target would add; 0 where
---                                    it, or $upsell_success_rate, is not set
+--                                    it, or $upsell_success_rate, is not set, and for
+--                                    who bought nothing in the last 365 days
 -- referral_value      decimal(18,2)  0 while no referrals are read
 -- potential_value     decimal(18,2)  upsell_value + referral_value
 -- potential_reason    text           why a part of it is 0; null: all parts counted
 --
 -- current_value = yearly_margin × growing annuity factor + ($data_value -
 -- $service_cost) × annuity factor, see metrics.value_assumptions.
+--
+-- blended: what the customer's orders brought after the first day, and for the rest of
+-- the first year, (1 - tenure_days / 365) of it, the mean of those observed for a year
+-- who were acquired through the same channel (of all, below 30 of them), each capped
+-- at the 95 % quantile (facts.first_years); 0 where nobody was. At 365 days it is the
+-- customer's own year.
 
 with
 
@@ -35,7 +40,8 @@ margins as (
 
     select
         customer_id,
-        coalesce(first_channel, '') as channel,
+        acquisition_channel,
+        tenure_days >= 365 or is_known_before as has_own_year,
         tenure_days,
         revenue,
         margin,
@@ -43,8 +49,9 @@ margins as (
         margin_basis,
         revenue_last_year,
         margin_last_year,
-        revenue_first_year,
-        margin_first_year
+        return_revenue,
+        return_margin,
+        bought_last_year
 
     from facts.customer_margins
 
@@ -73,74 +80,92 @@ assumptions as (
 first_years as (
 
     select
-        channel,
+        scope,
+        scope_value,
+        customers,
+        revenue,
+        margin
 
-        count(*) as customers,
-        sum(revenue_first_year) as revenue,
-        sum(margin_first_year) as margin
-
-    from margins
-
-    where tenure_days >= 365
-
-    group by channel
+    from facts.first_years
 
 ),
 
 channel_years as (
 
     select
-        channel,
-        revenue / customers as revenue,
-        margin / customers as margin
+        scope_value as channel,
+        customers,
+        revenue,
+        margin
 
     from first_years
 
+    where scope = 'channel'
+        and customers >= 30
+
 ),
 
+-- One row, of nulls where nobody was observed for a year.
 any_years as (
 
     select
-        sum(revenue) / nullif(sum(customers), 0) as revenue,
-        sum(margin) / nullif(sum(customers), 0) as margin
+        max(customers) as customers,
+        max(revenue) as revenue,
+        max(margin) as margin
 
     from first_years
 
+    where scope = 'all'
+
 ),
 
-based as (
+compared as (
 
     select
-        margins.customer_id,
-        margins.revenue,
-        margins.margin,
-        margins.margin_rate,
-        margins.margin_basis,
-        case
-            when margins.tenure_days >= 365 then 'own'
-            when channel_years.margin is not null then 'cohort'
-            when any_years.margin is not null then 'all'
-            else 'own so far'
-        end as basis,
-        case
-            when margins.tenure_days >= 365 then margins.revenue_last_year
-            else coalesce(
-                channel_years.revenue, any_years.revenue, margins.revenue
-            )
-        end as yearly_revenue,
-        case
-            when margins.tenure_days >= 365 then margins.margin_last_year
-            else coalesce(
-                channel_years.margin, any_years.margin, margins.margin
-            )
-        end as yearly_margin
+        margins.*,
+        coalesce(channel_years.customers, any_years.customers, 1)
+            as shop_customers,
+        coalesce(channel_years.revenue, any_years.revenue, 0) as shop_revenue,
+        coalesce(channel_years.margin, any_years.margin, 0) as shop_margin
 
     from channel_years
 
     right join margins
-        on channel_years.channel = margins.channel
+        on channel_years.channel = margins.acquisition_channel
 
     cross join any_years
+
+),
+
+-- One division of exact numbers, so that a year is rounded once.
+based as (
+
+    select
+        customer_id,
+        revenue,
+        margin,
+        margin_rate,
+        margin_basis,
+        bought_last_year,
+        case when has_own_year then 'own' else 'blended' end as basis,
+        case
+            when has_own_year then revenue_last_year
+            else
+                (
+                    return_revenue * (shop_customers * 365)
+                    + shop_revenue * (365 - tenure_days)
+                ) / (shop_customers * 365)
+        end as yearly_revenue,
+        case
+            when has_own_year then margin_last_year
+            else
+                (
+                    return_margin * (shop_customers * 365)
+                    + shop_margin * (365 - tenure_days)
+                ) / (shop_customers * 365)
+        end as yearly_margin
+
+    from compared
 
 ),
 
@@ -159,14 +184,17 @@ valued as (
         ) as current_value,
         cast(
             coalesce(
-                greatest(
-                    cast($upsell_target as double)
-                    - cast(based.yearly_revenue as double),
-                    0
-                )
-                * based.margin_rate
-                * cast($upsell_success_rate as double)
-                * assumptions.annuity_factor,
+                case
+                    when based.bought_last_year then
+                        greatest(
+                            cast($upsell_target as double)
+                            - cast(based.yearly_revenue as double),
+                            0
+                        )
+                        * based.margin_rate
+                        * cast($upsell_success_rate as double)
+                        * assumptions.annuity_factor
+                end,
                 0
             ) as decimal(18,2)
         ) as upsell_value,

@@ -25,6 +25,8 @@ pub mod spool;
 pub mod spread;
 mod unordered;
 
+pub use kept::nothing;
+
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -15,6 +16,7 @@ use super::build::Builder;
 use super::engine_problem;
 use super::target::{Column, DataFile, Day, Entry, Manifest, StagedTable};
 use crate::engine::files::{FilesTable, TableFile};
+use crate::engine::nothing;
 use crate::error::Result;
 use crate::plan::FileFormat;
 use crate::plan::fitted::{LAST_BACKTEST, SCHEMA};
@@ -47,7 +49,8 @@ impl Builder<'_> {
         let plan = self.job.plan;
         for kind in SOURCES {
             if !plan.sources.iter().any(|source| source.kind.name == kind.name) {
-                let table = Arc::new(EmptyTable::new(kind.schema(id)));
+                let plan = nothing(&kind.schema(id)).map_err(failed)?;
+                let table = Arc::new(ViewTable::new(plan, None));
                 self.register(TableReference::partial("sources", kind.name), table)
                     .map_err(failed)?;
             }

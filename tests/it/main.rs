@@ -23,5 +23,7 @@ mod reference;
 mod runs;
 /// One suite over every kind of place that can be published to.
 mod stores;
+/// What customers are worth where averages mislead, and money that came back.
+mod values;
 /// The worked examples of the catalogue of metrics.
 mod worked;

@@ -158,14 +158,14 @@ fn formulas_are_exact_where_doubles_are_not() {
             .run_with(AS_OF, more);
         project.rows("metrics.value_formulas", &columns)[0].clone()
     };
-    let year = [("her", 365, "5.00"), ("her", 100, "16.20")];
+    let year = [("her", 365, "0.00"), ("her", 100, "16.20")];
     assert!(formulas(&year, "5.40", &[]).starts_with("16.20 16.20 5.40 "));
     assert!(formulas(&year, "5.40", &[]).ends_with(" true"));
     assert!(formulas(&year, "5.41", &[]).ends_with(" false"));
     let two =
-        [("her", 365, "5.00"), ("her", 10, "1.00"), ("him", 365, "5.00"), ("him", 10, "1.01")];
+        [("her", 365, "0.00"), ("her", 10, "1.00"), ("him", 365, "0.00"), ("him", 10, "1.01")];
     assert!(formulas(&two, "1.00", &[]).starts_with("1.01 1.01 "));
-    let cent = [("her", 365, "5.00"), ("her", 10, "0.01")];
+    let cent = [("her", 365, "0.00"), ("her", 10, "0.01")];
     let ratio = formulas(&cent, "0.01", &["--param", "margin_rate=0.3"]);
     assert_eq!(ratio, "0.01 0.01 0.01 0.3 false");
 }

@@ -12,17 +12,19 @@ mod steps;
 mod widths;
 mod words;
 
+use std::borrow::Cow;
 use std::fmt::Formatter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DFSchema;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, TableType};
 use datafusion::physical_expr::equivalence::ProjectionMapping;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -50,6 +52,18 @@ pub struct KeptTable {
     /// None once it is forgotten.
     parts: Mutex<Option<Vec<Arc<Rows>>>>,
     properties: Arc<PlanProperties>,
+    /// What the planner may take for it where it has no rows.
+    nothing: Option<LogicalPlan>,
+}
+
+/// A table without rows, as the planner knows one: joins with it, and what only
+/// they need, are left out.
+///
+/// # Errors
+/// A column stands twice.
+pub fn nothing(schema: &SchemaRef) -> Result<LogicalPlan> {
+    let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
+    Ok(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema }))
 }
 
 impl KeptTable {
@@ -84,8 +98,11 @@ impl KeptTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let parts = parts.into_iter().map(|(_, part)| Arc::new(part)).collect();
-        Ok(Self { schema, parts: Mutex::new(Some(parts)), properties: Arc::new(properties) })
+        let parts: Vec<_> = parts.into_iter().map(|(_, part)| Arc::new(part)).collect();
+        let is_empty = parts.iter().all(|part| part.count() == 0);
+        let nothing = is_empty.then(|| nothing(&schema)).transpose()?;
+        let parts = Mutex::new(Some(parts));
+        Ok(Self { schema, parts, properties: Arc::new(properties), nothing })
     }
 
     /// Lets its rows go, though a view may still mention it. Who reads them now
@@ -111,6 +128,10 @@ impl TableProvider for KeptTable {
 
     fn table_type(&self) -> TableType {
         TableType::Temporary
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.nothing.as_ref().map(Cow::Borrowed)
     }
 
     async fn scan(

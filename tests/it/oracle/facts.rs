@@ -1,6 +1,6 @@
 //! What is true of orders and customers, one row after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDate, NaiveDateTime};
 
@@ -16,6 +16,8 @@ pub struct Facts {
     pub customers: Vec<Customer>,
     /// Refunds of people who never bought.
     unattributed: Vec<Happened>,
+    /// Whether the files tell who bought before the history starts.
+    starts_within_files: bool,
 }
 
 /// Someone who ever bought.
@@ -29,6 +31,8 @@ pub struct Customer {
     /// All refunds: the day on which they are booked, the sale they belong to.
     pub refunds: Vec<(NaiveDate, usize, i64)>,
     pub profile: Option<Profile>,
+    /// Whether they were a customer before the history begins.
+    pub is_known_before: bool,
 }
 
 /// A sale and the refunds that belong to it.
@@ -102,6 +106,11 @@ impl Customer {
         self.sales.last().expect("a sale").day
     }
 
+    /// Orders that came before those of the history, as far as they are numbered.
+    pub fn earlier(&self) -> i64 {
+        i64::from(self.is_known_before)
+    }
+
     /// The days with a sale.
     pub fn purchase_days(&self) -> Vec<NaiveDate> {
         self.days.iter().filter(|(_, day)| day.orders > 0).map(|(date, _)| *date).collect()
@@ -123,14 +132,23 @@ impl Facts {
     pub fn of(history: &History) -> Self {
         let settings = history.settings.clone();
         let mut lives: BTreeMap<Id, Vec<Happened>> = BTreeMap::new();
+        let Earlier { mut days, buyers: mut known_before } = earlier(history);
+        let starts_within_files = !days.is_empty();
         for happened in accepted(history) {
+            days.push(happened.day);
             lives.entry(happened.customer.clone()).or_default().push(happened);
         }
+        let first_file_day = days.into_iter().min();
         let mut profiles = BTreeMap::new();
         for (number, profile) in history.profiles.iter().flatten().enumerate() {
+            let acquired = profile.as_ref().and_then(|profile| profile.acquired);
+            if acquired.zip(first_file_day).is_some_and(|(acquired, first)| acquired < first) {
+                known_before.insert(history.customer(number));
+            }
             profiles.insert(history.customer(number), profile.clone());
         }
-        let mut facts = Self { settings, customers: Vec::new(), unattributed: Vec::new() };
+        let mut facts =
+            Self { settings, customers: Vec::new(), unattributed: Vec::new(), starts_within_files };
         for (id, mut life) in lives {
             if life.iter().all(Happened::is_refund) {
                 facts.unattributed.extend(life);
@@ -142,7 +160,8 @@ impl Facts {
             let is_known =
                 |profile: &Profile| profile.acquired.is_none_or(|day| day <= facts.settings.as_of);
             let profile = profiles.remove(&id).flatten().filter(is_known);
-            facts.customers.push(live(id, profile, life));
+            let is_known_before = known_before.contains(&id);
+            facts.customers.push(Customer { is_known_before, ..live(id, profile, life) });
         }
         facts.unattributed.sort_by_key(|refund| refund.id.clone());
         facts
@@ -165,12 +184,18 @@ impl Facts {
             customer.profile.as_ref().is_some_and(|profile| profile.acquired.is_some())
         };
         period.number == periods[0].number
+            && !self.starts_within_files
             && self.cohort(period).iter().any(|customer| !is_known(customer))
+    }
+
+    /// The customers whose first order is in the history.
+    pub fn new(&self) -> impl Iterator<Item = &Customer> {
+        self.customers.iter().filter(|customer| !customer.is_known_before)
     }
 
     /// The customers who bought first in a period.
     pub fn cohort(&self, period: &Period) -> Vec<&Customer> {
-        self.customers.iter().filter(|customer| period.holds(customer.first_day())).collect()
+        self.new().filter(|customer| period.holds(customer.first_day())).collect()
     }
 }
 
@@ -203,10 +228,44 @@ fn accepted(history: &History) -> Vec<Happened> {
     rows.collect()
 }
 
+/// What the rows tell that the history leaves out.
+struct Earlier {
+    /// The days of all rows that came before it.
+    days: Vec<NaiveDate>,
+    /// Those who bought in them.
+    buyers: BTreeSet<Id>,
+}
+
+fn earlier(history: &History) -> Earlier {
+    let settings = &history.settings;
+    let mut earlier = Earlier { days: Vec::new(), buyers: BTreeSet::new() };
+    for row in history.rows() {
+        let day = local_day(row.event.at, settings.timezone);
+        let is_redemption = row.event.kind == Some("redemption");
+        let is_known = is_redemption || row.event.amount.is_some();
+        let is_before = settings.history_start.is_some_and(|start| day < start);
+        if !is_before || !is_known || day > settings.as_of {
+            continue;
+        }
+        earlier.days.push(day);
+        let is_negative = row.event.amount.is_some_and(|amount| amount.0 < 0);
+        if is_redemption || row.event.kind != Some("refund") && !is_negative {
+            earlier.buyers.insert(row.customer);
+        }
+    }
+    earlier
+}
+
 /// One life, event by event.
 fn live(id: Id, profile: Option<Profile>, life: Vec<Happened>) -> Customer {
-    let mut customer =
-        Customer { id, sales: Vec::new(), days: BTreeMap::new(), refunds: Vec::new(), profile };
+    let mut customer = Customer {
+        id,
+        sales: Vec::new(),
+        days: BTreeMap::new(),
+        refunds: Vec::new(),
+        profile,
+        is_known_before: false,
+    };
     let first_day = life.iter().filter(|event| !event.is_refund()).map(|event| event.day).min();
     let first_day = first_day.expect("a sale");
     // Refunds before the first sale wait for it.
@@ -262,14 +321,15 @@ pub fn orders(facts: &Facts) -> Expected {
         customer_id: customer.id.clone(),
         ordered_at: customer.sales[place].at,
         order_date: customer.sales[place].day,
-        order_number: count(place + 1),
+        order_number: count(place + 1) + customer.earlier(),
         previous_order_id: before(customer, place).map(|sale| sale.id.clone()),
         previous_order_date: before(customer, place).map(|sale| sale.day),
         days_since_previous: before(customer, place)
             .map(|sale| (customer.sales[place].day - sale.day).num_days()),
-        purchase_day_number: day_number(customer, place),
+        purchase_day_number: day_number(customer, place) + customer.earlier(),
         next_order_date: customer.sales.get(place + 1).map(|sale| sale.day),
         first_order_date: customer.first_day(),
+        is_known_before: customer.is_known_before,
         kind: customer.sales[place].kind,
         gross: Cents(customer.sales[place].gross),
         refunded: Cents(customer.sales[place].refunded),
@@ -309,6 +369,7 @@ pub fn customers(facts: &Facts) -> Expected {
         net: Cents(customer.net()),
         cost: customer.sales.iter().map(|sale| sale.cost).fold(None, plus).map(Cents),
         average_order_value: mean(customer.net(), customer.sales.len()),
+        is_known_before: customer.is_known_before,
         tenure_days: facts.age(customer.first_day()),
         recency_days: facts.age(customer.last_day()),
         first_channel: customer.sales[0].details.channel,
@@ -357,9 +418,10 @@ pub fn customer_periods(facts: &Facts) -> Expected {
         customer_id: customer.id.clone(),
         period: period.number,
         period_start: period.start,
-        cohort_period: grain.number(customer.first_day()),
-        cohort_start: grain.start(customer.first_day()),
-        period_index: period.number - grain.number(customer.first_day()),
+        cohort_period: (!customer.is_known_before).then(|| grain.number(customer.first_day())),
+        cohort_start: (!customer.is_known_before).then(|| grain.start(customer.first_day())),
+        period_index: (!customer.is_known_before)
+            .then(|| period.number - grain.number(customer.first_day())),
         is_active: customer.bought_in(period),
         orders: days.iter().map(|day| day.orders).sum::<i64>(),
         purchase_days: count(days.iter().filter(|day| day.orders > 0).count()),

@@ -44,6 +44,8 @@ fn state(facts: &Facts, customer: &Customer, periods: &[Period], place: usize) -
     let rules = &facts.settings.lifecycle;
     let end = periods[place].end;
     let purchase_days = customer.purchase_days().into_iter().filter(|day| *day <= end).count();
+    // Who is known from before has bought on a day before these.
+    let purchase_days = count(purchase_days) + customer.earlier();
     let idle = idle(customer, periods, place);
     let lost_after = rules.dormant_after_periods + rules.lost_after_periods;
     match purchase_days {
@@ -169,11 +171,18 @@ pub fn summary(facts: &Facts) -> Expected {
     let lives = lives(facts, &periods);
     let rows = periods.iter().enumerate().map(|(place, period)| {
         let before = place.checked_sub(1).map(|place| &periods[place]);
-        (period, steps(&lives, place), existing_value(facts, period), view(facts, period, before))
+        let returned = returned(facts, &lives, &periods, place);
+        let existing = (existing_value(facts, period), returned);
+        (period, steps(&lives, place), existing, view(facts, period, before))
     });
     let gone = |state: &str| matches!(state, "dormant" | "lost");
     let here = |state: &str| matches!(state, "active" | "vip");
-    expected!("metrics.lifecycle_summary", rows, |(period, steps, existing, view)| {
+    expected!("metrics.lifecycle_summary", rows, |(
+        period,
+        steps,
+        (existing, returned),
+        view,
+    )| {
         period: period.number,
         period_start: period.start,
         is_complete: period.is_complete,
@@ -189,6 +198,7 @@ pub fn summary(facts: &Facts) -> Expected {
         active_turned_dormant: sum(&steps, |from, to| from == "active" && to == "dormant"),
         vip_turned_dormant: sum(&steps, |from, to| from == "vip" && to == "dormant"),
         turned_lost: turned_lost(&steps),
+        lost_returned: returned,
         existing_average_order_value: existing,
         buyers: view.buyers,
         first_buyers: view.first,
@@ -214,9 +224,29 @@ fn turned_lost(steps: &Steps) -> i64 {
     sum(steps, |from, to| !matches!(from, "none" | "lost") && to == "lost")
 }
 
+/// Of those who turned lost at the end of a period, those who bought again in one
+/// that begins within a year of it; none until the year is over.
+fn returned(facts: &Facts, lives: &[Life], periods: &[Period], place: usize) -> Option<i64> {
+    let end = periods[place].end;
+    if facts.age(end) < 365 {
+        return None;
+    }
+    let turned = |life: &&Life| {
+        life.begins < place && life.before(place) != "lost" && life.at(place) == "lost"
+    };
+    let came_back = |life: &&Life| {
+        let later = &periods[place + 1..];
+        let next = later.iter().find(|period| life.customer.bought_in(period));
+        next.is_some_and(|period| (period.start - end).num_days() <= 365)
+    };
+    Some(count(lives.iter().filter(turned).filter(came_back).count()))
+}
+
 /// Net per order of those who bought before the period.
 fn existing_value(facts: &Facts, period: &Period) -> Option<Cents> {
-    let existing = facts.customers.iter().filter(|customer| customer.first_day() < period.start);
+    let is_old =
+        |customer: &&Customer| customer.is_known_before || customer.first_day() < period.start;
+    let existing = facts.customers.iter().filter(is_old);
     let sales: Vec<i64> = existing
         .flat_map(|customer| &customer.sales)
         .filter(|sale| period.holds(sale.day))
@@ -240,7 +270,7 @@ fn view(facts: &Facts, period: &Period, before: Option<&Period>) -> View {
     let earlier = |customer: &Customer| before.is_some_and(|before| customer.bought_in(before));
     View {
         buyers: those(&|customer| customer.bought_in(period)),
-        first: those(&|customer| period.holds(customer.first_day())),
+        first: count(facts.cohort(period).len()),
         retained: those(&|customer| earlier(customer) && customer.bought_in(period)),
         before: those(&earlier),
     }

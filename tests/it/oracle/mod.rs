@@ -6,6 +6,7 @@ mod calendar;
 mod cells;
 mod edges;
 mod facts;
+mod formulas;
 mod history;
 mod lifecycle;
 mod repurchase;
@@ -24,7 +25,7 @@ use self::settings::Method;
 use crate::project::Project;
 
 /// Every table the oracle knows.
-const TABLES: [fn(&Facts) -> Expected; 19] = [
+const TABLES: [fn(&Facts) -> Expected; 20] = [
     facts::orders,
     facts::customers,
     facts::customer_periods,
@@ -41,6 +42,7 @@ const TABLES: [fn(&Facts) -> Expected; 19] = [
     lifecycle::states,
     lifecycle::transitions,
     lifecycle::summary,
+    formulas::value_formulas,
     value::concentration,
     value::value_assumptions,
     value::customer_value,

@@ -24,7 +24,8 @@ fn sold(facts: &Facts, counts: &dyn Fn(chrono::NaiveDate) -> bool) -> Sold {
         for (place, sale) in orders {
             sold.orders += 1;
             sold.revenue += sale.net();
-            if place > 0 {
+            // Of who is known from before no order is the first.
+            if place > 0 || customer.is_known_before {
                 sold.repeat_orders += 1;
                 sold.repeat_revenue += sale.net();
             }
@@ -37,23 +38,27 @@ fn sold(facts: &Facts, counts: &dyn Fn(chrono::NaiveDate) -> bool) -> Sold {
 /// metrics.repurchase_summary.
 pub fn summary(facts: &Facts) -> Expected {
     let periods = facts.periods(facts.settings.cohort_grain);
-    let mut rows: Vec<(&str, Period, Sold, [Cell; 9])> = Vec::new();
+    let mut rows: Vec<(&str, Period, Sold, i64, [Cell; 11])> = Vec::new();
     if let Some(first) = periods.first() {
         let all = sold(facts, &|_| true);
-        let repeat = facts.customers.iter().filter(|customer| customer.sales.len() > 1).count();
+        let again = |customer: &&Customer| customer.sales.len() > 1 || customer.is_known_before;
+        let repeat = facts.customers.iter().filter(again).count();
         let mut cells = std::array::from_fn(|_| nothing());
         cells[0] = Cell::from(count(repeat));
         cells[1] = rate(count(repeat), all.customers);
-        rows.push(("all", Period { is_complete: true, ..*first }, all, cells));
+        let new = count(facts.new().count());
+        rows.push(("all", Period { is_complete: true, ..*first }, all, new, cells));
     }
     for (place, period) in periods.iter().enumerate() {
         let before = place.checked_sub(1).map(|place| &periods[place]);
         let sold = sold(facts, &|day| period.holds(day));
         let cells = about_period(facts, period, before, sold.customers);
-        rows.push(("period", *period, sold, cells));
+        let new = count(facts.cohort(period).len());
+        rows.push(("period", *period, sold, new, cells));
     }
-    expected!("metrics.repurchase_summary", rows, |(span, period, sold, [
-        repeat, repurchase, twice, twice_rate, returning, share, previous, back, back_rate,
+    expected!("metrics.repurchase_summary", rows, |(span, period, sold, new, [
+        repeat, repurchase, twice, twice_rate, returning, share, reordering, reordering_rate,
+        previous, back, back_rate,
     ])| {
         span: span,
         period_start: period.start,
@@ -61,12 +66,15 @@ pub fn summary(facts: &Facts) -> Expected {
         customers: sold.customers,
         orders: sold.orders,
         purchases_per_customer: rate(sold.orders, sold.customers),
+        new_customers: new,
         repeat_customers: repeat,
         customer_repurchase_rate: repurchase,
         in_period_repeat_customers: twice,
         in_period_repeat_rate: twice_rate,
         returning_customers: returning,
         returning_share: share,
+        reordering_customers: reordering,
+        returning_customer_rate: reordering_rate,
         previous_customers: previous,
         buy_back_customers: back,
         buy_back_rate: back_rate,
@@ -84,15 +92,23 @@ fn about_period(
     period: &Period,
     before: Option<&Period>,
     customers: i64,
-) -> [Cell; 9] {
+) -> [Cell; 11] {
     let those = |test: &dyn Fn(&Customer) -> bool| {
         count(facts.customers.iter().filter(|customer| test(customer)).count())
     };
     let orders_in =
         |customer: &Customer| customer.sales.iter().filter(|sale| period.holds(sale.day)).count();
     let twice = those(&|customer| orders_in(customer) > 1);
-    let returning =
-        those(&|customer| customer.bought_in(period) && customer.first_day() < period.start);
+    let is_old =
+        |customer: &Customer| customer.is_known_before || customer.first_day() < period.start;
+    let returning = those(&|customer| customer.bought_in(period) && is_old(customer));
+    // Some order of the period is at least the second of the customer's life.
+    let reordering = those(&|customer| {
+        let sales = customer.sales.iter().enumerate();
+        sales
+            .filter(|(_, sale)| period.holds(sale.day))
+            .any(|(place, _)| count(place + 1) + customer.earlier() >= 2)
+    });
     let bought_before =
         |customer: &Customer| before.is_some_and(|before| customer.bought_in(before));
     let previous = those(&bought_before);
@@ -104,6 +120,8 @@ fn about_period(
         rate(twice, customers),
         Cell::from(returning),
         rate(returning, customers),
+        Cell::from(reordering),
+        rate(reordering, customers),
         Cell::from(previous),
         Cell::from(back),
         rate(back, previous),
@@ -153,11 +171,10 @@ pub fn windows(facts: &Facts) -> Expected {
 /// metrics.repurchase_steps.
 pub fn steps(facts: &Facts) -> Expected {
     let window = facts.settings.step_window_days;
-    let longest = facts.customers.iter().map(|customer| customer.sales.len()).max();
+    let longest = facts.new().map(|customer| customer.sales.len()).max();
     let mut rows = Vec::new();
     for place in 0..longest.unwrap_or(0) {
-        let reached: Vec<_> =
-            facts.customers.iter().filter(|customer| customer.sales.len() > place).collect();
+        let reached: Vec<_> = facts.new().filter(|customer| customer.sales.len() > place).collect();
         let eligible: Vec<_> = reached
             .iter()
             .filter(|customer| facts.age(customer.sales[place].day) >= window)

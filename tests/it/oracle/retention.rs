@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::cells::{Cents, Expected, count, decimal, divided, expected, rate};
-use super::facts::{Customer, Facts};
+use super::facts::{Customer, Facts, Sale};
 
 /// metrics.cohort_retention.
 pub fn cohort_retention(facts: &Facts) -> Expected {
@@ -25,19 +25,22 @@ pub fn cohort_retention(facts: &Facts) -> Expected {
                 .collect();
             let active = cohort.iter().filter(|customer| customer.bought_in(period)).count();
             let revenue: i64 = days.iter().map(|day| day.net).sum();
+            let sales = cohort.iter().flat_map(|customer| &customer.sales);
+            let sales = sales.filter(|sale| period.holds(sale.day));
+            let order_revenue: i64 = sales.map(Sale::net).sum();
             cumulative += revenue;
             let per_customer = divided(i128::from(cumulative) * 10_000, count(cohort.len()).into());
             rows.push((
                 (cohort_period.start, index, period),
                 (cohort.len(), active, days.iter().map(|day| day.orders).sum::<i64>()),
-                (revenue, cumulative, per_customer, is_left_truncated),
+                (revenue, order_revenue, cumulative, per_customer, is_left_truncated),
             ));
         }
     }
     expected!("metrics.cohort_retention", rows, |(
         (cohort_start, index, period),
         (customers, active, orders),
-        (revenue, cumulative, per_customer, is_left_truncated),
+        (revenue, order_revenue, cumulative, per_customer, is_left_truncated),
     )| {
         cohort_start: cohort_start,
         period_index: count(index),
@@ -47,6 +50,7 @@ pub fn cohort_retention(facts: &Facts) -> Expected {
         retention_rate: rate(count(active), count(customers)),
         orders: orders,
         revenue: Cents(revenue),
+        order_revenue: Cents(order_revenue),
         cumulative_revenue: Cents(cumulative),
         cumulative_revenue_per_customer: decimal(per_customer, 6),
         is_complete: period.is_complete,
@@ -69,7 +73,7 @@ pub fn retention_windows(facts: &Facts) -> Expected {
     for (place, days) in windows.iter().copied().enumerate() {
         let mut look = |method, needed: i64, came_back: &dyn Fn(i64) -> bool| {
             let observed = |customer: &&Customer| facts.age(customer.first_day()) >= needed;
-            let eligible: Vec<_> = facts.customers.iter().filter(observed).collect();
+            let eligible: Vec<_> = facts.new().filter(observed).collect();
             let retained = eligible
                 .iter()
                 .filter(|customer| returns(customer).into_iter().any(came_back))

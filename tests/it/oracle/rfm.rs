@@ -189,6 +189,12 @@ fn class(high: [bool; 3]) -> (&'static str, &'static str) {
     (class.1, class.3)
 }
 
+/// The class of every customer, over all that they bought.
+pub fn segments(facts: &Facts) -> BTreeMap<Id, &'static str> {
+    let people = places(facts).remove(&("all", "all")).unwrap_or_default();
+    people.into_iter().map(|person| (person.id.clone(), class(person.high).0)).collect()
+}
+
 /// metrics.rfm_scores.
 pub fn rfm_scores(facts: &Facts) -> Expected {
     let mut rows = Vec::new();

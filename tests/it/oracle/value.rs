@@ -42,12 +42,6 @@ struct Money {
 }
 
 impl Money {
-    fn add(&mut self, other: Self) {
-        self.revenue += other.revenue;
-        self.margin += other.margin;
-        self.heads += 1;
-    }
-
     /// Cents a head, rounded.
     fn mean_revenue(self) -> Cents {
         cents(divided(self.revenue, self.heads))
@@ -145,42 +139,90 @@ pub fn value_assumptions(facts: &Facts) -> Expected {
     })
 }
 
-/// The mean first year by first channel, of those whose first year is over.
-fn first_years(facts: &Facts) -> BTreeMap<Option<&'static str>, Money> {
-    let mut years: BTreeMap<_, Money> = BTreeMap::new();
-    for customer in &facts.customers {
-        if facts.age(customer.first_day()) < YEAR {
-            continue;
+/// What the orders of some days after the first one brought, whenever their refunds
+/// came.
+fn returned(facts: &Facts, customer: &Customer, days: std::ops::RangeInclusive<i64>) -> Money {
+    let mut money = Money { heads: 1, ..Money::default() };
+    for sale in &customer.sales {
+        if days.contains(&(sale.day - customer.first_day()).num_days()) {
+            let margin_rate = i128::from(facts.settings.value.margin_rate);
+            money.revenue += i128::from(sale.net());
+            money.margin += match sale.cost {
+                Some(cost) => i128::from(sale.net() - cost) * i128::from(ONE),
+                None => i128::from(sale.net()) * margin_rate,
+            };
         }
-        let in_first = |day: chrono::NaiveDate| (day - customer.first_day()).num_days() < YEAR;
-        let channel = customer.sales[0].details.channel;
-        years.entry(channel).or_default().add(earned(facts, customer, in_first));
     }
-    years
+    money
+}
+
+/// Customers of a channel from whom on it is compared with itself alone.
+const CHANNEL_MIN: usize = 30;
+
+/// The year after the first day, of everyone who was observed for it: a hundred
+/// times what all of them brought, each at most the 95 % quantile.
+struct Shop {
+    all: Money,
+    channels: BTreeMap<Option<&'static str>, Money>,
+}
+
+impl Shop {
+    fn of(facts: &Facts) -> Self {
+        let mut years: BTreeMap<_, Vec<Money>> = BTreeMap::new();
+        for customer in facts.new().filter(|one| facts.age(one.first_day()) >= YEAR) {
+            let year = returned(facts, customer, 1..=YEAR);
+            years.entry(acquisition_channel(customer)).or_default().push(year);
+        }
+        let everybody: Vec<Money> = years.values().flatten().copied().collect();
+        let known = years.into_iter().filter(|(_, years)| years.len() >= CHANNEL_MIN);
+        Self {
+            all: capped(&everybody),
+            channels: known.map(|(channel, years)| (channel, capped(&years))).collect(),
+        }
+    }
+
+    fn year(&self, customer: &Customer) -> Money {
+        self.channels.get(&acquisition_channel(customer)).copied().unwrap_or(self.all)
+    }
+}
+
+fn acquisition_channel(customer: &Customer) -> Option<&'static str> {
+    customer.profile.as_ref().and_then(|profile| profile.channel)
+}
+
+fn capped(years: &[Money]) -> Money {
+    let sum = |of: fn(&Money) -> i128| {
+        let mut values: Vec<i128> = years.iter().map(of).collect();
+        values.sort_unstable();
+        let Some(last) = values.len().checked_sub(1) else { return 0 };
+        let (low, part) = (last * 95 / 100, i128::from(count(last * 95 % 100)));
+        let cap = values[low] * (100 - part) + values[(low + 1).min(last)] * part;
+        values.iter().map(|value| (value * 100).min(cap)).sum()
+    };
+    Money {
+        revenue: sum(|money| money.revenue),
+        margin: sum(|money| money.margin),
+        heads: i128::from(count(years.len())),
+    }
 }
 
 /// What a year of a customer brings, and how that is known.
-fn yearly(
-    facts: &Facts,
-    customer: &Customer,
-    years: &BTreeMap<Option<&'static str>, Money>,
-) -> (Money, &'static str) {
-    if facts.age(customer.first_day()) >= YEAR {
+fn yearly(facts: &Facts, customer: &Customer, shop: &Shop) -> (Money, &'static str) {
+    let age = facts.age(customer.first_day());
+    if age >= YEAR || customer.is_known_before {
         return (earned(facts, customer, |day| facts.age(day) < YEAR), "own");
     }
-    if let Some(money) = years.get(&customer.sales[0].details.channel) {
-        return (*money, "cohort");
-    }
-    let mut all = Money::default();
-    for money in years.values() {
-        all.revenue += money.revenue;
-        all.margin += money.margin;
-        all.heads += money.heads;
-    }
-    match all.heads {
-        0 => (earned(facts, customer, |_| true), "own so far"),
-        _ => (all, "all"),
-    }
+    let own = returned(facts, customer, 1..=YEAR);
+    let year = shop.year(customer);
+    // All over one denominator: days of the year, customers, and the hundred.
+    let heads = i128::from(YEAR) * year.heads.max(1) * 100;
+    let rest = i128::from(YEAR - age);
+    let blended = Money {
+        revenue: own.revenue * heads + rest * year.revenue,
+        margin: own.margin * heads + rest * year.margin,
+        heads,
+    };
+    (blended, "blended")
 }
 
 /// Everything about one customer's value.
@@ -201,7 +243,7 @@ fn valued<'a>(
     facts: &Facts,
     customer: &'a Customer,
     known: &Assumptions,
-    years: &BTreeMap<Option<&'static str>, Money>,
+    shop: &Shop,
 ) -> Valued<'a> {
     let value = &facts.settings.value;
     let all = earned(facts, customer, |_| true);
@@ -218,10 +260,11 @@ fn valued<'a>(
     };
     let acquisition = customer.profile.as_ref().and_then(|profile| profile.cost);
     let acquisition = acquisition.unwrap_or_default().0;
-    let (yearly, basis) = yearly(facts, customer, years);
+    let (yearly, basis) = yearly(facts, customer, shop);
     let (revenue, margin) = yearly.per_head();
     let extra = million(value.data_value) - million(value.service_cost);
-    let upsell = value.upsell.map_or(0.0, |(target, success)| {
+    let is_here = facts.age(customer.last_day()) < YEAR;
+    let upsell = value.upsell.filter(|_| is_here).map_or(0.0, |(target, success)| {
         (million(target) - revenue).max(0.0) * margin_rate * million(success) * known.annuity
     });
     Valued {
@@ -264,9 +307,9 @@ fn tier(current: bool, potential: bool, risk: bool) -> &'static str {
 /// metrics.customer_value.
 pub fn customer_value(facts: &Facts) -> Expected {
     let known = assumptions(facts);
-    let years = first_years(facts);
+    let shop = Shop::of(facts);
     let all: Vec<_> =
-        facts.customers.iter().map(|customer| valued(facts, customer, &known, &years)).collect();
+        facts.customers.iter().map(|customer| valued(facts, customer, &known, &shop)).collect();
     let currents: Vec<i64> = all.iter().map(|one| rounded(one.current)).collect();
     let potentials: Vec<i64> = all.iter().map(|one| rounded(one.potential)).collect();
     let highs = highs(&currents).into_iter().zip(highs(&potentials));

@@ -4,6 +4,7 @@
 mod delta;
 mod files;
 mod inputs;
+mod known_before;
 mod locks;
 mod mixed;
 mod models;
