@@ -164,7 +164,7 @@ fn a_fit_of_auto_prints_candidates_and_choice() {
     let outcome = project.tenure(&arguments);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     for part in
-        ["\nmbg_nbd: ", "\nnbd: ", "score -", "\npredictions are made of: ", "expected nbd "]
+        ["\nmbg_nbd: ", "\nnbd: ", "score -", "\npredictions are made of: ", ", nbd expected "]
     {
         assert!(outcome.stdout.contains(part), "{part} is missing in\n{}", outcome.stdout);
     }
@@ -180,7 +180,7 @@ fn a_gate_judges_the_model_that_was_chosen() {
     project.run("2025-12-30");
     project.run(AS_OF);
     let used = project.rows("metrics.model_fit", &["used"])[0].clone();
-    let gate = "purchases: auto, holdout: 13 weeks, gate: { cumulative_error_max: 0.0000001 }";
+    let gate = "purchases: auto, holdout: 13 weeks, gate: { cumulative_error_max: 0.000001 }";
     pipeline(&project, "orders", gate);
     let outcome = project.tenure(&["run", "pipelines/p.yaml", "--as-of", AS_OF]);
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);

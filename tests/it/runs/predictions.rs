@@ -234,7 +234,7 @@ fn a_model_of_spend_knows_who_pays_nothing() {
     };
     let mut number = 0;
     for customer in 0..900 {
-        let (level, age) = (20 + next(60), 300 + next(100));
+        let (level, pace, age) = (20 + next(60), 40 + next(200), 300 + next(100));
         let mut left = age;
         loop {
             // Every third pays in advance, and then nothing.
@@ -246,7 +246,7 @@ fn a_model_of_spend_knows_who_pays_nothing() {
             };
             let _ = writeln!(rows, "{number},{customer},{},{amount}", ago(left));
             number += 1;
-            let gap = 1 + next(20 + 3 * level);
+            let gap = 1 + next(pace);
             if gap > left || next(8) == 0 {
                 break;
             }
