@@ -3,9 +3,9 @@
 -- reads   metrics.model_backtest, models.last_backtest
 -- params  backtest_error_max, backtest_worse_max
 --
--- At the end of the hold-out: expected against actual purchases, all weeks
--- together, against the bound and against the last day that was published. No
--- purchase at all is an error beyond any bound.
+-- At the end of the hold-out, of the model that predictions are made of: expected
+-- against actual purchases, all weeks together, against the bound and against the
+-- last day that was published. No purchase at all is an error beyond any bound.
 
 with
 
@@ -17,11 +17,11 @@ weeks as (
         cumulative_expected,
         cumulative_error,
 
-        row_number() over (order by model = 'nbd', key desc) as place
+        row_number() over (order by key desc) as place
 
     from metrics.model_backtest
 
-    where basis = 'week'
+    where is_used and basis = 'week'
 
 ),
 
@@ -30,11 +30,11 @@ last_weeks as (
     select
         cumulative_error,
 
-        row_number() over (order by model = 'nbd', key desc) as place
+        row_number() over (order by key desc) as place
 
     from models.last_backtest
 
-    where basis = 'week'
+    where is_used and basis = 'week'
 
 ),
 

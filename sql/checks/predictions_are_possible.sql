@@ -22,7 +22,9 @@ final as (
     where
         p_alive not between 0 and 1
         or expected_purchases_365 is null
-        or basis = 'model' and predicted_value is null
+        or basis = model
+        and model <> 'cohort average'
+        and predicted_value is null
         or expected_spend < 0
         or expected_purchases_30 < 0
         or expected_purchases_90 < expected_purchases_30
@@ -30,7 +32,10 @@ final as (
         or predicted_value < 0
         or value_low < 0
         or value_low > value_high
-        or basis not in ('model', 'prior mean', 'cohort average')
+        or model not in (
+            'bg_nbd', 'mbg_nbd', 'pareto_nbd', 'nbd', 'cohort average'
+        )
+        or basis not in (model, 'prior mean')
 
 )
 

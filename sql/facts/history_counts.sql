@@ -1,7 +1,7 @@
 -- facts.history_counts: how many customers have each history: all a fit needs.
 --
 -- grain   frequency, recency_days, age_days
--- reads   facts.purchase_histories
+-- reads   facts.holdout_counts
 -- params  none
 --
 -- frequency     bigint  repeat purchase days in the calibration
@@ -11,16 +11,15 @@
 
 with
 
-histories as (
+counts as (
 
     select
-        calibration_frequency as frequency,
-        calibration_recency_days as recency_days,
-        calibration_age_days as age_days
+        frequency,
+        recency_days,
+        age_days,
+        customers
 
-    from facts.purchase_histories
-
-    where calibration_frequency is not null
+    from facts.holdout_counts
 
 ),
 
@@ -31,9 +30,9 @@ final as (
         recency_days,
         age_days,
 
-        count(*) as customers
+        sum(customers) as customers
 
-    from histories
+    from counts
 
     group by frequency, recency_days, age_days
 

@@ -1,7 +1,7 @@
 -- facts.purchase_histories: how often, how lately and for how long each customer bought.
 --
 -- grain   customer_id
--- reads   facts.customer_days
+-- reads   facts.orders
 -- params  as_of, holdout_days
 --
 -- customer_id               id             someone with at least one sale
@@ -9,33 +9,34 @@
 -- frequency                 bigint         repeat purchase days: purchase days less one
 -- recency_days              bigint         from the first purchase day to the latest
 -- age_days                  bigint         from the first purchase day to $as_of
--- repeat_spend              decimal(18,2)  gross money of the repeat purchase days
+-- repeat_spend              decimal(18,2)  net money of the repeat purchase days: 0 if
+--                                          they were prepaid, below 0 if more came back
 -- calibration_frequency     bigint         the same up to $as_of - $holdout_days, the
 --                                          calibration; null: bought first after it
 -- calibration_recency_days  bigint         likewise
 -- calibration_age_days      bigint         from the first purchase day to the end of
 --                                          the calibration; likewise
--- calibration_repeat_spend  decimal(18,2)  likewise
+-- calibration_repeat_spend  decimal(18,2)  likewise, less refunds up to $as_of
 -- holdout_frequency         bigint         purchase days after the calibration, likewise
 --
 -- What probability models of purchases call x, t_x and T. Several orders of a day
--- are one purchase.
+-- are one purchase. A refund lowers the purchase that it is of, on whichever day it
+-- was made.
 
 with
 
-purchase_days as (
+orders as (
 
     select
         customer_id,
         first_order_date,
         order_date - first_order_date as day_of_life,
         $as_of - first_order_date as age_days,
+        previous_order_date is distinct from order_date as is_new_day,
         $as_of - order_date >= $holdout_days as is_calibration,
-        gross
+        net
 
-    from facts.customer_days
-
-    where is_purchase_day
+    from facts.orders
 
 ),
 
@@ -45,17 +46,18 @@ totals as (
         customer_id,
 
         min(first_order_date) as first_order_date,
-        count(*) - 1 as frequency,
+        count(case when is_new_day then 1 end) - 1 as frequency,
         max(day_of_life) as recency_days,
         max(age_days) as age_days,
-        sum(case when day_of_life > 0 then gross else 0 end) as repeat_spend,
-        count(case when is_calibration then 1 end) as calibration_days,
+        sum(case when day_of_life > 0 then net else 0 end) as repeat_spend,
+        count(case when is_calibration and is_new_day then 1 end)
+            as calibration_days,
         max(case when is_calibration then day_of_life end)
             as calibration_recency_days,
-        sum(case when is_calibration and day_of_life > 0 then gross else 0 end)
+        sum(case when is_calibration and day_of_life > 0 then net else 0 end)
             as calibration_repeat_spend
 
-    from purchase_days
+    from orders
 
     group by customer_id
 

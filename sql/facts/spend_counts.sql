@@ -5,7 +5,7 @@
 -- params  none
 --
 -- frequency     bigint         repeat purchase days in the calibration, 1 or more
--- repeat_spend  decimal(18,2)  gross money of those days, above 0
+-- repeat_spend  decimal(18,2)  net money of those days, above 0
 -- customers     bigint         who have both
 --
 -- Customers without positive repeat spend say nothing of how spend varies.

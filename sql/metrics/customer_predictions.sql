@@ -15,11 +15,17 @@
 --                                        by $discount_rate a year, month by month
 -- value_low               decimal(18,2)  lower end of its interval; null for an average
 -- value_high              decimal(18,2)  upper end
--- basis                   text           model: of the customer's own purchases and
---                                        spend; prior mean: no repeat spend, so spend
---                                        is that of all, or of the cohort where spend
---                                        is not modelled; cohort average: no model of
---                                        purchases, see metrics.model_warnings
+-- model                   text           the model of purchases: bg_nbd, mbg_nbd,
+--                                        pareto_nbd or nbd; cohort average: none, see
+--                                        metrics.model_warnings
+-- basis                   text           the name of that model: of the customer's own
+--                                        purchases and spend; prior mean: no repeat
+--                                        purchase, so spend is that of all, or of the
+--                                        cohort where spend is not modelled; cohort
+--                                        average
+--
+-- Money is net of refunds. Who has bought again without paying, as on prepaid
+-- visits, is expected to spend 0.
 --
 -- The interval holds $value_interval of the outcomes: quantiles of how many
 -- purchases come, each worth the expected spend, discounted like the mean. It
@@ -40,6 +46,7 @@ predictions as (
         predicted_value,
         value_low,
         value_high,
+        model,
         basis
 
     from models.predictions
@@ -59,6 +66,7 @@ final as (
         cast(predicted_value as decimal(18,2)) as predicted_value,
         cast(value_low as decimal(18,2)) as value_low,
         cast(value_high as decimal(18,2)) as value_high,
+        model,
         basis
 
     from predictions

@@ -1,21 +1,22 @@
--- metrics.model_backtest: what a model expected of the hold-out days, and what came.
+-- metrics.model_backtest: what each model expected of the hold-out, and what came.
 --
 -- grain   model, basis, key
 -- reads   facts.customer_days, facts.purchase_histories, models.expected
 -- params  as_of, holdout_days
 --
--- model                text    the one that predictions are made of, and nbd
--- basis                text    week or frequency
--- key                  bigint  week of the hold-out, from 1; or frequency in the
---                              calibration, 7 for 7 and more
--- customers            bigint  who are counted: all of the calibration, or those of
---                              this frequency
--- actual               bigint  purchase days in the hold-out
--- expected             double  the same, as the model expects them
--- error                double  expected / actual - 1; null without any
--- cumulative_actual    bigint  up to and with this key
--- cumulative_expected  double  up to and with this key
--- cumulative_error     double  cumulative_expected / cumulative_actual - 1
+-- model                text     every model that was fitted and came to rest
+-- is_used              boolean  whether predictions are made of it
+-- basis                text     week or frequency
+-- key                  bigint   week of the hold-out, from 1; or frequency in the
+--                               calibration, 7 for 7 and more
+-- customers            bigint   who are counted: all of the calibration, or those of
+--                               this frequency
+-- actual               bigint   purchase days in the hold-out
+-- expected             double   the same, as the model expects them
+-- error                double   expected / actual - 1; null without any
+-- cumulative_actual    bigint   up to and with this key
+-- cumulative_expected  double   up to and with this key
+-- cumulative_error     double   cumulative_expected / cumulative_actual - 1
 --
 -- Of customers who first bought in the calibration. No rows where $holdout_days is
 -- 0, nor where predictions are made of no model. The last week may be shorter than seven days.
@@ -26,6 +27,7 @@ expectations as (
 
     select
         model,
+        is_used,
         basis,
         key,
         expected,
@@ -102,6 +104,7 @@ compared as (
 
     select
         expectations.model,
+        expectations.is_used,
         expectations.basis,
         expectations.key,
         case
@@ -149,6 +152,7 @@ final as (
 
     select
         model,
+        is_used,
         basis,
         key,
 

@@ -4,8 +4,8 @@
 -- reads   models.fit
 -- params  none
 --
--- model           text     bg_nbd, mbg_nbd or pareto_nbd; nbd, in which nobody drops
---                          out, to compare with; gamma_gamma
+-- model           text     bg_nbd, mbg_nbd or pareto_nbd, of `auto` all of them; nbd,
+--                          in which nobody drops out, to compare with; gamma_gamma
 -- parameter       text     its name in the literature
 -- estimate        double   where the likelihood is highest
 -- standard_error  double   null where the likelihood is flat
@@ -17,9 +17,16 @@
 -- iterations      bigint   steps of the search
 -- customers       bigint   those it was fitted on: who bought in the calibration, for
 --                          gamma_gamma those with repeat spend
--- used            text     what predictions are made of: the model itself, or what
---                          stands in for it
--- warnings        text     reasons for that, see metrics.model_warnings; null if none
+-- score           double   what the candidates of `auto` are compared by, the higher
+--                          the better: log-likelihood of a customer; null where
+--                          nothing is compared, or the model cannot be used
+-- score_basis     text     holdout: of the purchases in the hold-out; bic: of those
+--                          in the calibration, less what parameters cost
+-- used            text     what predictions are made of: the name of a model of
+--                          purchases, or cohort average; of gamma_gamma itself, or
+--                          own average
+-- warnings        text     what keeps the model from being used, see
+--                          metrics.model_warnings; null if nothing does
 --
 -- The calibration ends $holdout_days before $as_of; what comes after it is for
 -- metrics.model_backtest.

@@ -7,7 +7,8 @@
 -- model     text  as in metrics.model_fit
 -- reason    text  a code
 -- meaning   text  what was found
--- fallback  text  what stands in for the model
+-- fallback  text  what predictions are made of; the model itself where parameters are
+--                 open, but not what they predict
 
 with
 

@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DATE")]
     as_of: Option<String>,
 
-    /// bg_nbd, mbg_nbd, pareto_nbd or nbd; what the pipeline says unless told
+    /// auto, bg_nbd, mbg_nbd, pareto_nbd or nbd; what the pipeline says unless told
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 
@@ -81,13 +81,14 @@ fn described(computed: &[Computed], holdout: &ParamValue) -> String {
     for model in models {
         let of_model: Vec<_> = parameters.iter().filter(|row| row[0] == model).collect();
         let Some(first) = of_model.first() else { continue };
-        let [_, _, _, _, unit, likelihood, iterations, customers, used, _] = first.as_slice()
+        let [_, _, _, _, unit, likelihood, iterations, customers, _, _, score, by] =
+            first.as_slice()
         else {
             continue;
         };
         if of_model.iter().all(|row| row[2].is_empty()) {
             let _ = writeln!(text, "{model}: not fitted");
-            explain(&mut text, model, used, &warnings);
+            explain(&mut text, model, &warnings);
             continue;
         }
         let customers = counted(customers.parse().unwrap_or(0), "customer");
@@ -107,22 +108,44 @@ fn described(computed: &[Computed], holdout: &ParamValue) -> String {
         if first[9] != "true" {
             let _ = writeln!(text, "the search did not come to rest");
         }
-        explain(&mut text, model, used, &warnings);
+        if !score.is_empty() {
+            let _ = writeln!(text, "score {score} a customer ({})", compared_by(by));
+        }
+        explain(&mut text, model, &warnings);
     }
+    text.push_str(&made_of(&parameters));
     text.push_str(&backtest(&rows(table("metrics.model_backtest"), &BACKTEST), holdout));
     text
 }
 
-/// What predictions are made of instead of a model, and why.
-fn explain(text: &mut String, model: &str, used: &str, warnings: &[Vec<String>]) {
+/// How a score came about.
+fn compared_by(basis: &str) -> &'static str {
+    match basis {
+        "holdout" => "log-likelihood of the hold-out",
+        _ => "log-likelihood less what the parameters cost: there is no hold-out",
+    }
+}
+
+/// Why a model is not used, if it is not.
+fn explain(text: &mut String, model: &str, warnings: &[Vec<String>]) {
     for row in warnings.iter().filter(|row| row[0] == model) {
         let _ = writeln!(text, "warning: {} ({})", row[2], row[1]);
     }
-    if used != model {
-        let _ = writeln!(text, "predictions are made of: {used}");
-    }
     text.push('\n');
 }
+
+/// What predictions are made of: all models of purchases name the same one.
+fn made_of(parameters: &[Vec<String>]) -> String {
+    let of = |is_spend: bool| {
+        let row = parameters.iter().find(|row| (row[0] == SPEND) == is_spend)?;
+        Some(row[8].as_str())
+    };
+    let (Some(purchases), Some(spend)) = (of(false), of(true)) else { return String::new() };
+    format!("predictions are made of: {purchases}, spend of: {spend}\n")
+}
+
+/// The model of spend.
+const SPEND: &str = "gamma_gamma";
 
 /// The end of the hold-out, by model.
 fn backtest(rows: &[Vec<String>], holdout: &ParamValue) -> String {
@@ -151,7 +174,7 @@ fn backtest(rows: &[Vec<String>], holdout: &ParamValue) -> String {
     text
 }
 
-const PARAMETER: [&str; 10] = [
+const PARAMETER: [&str; 12] = [
     "model",
     "parameter",
     "estimate",
@@ -162,6 +185,8 @@ const PARAMETER: [&str; 10] = [
     "customers",
     "used",
     "converged",
+    "score",
+    "score_basis",
 ];
 const WARNING: [&str; 3] = ["model", "reason", "meaning"];
 const BACKTEST: [&str; 6] =

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::plan::{Role, TableFormat};
 use crate::report::units;
 use crate::run::target::{SourceRead, is_quarantine};
-use crate::run::{Event, Observer, Outcome, Report, TableReport};
+use crate::run::{Event, Evidence, Observer, Outcome, Report, TableReport};
 
 /// How often the spinner turns: often enough to look alive.
 const TICK: Duration = Duration::from_millis(120);
@@ -149,6 +149,7 @@ impl Observer for Terminal {
             | Event::Table(_)
             | Event::Check { .. }
             | Event::Warning(_)
+            | Event::Evidence(_)
             | Event::Published { .. } => {}
         }
         Lines(self.0.clone()).event(event);
@@ -171,6 +172,7 @@ impl Observer for Lines {
             Event::Source(read, elapsed) => self.0.line(&source(read, *elapsed)),
             Event::Table(report) if report.role == Role::Published => self.0.line(&table(report)),
             Event::Warning(text) => self.0.warning(text),
+            Event::Evidence(evidence) => self.0.warning(&evidence.message),
             // Steps and checks that pass are no news; a plan lists them.
             Event::Table(_)
             | Event::Started { .. }
@@ -230,6 +232,7 @@ impl Observer for Objects {
             Event::Table(report) => ("table", table_fields(report)),
             Event::Check { name } => ("check", json!({ "name": name })),
             Event::Warning(text) => ("warning", json!({ "message": text })),
+            Event::Evidence(evidence) => ("warning", evidence_fields(evidence)),
             Event::Published { run_id, url } => {
                 ("published", json!({ "run_id": run_id, "url": url }))
             }
@@ -250,6 +253,13 @@ fn source_fields(read: &SourceRead, elapsed: Duration) -> serde_json::Value {
         "rejected": read.rejected,
         "seconds": elapsed.as_secs_f64(),
     })
+}
+
+fn evidence_fields(evidence: &Evidence) -> serde_json::Value {
+    let mut fields = evidence.fields.clone();
+    fields.insert("code".into(), evidence.code.into());
+    fields.insert("message".into(), evidence.message.as_str().into());
+    fields.into()
 }
 
 fn table_fields(report: &TableReport) -> serde_json::Value {

@@ -21,6 +21,7 @@ mod nbd;
 mod pareto_nbd;
 mod process;
 mod quadrature;
+mod score;
 mod special;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use gamma_gamma::{GammaGamma, Spend, correlation};
 pub use history::{Histories, History};
 pub use maximise::Maximum;
 pub use model::{Kind, Outlook, PurchaseFit, PurchaseModel, fit};
+pub use score::{Held, score};
 pub use time::{Span, Unit};
 pub use value::Terms;
 

@@ -93,8 +93,8 @@ pub fn nothing_to_fit(spec: &Spec, request: &Request, problems: &[Problem]) -> O
         return None;
     }
     let message = "there is nothing to fit: the pipeline has no `models:`";
-    let help = "say which model, here by `--model bg_nbd`, or for every run by \
-                `models: { purchases: bg_nbd }` in the pipeline";
+    let help = "say which model, here by `--model auto`, or for every run by \
+                `models: { purchases: auto }` in the pipeline";
     Some(Problem::at(&spec.pipeline.at, message).help(help))
 }
 
@@ -120,7 +120,7 @@ pub fn drop_not_asked_for(
     let named = dropped.filter_map(|name| {
         let word = spec.tables.iter().find(|word| name.is_meant_by(&word.value))?;
         let message = format!("`{name}` needs a model of purchases");
-        let help = "add `models: { purchases: bg_nbd }`, or drop the table";
+        let help = "add `models: { purchases: auto }`, or drop the table";
         Some(Problem::at(&word.at, message).help(help))
     });
     named.collect()
@@ -211,12 +211,13 @@ pub fn is_gated(values: &Values) -> bool {
     bounds.iter().any(|name| matches!(values.get(*name), Some(ParamValue::Decimal(_))))
 }
 
-/// What judges a model, where the tables of a run depend on one and a gate is
-/// set: it is computed even if nobody publishes it.
+/// What judges a model, where the tables of a run depend on one and it is tested:
+/// it is computed even if nobody publishes it, for a gate and for warnings.
 pub fn judge(run: &[TableName], models: &Models, values: &Values) -> Option<TableName> {
     let backtest = TableName { schema: "metrics".into(), table: "model_backtest".into() };
     let is_judged = run.iter().any(|name| name.schema == SCHEMA && name.table == "predictions");
-    let is_needed = is_asked_for(values) && is_gated(values) && is_judged;
+    let is_tested = values.get("holdout_days") != Some(&ParamValue::Int(0));
+    let is_needed = is_asked_for(values) && is_tested && is_judged;
     (is_needed && models.contains_key(&backtest)).then_some(backtest)
 }
 

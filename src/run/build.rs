@@ -20,6 +20,7 @@ use datafusion::physical_plan::{
 use datafusion::prelude::SessionContext;
 
 use super::classify;
+use super::evidence;
 use super::fitted;
 use super::ingest::Ingested;
 use super::mapping::named;
@@ -279,7 +280,7 @@ impl Builder<'_> {
     pub async fn forget<'m>(&self, waiting: impl Iterator<Item = &'m Model>) -> Result<()> {
         let failed = |error| engine_problem(&error, "cannot free what has been read");
         let mut needed: BTreeSet<String> = BTreeSet::new();
-        let mut open: Vec<TableReference> = Vec::new();
+        let mut open: Vec<TableReference> = evidence::tables().collect();
         for model in waiting {
             open.extend(model.tables.iter().map(|table| typecheck::reference(&table.value)));
         }

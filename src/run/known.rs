@@ -10,6 +10,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{col, lit};
 use object_store::ObjectStoreExt;
 
 use super::build::Builder;
@@ -103,19 +104,31 @@ impl Builder<'_> {
         let days = manifest.tables.get(BACKTEST);
         let last = days.and_then(|days| days.range(..today).next_back());
         let Some((_, entry)) = last else {
-            let text = |name: &str| Field::new(name, DataType::Utf8, true);
-            let schema = Schema::new(vec![
-                text("model"),
-                text("basis"),
-                Field::new("key", DataType::Int64, true),
-                Field::new("cumulative_error", DataType::Float64, true),
-            ]);
-            let table = Arc::new(EmptyTable::new(Arc::new(schema)));
+            let table = Arc::new(EmptyTable::new(last_backtest_schema()));
             let registered = self.register(name, table);
             return Ok(registered.map_err(|error| engine_problem(&error, "cannot register"))?);
         };
         let schema = published_schema(manifest, entry, BACKTEST)?;
-        self.read_back(&schema, BACKTEST, &entry.files, name).await
+        self.read_back(&schema, BACKTEST, &entry.files, name.clone()).await?;
+        match schema.column_with_name(IS_USED) {
+            Some(_) => Ok(()),
+            None => self.used_before(name).await,
+        }
+    }
+
+    /// A back-test of a release that did not say which model was used: nbd only
+    /// where there was no other.
+    async fn used_before(&self, name: TableReference) -> Result<()> {
+        let failed = |error| engine_problem(&error, "cannot read the last back-test");
+        let frame = self.context.table(name.clone()).await.map_err(failed)?;
+        let is_other = || col("model").not_eq(lit("nbd"));
+        let others = frame.clone().filter(is_other()).map_err(failed)?;
+        let is_alone = others.count().await.map_err(failed)? == 0;
+        let is_used = is_other().or(lit(is_alone)).alias(IS_USED);
+        let columns = [col("model"), is_used, col("basis"), col("key"), col("cumulative_error")];
+        let frame = frame.select(columns).map_err(failed)?;
+        let table = frame.into_view();
+        Ok(self.register(name, table).map_err(failed)?)
     }
 
     /// From now on, whoever reads the table reads these files of the target.
@@ -166,6 +179,21 @@ impl Builder<'_> {
 
 /// What a model is judged by.
 const BACKTEST: &str = "metrics.model_backtest";
+
+/// Its column that says which model predictions were made of.
+const IS_USED: &str = "is_used";
+
+/// What checks read of it.
+fn last_backtest_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![
+        text("model"),
+        Field::new(IS_USED, DataType::Boolean, true),
+        text("basis"),
+        Field::new("key", DataType::Int64, true),
+        Field::new("cumulative_error", DataType::Float64, true),
+    ]))
+}
 
 /// The columns of a published table.
 fn published_schema(manifest: &Manifest, entry: &Entry, table: &str) -> Result<SchemaRef> {

@@ -14,6 +14,7 @@ mod classify;
 mod compute;
 mod diagnose;
 mod encode;
+mod evidence;
 mod expression;
 mod failure;
 mod fitted;
@@ -63,6 +64,7 @@ use take_over::{Taken, take_over};
 use target::{Claim, Clock, Day, LockTimes, RunId, SourceRead, StagedTable, Step, Target};
 
 pub use compute::{Computed, compute};
+pub use evidence::Evidence;
 pub use failure::{engine_problem, explain, explained, table_problem};
 pub use places::check_places;
 pub use preview::{Preview, preview};
@@ -235,6 +237,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
     builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));
     tables.extend(turns::build_tables(job, claim, &builder, &look, &mut staged).await?);
+    evidence::tell(job, &builder, &look, claim.manifest()).await;
     let at_once = builder.at_once(turns::customers(&staged));
     steps::audit(job, claim, &builder, &look, at_once).await?;
     let turned_over = look.turned_over(plan, claim.manifest());

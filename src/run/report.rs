@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
+use super::evidence::Evidence;
 use super::target::{RunId, SourceRead, StagedTable};
 use crate::plan::TableFormat;
 
@@ -38,6 +39,8 @@ pub enum Event {
     },
     /// Something worth knowing that does not stop the run.
     Warning(String),
+    /// What the tables of the run say against themselves.
+    Evidence(Evidence),
     /// Everything is published.
     Published {
         /// The run.

@@ -1,7 +1,7 @@
 -- models.fit: the parameters of the purchase and spend models.
 --
 -- grain   model, parameter
--- reads   facts.history_counts, facts.spend_counts
+-- reads   facts.history_counts, facts.holdout_counts, facts.spend_counts
 -- params  as_of, holdout_days, model_unit, purchase_model
 --
 -- model           text     bg_nbd, mbg_nbd, pareto_nbd, nbd or gamma_gamma
@@ -15,9 +15,16 @@
 --                          logarithm of a parameter
 -- iterations      bigint   steps of the search
 -- customers       bigint   those it was fitted on
--- used            text     what predictions are made of: the model itself, or what
---                          stands in for it
--- warnings        text     reasons for that, as in rules.model_warnings; null if none
+-- score           double   what the candidates of `auto` are compared by, the higher
+--                          the better: log-likelihood of a customer; null where
+--                          nothing is compared, or the model cannot be used
+-- score_basis     text     holdout: of the purchases in the hold-out; bic: of those
+--                          in the calibration, less what parameters cost
+-- used            text     what predictions are made of: the name of a model of
+--                          purchases, or cohort average; of gamma_gamma itself, or
+--                          own average
+-- warnings        text     what keeps the model from being used, as in
+--                          rules.model_warnings; null if nothing does
 
 select
     cast(null as varchar) as model,
@@ -30,10 +37,12 @@ select
     cast(null as double) as gradient,
     cast(null as bigint) as iterations,
     cast(null as bigint) as customers,
+    cast(null as double) as score,
+    cast(null as varchar) as score_basis,
     cast(null as varchar) as used,
     cast(null as varchar) as warnings
 
-from facts.history_counts, facts.spend_counts
+from facts.history_counts, facts.holdout_counts, facts.spend_counts
 
 where
     $as_of is null

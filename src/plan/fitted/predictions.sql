@@ -13,7 +13,8 @@
 -- predicted_value         double  money within $clv_horizon_days, discounted
 -- value_low               double  lower end of its interval; null for an average
 -- value_high              double  upper end
--- basis                   text    model, prior mean or cohort average
+-- model                   text    the model of purchases, or cohort average
+-- basis                   text    the same; prior mean: spend is not the customer's own
 
 select
     purchase_histories.customer_id,
@@ -25,6 +26,7 @@ select
     cast(null as double) as predicted_value,
     cast(null as double) as value_low,
     cast(null as double) as value_high,
+    cast(null as varchar) as model,
     cast(null as varchar) as basis
 
 from facts.purchase_histories, facts.purchase_cohorts, models.fit

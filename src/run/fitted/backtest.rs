@@ -1,9 +1,9 @@
-//! What the models expect of the hold-out days, given the calibration.
+//! What the fitted models expect of the hold-out days, given the calibration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
@@ -25,14 +25,14 @@ pub async fn rows(
     schema: SchemaRef,
 ) -> Result<RecordBatch> {
     let counted = histories(context).await?;
-    let Chosen { purchases, baseline, .. } = Chosen::read(context).await?;
-    // Averages are no model, and nothing is made of the baseline alone.
-    let baseline = baseline.filter(|_| purchases.is_some());
+    let Chosen { purchases, fitted, .. } = Chosen::read(context).await?;
+    // Where averages are used nothing is made of any model.
+    let fitted = if purchases.is_some() { fitted } else { Vec::new() };
+    let used = purchases.map(|model| model.kind().name());
     let days = settings.holdout_days;
     let expected = tokio::task::spawn_blocking(move || {
-        let mut models: Vec<PurchaseModel> = purchases.into_iter().collect();
-        models.extend(baseline.filter(|baseline| !models.contains(baseline)));
-        models.iter().flat_map(|model| of_model(model, &counted, days)).collect::<Vec<_>>()
+        let models = fitted.iter();
+        models.flat_map(|model| of_model(model, &counted, days)).collect::<Vec<_>>()
     });
     let rows = expected.await.map_err(|error| DataFusionError::External(Box::new(error)))?;
     let text = |of: &dyn Fn(&Row) -> &'static str| {
@@ -40,11 +40,13 @@ pub async fn rows(
     };
     let number =
         |of: &dyn Fn(&Row) -> f64| Arc::new(Float64Array::from_iter_values(rows.iter().map(of)));
+    let is_used: BooleanArray = rows.iter().map(|row| Some(Some(row.model) == used)).collect();
     let keys = Int64Array::from_iter_values(rows.iter().map(|row| i64::from(row.key)));
     declared(
         schema,
         vec![
             text(&|row| row.model),
+            Arc::new(is_used),
             text(&|row| row.basis),
             Arc::new(keys),
             number(&|row| row.expected),

@@ -8,14 +8,14 @@ use super::{column, numbers, table, texts};
 use crate::clv::{GammaGamma, Kind, PurchaseModel, Unit};
 
 /// The models to use; none where something simpler stands in.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// Of purchases.
     pub purchases: Option<PurchaseModel>,
     /// Of spend.
     pub spend: Option<GammaGamma>,
-    /// NBD, to compare with.
-    pub baseline: Option<PurchaseModel>,
+    /// All models of purchases whose fit came to rest, to compare with.
+    pub fitted: Vec<PurchaseModel>,
 }
 
 impl Chosen {
@@ -27,6 +27,7 @@ impl Chosen {
         let batch = table(context, "models.fit").await?;
         let (models, names) = (texts(&batch, "model")?, texts(&batch, "parameter")?);
         let (used, units) = (texts(&batch, "used")?, texts(&batch, "unit")?);
+        let converged = texts(&batch, "converged")?;
         let estimates = numbers(column(&batch, "estimate")?)?;
         let unit = match units.iter().any(|unit| unit == "week") {
             true => Unit::Week,
@@ -43,11 +44,15 @@ impl Chosen {
                 names.map(|name| estimate(kind.name(), name)).collect();
             PurchaseModel::new(kind, &estimates?, unit)
         };
-        // What stands first, of a model of purchases other than the baseline.
+        // All models of purchases name the one that is used.
         let rows = 0..batch.num_rows();
-        let asked = rows.clone().filter(|row| models[*row] != GAMMA_GAMMA);
-        let asked = asked.max_by_key(|row| models[*row] != Kind::Nbd.name());
-        let purchases = asked.and_then(|row| Kind::parse(&used[row])).and_then(purchase_model);
+        let used_row = rows.clone().find(|row| models[*row] != GAMMA_GAMMA);
+        let purchases = used_row.and_then(|row| Kind::parse(&used[row])).and_then(purchase_model);
+        let is_at_rest = |kind: &Kind| {
+            rows.clone().any(|row| models[row] == kind.name() && converged[row] == "true")
+        };
+        let fitted = Kind::ALL.into_iter().filter(is_at_rest).filter_map(purchase_model);
+        let fitted = fitted.collect();
         let own = rows.clone().any(|row| models[row] == GAMMA_GAMMA && used[row] == OWN_AVERAGE);
         let parameter = |name: &str| estimate(GAMMA_GAMMA, &name).filter(|value| value.is_finite());
         let spend = (parameter("p"), parameter("q"), parameter("v"));
@@ -55,6 +60,6 @@ impl Chosen {
             (Some(p), Some(q), Some(v)) if !own => Some(GammaGamma { p, q, v }),
             _ => None,
         };
-        Ok(Self { purchases, spend, baseline: purchase_model(Kind::Nbd) })
+        Ok(Self { purchases, spend, fitted })
     }
 }

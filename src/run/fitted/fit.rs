@@ -1,5 +1,6 @@
-//! Fitting the models, and judging whether what they say can be used: where
-//! not, something simpler stands in, and a warning says so.
+//! Fitting the models, judging whether what they say can be used, and choosing
+//! among several: where none can be used, something simpler stands in, and a
+//! warning says so.
 
 use std::sync::Arc;
 
@@ -8,8 +9,13 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
-use super::{Settings, column, count, declared, histories, numbers, table, whole};
-use crate::clv::{self, GammaGamma, Histories, Kind, PurchaseFit, Span, Spend, correlation};
+use super::candidates::{Asked, Candidate, choose};
+use super::reasons::{
+    DEGENERATE_DROPOUT, FLAT_LIKELIHOOD, NO_MEAN_SPEND, NOT_CONVERGED, SPEND_FOLLOWS_FREQUENCY,
+    TOO_FEW_CUSTOMERS, TOO_FEW_REPEATS, TOO_FEW_SPENDERS, TOO_SHORT,
+};
+use super::{Settings, column, count, declared, held, histories, numbers, table, whole};
+use crate::clv::{self, GammaGamma, Held, Histories, Kind, PurchaseFit, Span, Spend, correlation};
 
 /// Customers below which purchases are not modelled.
 const CUSTOMERS_MIN: f64 = 500.0;
@@ -52,7 +58,9 @@ struct Fitted {
     gradient: f64,
     iterations: u64,
     customers: f64,
-    used: String,
+    /// What candidates are compared by, and how it came.
+    score: Option<(f64, &'static str)>,
+    used: &'static str,
     warnings: Vec<&'static str>,
 }
 
@@ -67,9 +75,15 @@ pub async fn rows(
 ) -> Result<RecordBatch> {
     let counted = count(&histories(context).await?, settings.unit);
     let spend = spend(context).await?;
-    let kind = Kind::parse(&settings.purchases).unwrap_or(Kind::BgNbd);
+    let asked = Asked::parse(&settings.purchases);
+    // Only a choice needs to know what came afterwards.
+    let came = match asked {
+        Asked::Best if settings.holdout_days > 0 => held(context).await?,
+        _ => Vec::new(),
+    };
+    let holdout = Span::days(f64::from(settings.holdout_days));
     let fitted = tokio::task::spawn_blocking(move || {
-        let mut fitted = purchases(kind, &counted);
+        let mut fitted = purchases(asked, &counted, &came, holdout);
         fitted.push(spending(&spend));
         fitted
     });
@@ -94,63 +108,77 @@ async fn spend(context: &SessionContext) -> Result<Vec<Spend>> {
     Ok(rows)
 }
 
-/// The model that is asked for, and NBD to compare with.
-fn purchases(kind: Kind, counted: &Histories) -> Vec<Fitted> {
-    let mut warnings = Vec::new();
-    if counted.customers() < CUSTOMERS_MIN {
-        warnings.push("too_few_customers");
-    }
-    if counted.longest() < Span::days(DAYS_MIN) {
-        warnings.push("too_short");
-    }
-    if counted.repeaters(2) == 0.0 {
-        warnings.push("too_few_repeats");
-    }
+/// The models that are asked for, and NBD to compare with.
+fn purchases(asked: Asked, counted: &Histories, came: &[Held], holdout: Span) -> Vec<Fitted> {
+    let customers = counted.customers();
+    let thin = too_little(counted);
     if counted.repeaters(1) == 0.0 {
         let unit = counted.unit().to_string();
-        let customers = counted.customers();
-        let names = kind.parameters();
-        return vec![nothing(kind.name(), names, unit, customers, warnings, COHORT_AVERAGE)];
+        let nothing = |kind: &Kind| {
+            let names = kind.parameters();
+            nothing(kind.name(), names, unit.clone(), customers, thin.clone(), COHORT_AVERAGE)
+        };
+        return asked.candidates().iter().map(nothing).collect();
     }
     let baseline = clv::fit(Kind::Nbd, counted);
-    let found = match kind {
-        Kind::Nbd => None,
-        _ => Some(clv::fit(kind, counted)),
-    };
-    let is_certain = |fit: &PurchaseFit| fit.converged && fit.standard_errors.is_some();
-    let is_thin = !warnings.is_empty();
-    if is_thin {
-        // What a search makes of too little says nothing more.
-    } else if let Some(found) = &found {
-        if !found.converged {
-            warnings.push("not_converged");
-        } else if 2.0 * (found.log_likelihood - baseline.log_likelihood) < WORTH_HAVING {
-            warnings.push("degenerate_dropout");
-        } else if found.standard_errors.is_none() {
-            warnings.push("flat_likelihood");
-        }
-    } else if !is_certain(&baseline) {
-        warnings.push(if baseline.converged { "flat_likelihood" } else { "not_converged" });
-    }
-    // A ridge leaves parameters open, not what they predict.
-    let is_sound = warnings.iter().all(|reason| *reason == "flat_likelihood");
-    let used = match found {
-        _ if is_thin => COHORT_AVERAGE,
-        _ if is_sound => kind.name(),
-        Some(_) if is_certain(&baseline) => Kind::Nbd.name(),
-        _ => COHORT_AVERAGE,
-    };
-    let customers = counted.customers();
-    let of_baseline = match found {
-        // It is there to compare with, and says nothing about itself.
-        Some(_) => described(&baseline, customers, Kind::Nbd.name(), Vec::new()),
-        None => described(&baseline, customers, used, warnings.clone()),
-    };
-    let found = found.map(|found| described(&found, customers, used, warnings));
-    found.into_iter().chain([of_baseline]).collect()
+    let fits = asked.fitted().into_iter().map(|kind| match kind {
+        Kind::Nbd => baseline.clone(),
+        kind => clv::fit(kind, counted),
+    });
+    let candidates = fits.map(|fit| {
+        let reasons = match asked.candidates().contains(&fit.model.kind()) {
+            // What a search makes of too little says nothing more.
+            true if !thin.is_empty() => thin.clone(),
+            true => doubts(&fit, &baseline),
+            // It is there to compare with, and says nothing about itself.
+            false => Vec::new(),
+        };
+        Candidate { fit, reasons }
+    });
+    let candidates: Vec<Candidate> = candidates.collect();
+    let choice = choose(asked, &candidates, customers, came, holdout);
+    let used = choice.used.map_or(COHORT_AVERAGE, Kind::name);
+    let fitted = candidates.into_iter().zip(choice.scores);
+    fitted.map(|(one, score)| described(&one.fit, customers, score, used, one.reasons)).collect()
 }
 
-fn described(fit: &PurchaseFit, customers: f64, used: &str, warnings: Vec<&'static str>) -> Fitted {
+/// What keeps any model from being used.
+fn too_little(counted: &Histories) -> Vec<&'static str> {
+    let mut reasons = Vec::new();
+    if counted.customers() < CUSTOMERS_MIN {
+        reasons.push(TOO_FEW_CUSTOMERS);
+    }
+    if counted.longest() < Span::days(DAYS_MIN) {
+        reasons.push(TOO_SHORT);
+    }
+    if counted.repeaters(2) == 0.0 {
+        reasons.push(TOO_FEW_REPEATS);
+    }
+    reasons
+}
+
+/// What speaks against a fit.
+fn doubts(fit: &PurchaseFit, baseline: &PurchaseFit) -> Vec<&'static str> {
+    let is_baseline = fit.model.kind() == baseline.model.kind();
+    let gain = 2.0 * (fit.log_likelihood - baseline.log_likelihood);
+    if !fit.converged {
+        vec![NOT_CONVERGED]
+    } else if !is_baseline && gain < WORTH_HAVING {
+        vec![DEGENERATE_DROPOUT]
+    } else if fit.standard_errors.is_none() {
+        vec![FLAT_LIKELIHOOD]
+    } else {
+        Vec::new()
+    }
+}
+
+fn described(
+    fit: &PurchaseFit,
+    customers: f64,
+    score: Option<(f64, &'static str)>,
+    used: &'static str,
+    warnings: Vec<&'static str>,
+) -> Fitted {
     let kind = fit.model.kind();
     Fitted {
         model: kind.name(),
@@ -163,7 +191,8 @@ fn described(fit: &PurchaseFit, customers: f64, used: &str, warnings: Vec<&'stat
         gradient: fit.gradient,
         iterations: fit.iterations,
         customers,
-        used: used.into(),
+        score,
+        used,
         warnings,
     }
 }
@@ -174,7 +203,7 @@ fn nothing(
     unit: String,
     customers: f64,
     warnings: Vec<&'static str>,
-    used: &str,
+    used: &'static str,
 ) -> Fitted {
     Fitted {
         model,
@@ -187,7 +216,8 @@ fn nothing(
         gradient: f64::NAN,
         iterations: 0,
         customers,
-        used: used.into(),
+        score: None,
+        used,
         warnings,
     }
 }
@@ -197,25 +227,25 @@ fn spending(spend: &[Spend]) -> Fitted {
     let customers: f64 = spend.iter().map(|one| one.customers).sum();
     let mut warnings = Vec::new();
     if customers < SPENDERS_MIN {
-        warnings.push("too_few_spenders");
+        warnings.push(TOO_FEW_SPENDERS);
     }
     if spend.len() < 3 {
         if warnings.is_empty() {
             // Everybody spends the same: there is nothing to tell them apart by.
-            warnings.push("flat_likelihood");
+            warnings.push(FLAT_LIKELIHOOD);
         }
         return nothing(GAMMA_GAMMA, parameters, MONEY.into(), customers, warnings, OWN_AVERAGE);
     }
     let found = GammaGamma::fit(spend);
     if !found.has_converged() {
-        warnings.push("not_converged");
+        warnings.push(NOT_CONVERGED);
     } else if found.parameters[1] <= 1.0 {
-        warnings.push("no_mean_spend");
+        warnings.push(NO_MEAN_SPEND);
     } else if found.covariance.is_none() {
-        warnings.push("flat_likelihood");
+        warnings.push(FLAT_LIKELIHOOD);
     }
     if correlation(spend).is_some_and(|rho| rho.abs() > CORRELATION_MAX) {
-        warnings.push("spend_follows_frequency");
+        warnings.push(SPEND_FOLLOWS_FREQUENCY);
     }
     Fitted {
         model: GAMMA_GAMMA,
@@ -228,7 +258,8 @@ fn spending(spend: &[Spend]) -> Fitted {
         gradient: found.gradient,
         iterations: found.iterations,
         customers,
-        used: if warnings.is_empty() { GAMMA_GAMMA } else { OWN_AVERAGE }.into(),
+        score: None,
+        used: if warnings.is_empty() { GAMMA_GAMMA } else { OWN_AVERAGE },
         warnings,
     }
 }
@@ -261,7 +292,9 @@ fn as_rows(fitted: &[Fitted], schema: SchemaRef) -> Result<RecordBatch> {
             Arc::new(number(&|one, _| finite(one.gradient))),
             Arc::new(whole(&|one| i64::try_from(one.iterations).unwrap_or(i64::MAX))),
             Arc::new(whole(&|one| one.customers as i64)),
-            Arc::new(text(&|one, _| Some(one.used.clone()))),
+            Arc::new(number(&|one, _| finite(one.score?.0))),
+            Arc::new(text(&|one, _| Some(one.score?.1.into()))),
+            Arc::new(text(&|one, _| Some(one.used.into()))),
             Arc::new(text(&|one, _| (!one.warnings.is_empty()).then(|| one.warnings.join(", ")))),
         ],
     )

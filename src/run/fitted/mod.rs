@@ -1,14 +1,17 @@
 //! The rows of `models.*`: what `clv` makes of tables that SQL has counted.
 //!
 //! ```text
-//! history_counts, spend_counts ─► fit ─► models.fit ─┬─► backtest ─► models.expected
-//! purchase_histories ────────────────────────────────┴─► predict ─► models.predictions
+//! history_counts, holdout_counts, spend_counts ─► fit ─► models.fit
+//! models.fit, history_counts ─► backtest ─► models.expected
+//! models.fit, purchase_histories, purchase_cohorts ─► predict ─► models.predictions
 //! ```
 
 mod backtest;
+mod candidates;
 mod chosen;
 mod fit;
 mod predict;
+mod reasons;
 
 use std::sync::Arc;
 
@@ -20,11 +23,14 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
-use crate::clv::{Histories, History, Span, Unit};
+use crate::clv::{Held, Histories, History, Span, Unit};
 use crate::plan::fitted::{SCHEMA, is_asked_for};
 use crate::plan::params::{ParamValue, Values};
 use crate::plan::types::IdType;
 use crate::plan::{Model, typecheck};
+
+pub use fit::{COHORT_AVERAGE, GAMMA_GAMMA};
+pub use reasons::{NOT_CONVERGED, words as reason};
 
 /// The rows of a table of `models.*`, as a query; none of any other table, and
 /// none where no model is asked for: its own SQL then says what it is.
@@ -93,8 +99,24 @@ async fn table(context: &SessionContext, name: &str) -> Result<RecordBatch> {
 
 /// Customers of the calibration, counted.
 async fn histories(context: &SessionContext) -> Result<Vec<(History, u64)>> {
-    let batch = table(context, "facts.history_counts").await?;
-    let column = |name: &str| whole(&batch, name);
+    counted(&table(context, "facts.history_counts").await?)
+}
+
+/// The same by what they did in the hold-out.
+async fn held(context: &SessionContext) -> Result<Vec<Held>> {
+    let batch = table(context, "facts.holdout_counts").await?;
+    let purchases = whole(&batch, "holdout_frequency")?;
+    let rows = counted(&batch)?.into_iter().zip(purchases);
+    let rows = rows.map(|((history, customers), purchases)| {
+        let purchases = u32::try_from(purchases).unwrap_or(u32::MAX);
+        Held { history, purchases, customers }
+    });
+    Ok(rows.collect())
+}
+
+/// Histories and how many customers have each.
+fn counted(batch: &RecordBatch) -> Result<Vec<(History, u64)>> {
+    let column = |name: &str| whole(batch, name);
     let (frequency, recency) = (column("frequency")?, column("recency_days")?);
     let (age, customers) = (column("age_days")?, column("customers")?);
     let rows = (0..batch.num_rows()).map(|row| {

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use super::chosen::Chosen;
+use super::fit::COHORT_AVERAGE;
 use super::{Settings, numbers};
 use crate::clv::{History, Span, Terms};
 
@@ -31,6 +32,12 @@ const NUMBERS: [&str; 8] = [
     "value_high",
 ];
 
+/// Its texts, behind the numbers.
+const TEXTS: [&str; 2] = ["model", "basis"];
+
+/// Expected spend is that of customers in general.
+const PRIOR_MEAN: &str = "prior mean";
+
 /// Days of the expected purchases.
 const WITHIN: [f64; 3] = [30.0, 90.0, 365.0];
 
@@ -44,7 +51,7 @@ const KNOWN_MAX: usize = 50_000;
 pub async fn query(context: &SessionContext, settings: &Settings) -> Result<DataFrame> {
     let chosen = Chosen::read(context).await?;
     context.register_udf(ScalarUDF::new_from_impl(Predict::new(chosen, settings.clone())));
-    let columns = NUMBERS.iter().chain(&["basis"]);
+    let columns = NUMBERS.iter().chain(&TEXTS);
     let columns: Vec<_> = columns.map(|name| format!("prediction['{name}'] as {name}")).collect();
     let sql = format!(
         "select customer_id, {} from (
@@ -52,7 +59,9 @@ pub async fn query(context: &SessionContext, settings: &Settings) -> Result<Data
                 histories.customer_id,
                 predict(
                     histories.frequency, histories.recency_days, histories.age_days,
-                    histories.repeat_spend, cohorts.purchases_a_day, cohorts.mean_spend
+                    histories.repeat_spend, cohorts.purchases_a_day,
+                    cohorts.shop_purchases_a_day, cohorts.known_days, cohorts.mean_spend,
+                    cohorts.paying_share
                 ) as prediction
             from facts.purchase_histories as histories
             inner join facts.purchase_cohorts as cohorts
@@ -64,7 +73,8 @@ pub async fn query(context: &SessionContext, settings: &Settings) -> Result<Data
 }
 
 /// `predict(frequency, recency_days, age_days, repeat_spend, purchases_a_day,
-/// mean_spend)`: the last two are the cohort's.
+/// shop_purchases_a_day, known_days, mean_spend, paying_share)`: from the fifth on
+/// they are of `facts.purchase_cohorts`.
 #[derive(Debug)]
 struct Predict {
     signature: Signature,
@@ -94,21 +104,43 @@ struct Customer {
     recency: f64,
     age: f64,
     repeat_spend: f64,
-    cohort_rate: f64,
-    cohort_spend: f64,
+    cohort: Cohort,
+}
+
+/// What is known of those who first bought in the same month.
+struct Cohort {
+    /// Purchases a day, for as many days as they have been seen.
+    rate: f64,
+    /// Those of all customers, which hold from then on.
+    shop_rate: f64,
+    /// Days that they have been seen.
+    known_days: f64,
+    /// What they spend on a purchase day.
+    spend: f64,
+    /// The share of customers with repeat purchases who spend anything on them.
+    paying_share: f64,
+}
+
+impl Cohort {
+    /// Purchases of a customer within so many days. A cohort foretells no more days
+    /// than it has seen.
+    fn expected(&self, days: f64) -> f64 {
+        let own = days.min(self.known_days);
+        self.rate * own + self.shop_rate * (days - own)
+    }
 }
 
 /// What is expected of one customer; NaN for what is not known.
 struct Prediction {
     numbers: [f64; NUMBERS.len()],
-    basis: &'static str,
+    texts: [&'static str; TEXTS.len()],
 }
 
 impl Predict {
     fn new(chosen: Chosen, settings: Settings) -> Self {
         let horizon = Span::days(f64::from(settings.horizon_days));
         Self {
-            signature: Signature::any(6, Volatility::Immutable),
+            signature: Signature::any(9, Volatility::Immutable),
             chosen,
             terms: Terms::yearly(horizon, settings.discount),
             interval: settings.interval.clamp(0.0, 1.0),
@@ -123,7 +155,8 @@ impl Predict {
         let history = history.map_err(|error| DataFusionError::External(error.into()))?;
         let p_alive = model.p_alive(&history);
         let common = self.common(customer)?;
-        let (spend, basis) = self.spend(customer);
+        let name = model.kind().name();
+        let (spend, is_own) = self.spend(customer);
         let [a, b, c] = common.expected.map(|expected| p_alive * expected);
         let worth = |purchases: usize| purchases as f64 * common.discount * spend;
         let tail = (1.0 - self.interval) / 2.0;
@@ -131,34 +164,42 @@ impl Predict {
         let high = common.quantile(p_alive, 1.0 - tail);
         let value = p_alive * common.discounted * spend;
         let numbers = [p_alive, a, b, c, spend, value, worth(low), worth(high)];
-        Ok(Prediction { numbers, basis })
+        Ok(Prediction { numbers, texts: [name, if is_own { name } else { PRIOR_MEAN }] })
     }
 
-    /// The mean spend that is expected, and what it was made of.
-    fn spend(&self, customer: &Customer) -> (f64, &'static str) {
+    /// The mean spend that is expected, and whether the customer's own says so. Who
+    /// has bought again without paying is known to spend nothing, as on prepaid
+    /// visits; of who has not bought again nothing is known.
+    fn spend(&self, customer: &Customer) -> (f64, bool) {
         let x = f64::from(customer.frequency);
-        let is_own = customer.frequency > 0 && customer.repeat_spend > 0.0;
+        if customer.frequency > 0 && customer.repeat_spend <= 0.0 {
+            return (0.0, true);
+        }
         match &self.chosen.spend {
-            Some(model) if is_own => {
-                let mean = model.expected(x, customer.repeat_spend / x);
-                (mean.unwrap_or(f64::NAN), "model")
+            Some(model) if customer.frequency > 0 => {
+                (model.expected(x, customer.repeat_spend / x).unwrap_or(f64::NAN), true)
             }
-            Some(model) => (model.expected(0.0, 0.0).unwrap_or(f64::NAN), "prior mean"),
-            None if is_own => (customer.repeat_spend / x, "model"),
-            None => (customer.cohort_spend, "prior mean"),
+            // The model is one of those who pay.
+            Some(model) => {
+                let paid = model.expected(0.0, 0.0).unwrap_or(f64::NAN);
+                (customer.cohort.paying_share * paid, false)
+            }
+            None if customer.frequency > 0 => (customer.repeat_spend / x, true),
+            None => (customer.cohort.spend, false),
         }
     }
 
     /// As customers of the cohort buy, on average.
     fn average(&self, customer: &Customer) -> Prediction {
-        let rate = customer.cohort_rate;
-        let [a, b, c] = WITHIN.map(|days| rate * days);
+        let cohort = &customer.cohort;
+        let [a, b, c] = WITHIN.map(|days| cohort.expected(days));
         let (spend, _) = self.spend(customer);
-        let discounted =
-            self.terms.discounted_by(|within| rate * within.in_unit(crate::clv::Unit::Day));
+        let discounted = self
+            .terms
+            .discounted_by(|within| cohort.expected(within.in_unit(crate::clv::Unit::Day)));
         let unknown = f64::NAN;
         let numbers = [unknown, a, b, c, spend, discounted * spend, unknown, unknown];
-        Prediction { numbers, basis: "cohort average" }
+        Prediction { numbers, texts: [COHORT_AVERAGE; 2] }
     }
 
     fn common(&self, customer: &Customer) -> Result<Arc<Common>> {
@@ -232,10 +273,20 @@ impl ScalarUDFImpl for Predict {
         let columns: Vec<Vec<f64>> = arrays.iter().map(numbers).collect::<Result<_>>()?;
         let mut values: Vec<Float64Builder> =
             NUMBERS.iter().map(|_| Float64Builder::with_capacity(rows)).collect();
-        let mut bases = StringBuilder::new();
-        let [frequency, recency, age, repeat_spend, cohort_rate, cohort_spend] = &columns[..]
+        let mut texts = TEXTS.map(|_| StringBuilder::new());
+        let [
+            frequency,
+            recency,
+            age,
+            repeat_spend,
+            rate,
+            shop_rate,
+            known_days,
+            mean_spend,
+            paying_share,
+        ] = &columns[..]
         else {
-            return Err(DataFusionError::Internal("predict takes six columns".into()));
+            return Err(DataFusionError::Internal("predict takes nine columns".into()));
         };
         for row in 0..frequency.len() {
             let prediction = self.of(&Customer {
@@ -243,22 +294,30 @@ impl ScalarUDFImpl for Predict {
                 recency: recency[row],
                 age: age[row],
                 repeat_spend: repeat_spend[row],
-                cohort_rate: cohort_rate[row],
-                cohort_spend: cohort_spend[row],
+                cohort: Cohort {
+                    rate: rate[row],
+                    shop_rate: shop_rate[row],
+                    known_days: known_days[row],
+                    spend: mean_spend[row],
+                    paying_share: paying_share[row],
+                },
             })?;
             for (builder, number) in values.iter_mut().zip(prediction.numbers) {
                 builder.append_option(number.is_finite().then_some(number));
             }
-            bases.append_value(prediction.basis);
+            for (builder, text) in texts.iter_mut().zip(prediction.texts) {
+                builder.append_value(text);
+            }
         }
         let mut arrays: Vec<ArrayRef> =
             values.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
-        arrays.push(Arc::new(bases.finish()));
+        arrays.extend(texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef));
         Ok(ColumnarValue::Array(Arc::new(StructArray::try_new(fields(), arrays, None)?)))
     }
 }
 
 fn fields() -> Fields {
     let numbers = NUMBERS.iter().map(|name| Field::new(*name, DataType::Float64, true));
-    numbers.chain([Field::new("basis", DataType::Utf8, false)]).collect()
+    let texts = TEXTS.iter().map(|name| Field::new(*name, DataType::Utf8, false));
+    numbers.chain(texts).collect()
 }

@@ -97,7 +97,7 @@ fn a_fit_of_a_pipeline_without_models_is_told_what_to_say() {
     1 | pipeline: p
       |           ^
       |
-      = help: say which model, here by `--model bg_nbd`, or for every run by `models: { purchases: bg_nbd }` in the pipeline
+      = help: say which model, here by `--model auto`, or for every run by `models: { purchases: auto }` in the pipeline
 
     error: 1 problem in 1 file; nothing was run
     exit 2

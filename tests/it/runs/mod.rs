@@ -2,6 +2,7 @@
 //! and the version, and on nothing else; and no run may harm another.
 
 mod delta;
+mod evidence;
 mod files;
 mod inputs;
 mod known_before;
@@ -13,6 +14,7 @@ mod people;
 mod pieces;
 mod planner;
 mod plans;
+mod predictions;
 mod quarantine;
 mod repeats;
 mod retries;

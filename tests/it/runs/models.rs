@@ -217,7 +217,7 @@ fn a_table_of_models_needs_a_model() {
     5 | tables: [metrics.model_fit]
       |          ^^^^^^^^^^^^^^^^^
       |
-      = help: add `models: { purchases: bg_nbd }`, or drop the table
+      = help: add `models: { purchases: auto }`, or drop the table
 
     error: 1 problem in 1 file; nothing was run
     ");
@@ -235,7 +235,7 @@ fn lengths_of_time_have_units_and_models_have_names() {
       |
       = help: did you mean `horizon`? known keys: purchases, unit, holdout, horizon, discount, interval, gate
 
-    error: `purchases`: `bgnbd` is not one of bg_nbd, mbg_nbd, pareto_nbd, nbd
+    error: `purchases`: `bgnbd` is not one of auto, bg_nbd, mbg_nbd, pareto_nbd, nbd
      --> pipelines/p.yaml:8:22
       |
     8 | models: { purchases: bgnbd, holdout: 90, horizn: 1 year }
