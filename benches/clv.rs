@@ -37,7 +37,7 @@ fn measure(path: &str) -> Result<String, Box<dyn std::error::Error>> {
     }
     let begun = Instant::now();
     let counted = Histories::count(customers.iter().map(|(one, _)| (*one, 1)), Unit::Week);
-    let purchases = fit(Kind::BgNbd, &counted);
+    let purchases = fit(Kind::BgNbd, &counted)?;
     let fit_seconds = begun.elapsed().as_secs_f64();
 
     let begun = Instant::now();

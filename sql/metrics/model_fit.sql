@@ -7,13 +7,14 @@
 -- model           text     bg_nbd, mbg_nbd or pareto_nbd, of `auto` all of them; nbd,
 --                          in which nobody drops out, to compare with; gamma_gamma
 -- parameter       text     its name in the literature
--- estimate        double   where the likelihood is highest
+-- estimate        double   where the likelihood is highest; 1e18 where it grows
+--                          without end
 -- standard_error  double   null where the likelihood is flat
 -- unit            text     of time: day or week; gamma_gamma: money
--- log_likelihood  double   of the whole model, lengths in its unit
+-- log_likelihood  double   of the whole model, a density: lengths in its unit
 -- converged       boolean  whether the search came to rest
 -- gradient        double   steepest slope left: log-likelihood of a customer by the
---                          logarithm of a parameter
+--                          logarithm of a mean or a spread
 -- iterations      bigint   steps of the search
 -- customers       bigint   those it was fitted on: who bought in the calibration, for
 --                          gamma_gamma those with repeat spend

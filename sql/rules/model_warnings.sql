@@ -36,7 +36,7 @@ rules as (
             ),
             (
                 'flat_likelihood',
-                'the likelihood is flat: some parameter could be anything'
+                'the likelihood is flat: some parameter could be anything, or grows without end'
             ),
             (
                 'not_converged',

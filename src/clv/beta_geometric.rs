@@ -11,41 +11,62 @@
 //! odds = a/(b+n-1) · ((α+T)/(α+t_x))^(r+x), or 0 where n = 0
 //! ```
 //!
-//! and the odds are those of being gone to being alive.
+//! and the odds are those of being gone to being alive. They are computed over
+//! mean and spread of both laws, see [`super::rates`] and [`super::chances`]:
+//! with the clock c of the rates the last factor is e^((1+κx)(c(T)−c(t_x))).
 
 use libm::{exp, log, log1p};
 
+use super::chances::{Chances, Stay};
 use super::history::Histories;
 use super::maximise::Likelihood;
 use super::process::Process;
-use super::special::{digamma_rise, ln_rise, sigmoid, softplus};
+use super::rates::{Clock, Rates, Rise};
+use super::special::{sigmoid, softplus};
 
 /// Parameters of BG/NBD or MBG/NBD.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BetaGeometric {
-    /// Shape of the purchase rates.
-    pub r: f64,
-    /// Rate of the purchase rates.
-    pub alpha: f64,
-    /// Shape of dropping out.
-    pub a: f64,
-    /// Shape of staying.
-    pub b: f64,
+    /// The purchase rates: Gamma(r, α).
+    pub rates: Rates,
+    /// Dropping out: Beta(a, b).
+    pub chances: Chances,
     /// Whether one can drop out after the very first purchase: MBG/NBD.
     pub from_first: bool,
 }
 
 impl BetaGeometric {
+    /// The model at a point of the search: rate, κ, odds of dropping out, φ.
+    pub fn at(&[mean, kappa, odds, phi]: &[f64; 4], from_first: bool) -> Self {
+        let chances = Chances::of_odds(odds, phi);
+        Self { rates: Rates { mean, kappa }, chances, from_first }
+    }
+
+    /// Its parameters as the literature has them, and the slopes of their
+    /// logarithms by those of the point.
+    pub fn parameters(&self) -> ([f64; 4], [[f64; 4]; 4]) {
+        let Self { rates, chances, .. } = *self;
+        let parameters = [rates.shape(), rates.rate(), chances.a(), chances.b()];
+        let slopes = [
+            [0.0, -1.0, 0.0, 0.0],
+            [-1.0, -1.0, 0.0, 0.0],
+            [0.0, 0.0, chances.q, -1.0],
+            [0.0, 0.0, -chances.p, -1.0],
+        ];
+        (parameters, slopes)
+    }
+
     fn occasions(&self, x: f64) -> f64 {
         if self.from_first { x + 1.0 } else { x }
     }
 
-    /// The log-likelihood of one customer; lengths in the unit of `alpha`.
+    /// The log-likelihood of one customer; lengths in the unit of the rates.
     pub fn log_likelihood(&self, x: f64, t_x: f64, age: f64) -> f64 {
-        let n = self.occasions(x);
-        let stay = ln_rise(self.b, n) - ln_rise(self.a + self.b, n);
-        let buy = ln_rise(self.r, x) - self.r * log1p(age / self.alpha) - x * log(self.alpha + age);
-        buy + stay + softplus(self.log_odds(x, t_x, age))
+        let Self { rates, chances, .. } = *self;
+        let stay = Stay::new(chances).up_to(self.occasions(x)).logarithm;
+        let rise = Rise::new(rates.kappa).up_to(x).logarithm;
+        let elapsed = (1.0 + rates.kappa * x) * rates.clock(age).elapsed;
+        rise + x * log(rates.mean) - elapsed + stay + softplus(self.log_odds(x, t_x, age))
     }
 
     /// The logarithm of the odds of being gone.
@@ -54,7 +75,8 @@ impl BetaGeometric {
         if n == 0.0 {
             return f64::NEG_INFINITY;
         }
-        log(self.a / (self.b + n - 1.0)) + (self.r + x) * log1p((age - t_x) / (self.alpha + t_x))
+        let silent = (1.0 + self.rates.kappa * x) * self.rates.between(t_x, age);
+        log(self.chances.odds(n)) + silent
     }
 
     /// The probability of being alive at the end of a history.
@@ -64,8 +86,8 @@ impl BetaGeometric {
 
     /// What follows for one who is alive at the end of a history.
     pub fn alive(&self, x: f64, age: f64) -> Process {
-        let Self { r, alpha, a, b, .. } = *self;
-        Process::AfterPurchase { r: r + x, alpha: alpha + age, a, b: b + self.occasions(x) }
+        let rates = self.rates.after(x, age);
+        Process::AfterPurchase { rates, chances: self.chances.after(self.occasions(x)) }
     }
 }
 
@@ -77,52 +99,65 @@ pub struct BetaGeometricLikelihood<'a> {
     pub from_first: bool,
 }
 
+/// Sums over customers of equal frequency.
+#[derive(Default)]
+struct Sums {
+    customers: f64,
+    /// What has passed until the end.
+    age: Clock,
+    /// What has passed since the latest purchase, of those who are gone.
+    silent: Clock,
+    gone: f64,
+}
+
 impl Likelihood<4> for BetaGeometricLikelihood<'_> {
     fn observations(&self) -> f64 {
         self.histories.customers()
     }
 
-    fn evaluate(&self, &[r, alpha, a, b]: &[f64; 4]) -> (f64, [f64; 4]) {
-        let model = BetaGeometric { r, alpha, a, b, from_first: self.from_first };
-        let logarithms: Vec<f64> = self.histories.times.iter().map(|t| log(alpha + t)).collect();
-        let inverses: Vec<f64> = self.histories.times.iter().map(|t| 1.0 / (alpha + t)).collect();
-        let log_alpha = log(alpha);
+    fn evaluate(&self, at: &[f64; 4]) -> (f64, [f64; 4]) {
+        let model = BetaGeometric::at(at, self.from_first);
+        let BetaGeometric { rates, chances, .. } = model;
+        let clocks: Vec<Clock> = self.histories.times.iter().map(|t| rates.clock(*t)).collect();
+        let log_mean = log(rates.mean);
+        let (mut rise, mut stay) = (Rise::new(rates.kappa), Stay::new(chances));
         let mut either = Softplus::new();
-        let mut sum = 0.0;
-        let mut slopes = [0.0; 4];
+        let (mut sum, mut slopes) = (0.0, [0.0; 4]);
         for group in &self.histories.groups {
             let x = group.frequency;
             let n = model.occasions(x);
-            let exponent = r + x;
-            let stay = ln_rise(b, n) - ln_rise(a + b, n);
-            let constant = ln_rise(r, x) + stay + r * log_alpha;
-            let by_r = digamma_rise(r, x) + log_alpha;
-            let by_a = -digamma_rise(a + b, n);
-            let by_b = by_a + digamma_rise(b, n);
-            let last = b + n - 1.0;
-            let hazard = if n > 0.0 { log(a / last) } else { f64::NEG_INFINITY };
+            let (rise, stay) = (rise.up_to(x), stay.up_to(n));
+            let more = 1.0 + rates.kappa * x;
+            let hazard = if n > 0.0 { log(chances.odds(n)) } else { f64::NEG_INFINITY };
             // Sums over the rows of what differs between them.
-            let (mut count, mut logs, mut inverse) = (0.0, 0.0, 0.0);
-            let (mut gone, mut gone_logs, mut gone_inverse) = (0.0, 0.0, 0.0);
+            let mut of = Sums::default();
             for row in &group.rows {
-                let (age, recency) = (row.age as usize, row.recency as usize);
-                count += row.customers;
-                logs += row.customers * logarithms[age];
-                inverse += row.customers * inverses[age];
+                let age = clocks[row.age as usize];
+                of.customers += row.customers;
+                of.age.add(row.customers, age);
                 if n > 0.0 {
-                    let since = logarithms[age] - logarithms[recency];
-                    let share = either.add(hazard + exponent * since, row.customers);
+                    let silent = age.since(clocks[row.recency as usize]);
+                    let share = either.add(hazard + more * silent.elapsed, row.customers);
                     let share = row.customers * share;
-                    gone += share;
-                    gone_logs += share * since;
-                    gone_inverse += share * (inverses[age] - inverses[recency]);
+                    of.gone += share;
+                    of.silent.add(share, silent);
                 }
             }
-            sum += count * constant - exponent * logs;
-            slopes[0] += count * by_r - logs + gone_logs;
-            slopes[1] += count * (r / alpha) + exponent * (gone_inverse - inverse);
-            slopes[2] += count * by_a + gone / a;
-            slopes[3] += count * by_b - if n > 0.0 { gone / last } else { 0.0 };
+            // Time passes for the living until the end, for the gone until the
+            // latest purchase.
+            let passed = of.age.since(of.silent);
+            let again = rise.logarithm + x * log_mean + stay.logarithm;
+            sum += of.customers * again - more * of.age.elapsed;
+            slopes[0] += of.customers * x - more * passed.by_mean;
+            slopes[1] += of.customers * rise.by_kappa - rates.kappa * x * passed.elapsed
+                + more * passed.by_kappa;
+            slopes[2] += of.customers * stay.by_odds;
+            slopes[3] += of.customers * stay.by_phi;
+            if n > 0.0 {
+                let stayed = chances.stayed(n);
+                slopes[2] += of.gone * chances.q * (1.0 + chances.p / stayed);
+                slopes[3] -= of.gone * ((n - 1.0) * chances.phi / stayed);
+            }
         }
         (sum + either.total(), slopes)
     }

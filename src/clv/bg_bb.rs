@@ -177,7 +177,10 @@ impl BgBb {
     /// Fits it.
     pub fn fit(customers: &[Opportunities]) -> Maximum<4> {
         let starts = [[1.0, 1.0, 0.5, 2.0], [0.5, 0.5, 0.2, 1.0], [2.0, 2.0, 1.0, 10.0]];
-        maximise(&BgBbLikelihood { customers }, &starts)
+        let found = maximise(&BgBbLikelihood { customers }, &starts);
+        let parameters = found.parameters;
+        let itself = std::array::from_fn(|n| std::array::from_fn(|m| f64::from(u8::from(n == m))));
+        found.in_parameters(parameters, &itself)
     }
 }
 
@@ -210,6 +213,10 @@ impl Likelihood<4> for BgBbLikelihood<'_> {
                     *slope += one.customers * share * of_term;
                 }
             }
+        }
+        // By the logarithms of the parameters.
+        for (slope, parameter) in slopes.iter_mut().zip([alpha, beta, gamma, delta]) {
+            *slope *= parameter;
         }
         (all, slopes)
     }

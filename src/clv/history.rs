@@ -1,5 +1,7 @@
 //! What the models know of a customer, and of all customers together.
 
+use libm::{lgamma, log};
+
 use super::time::{Span, Unit};
 use super::{Invalid, Result};
 
@@ -124,6 +126,21 @@ impl Histories {
     pub fn rate(&self) -> f64 {
         let purchases = self.sum(|x, row| x * row.customers);
         purchases / self.sum(|_, row| self.times[row.age as usize] * row.customers)
+    }
+
+    /// What a log-likelihood has to be added to be one of counts.
+    ///
+    /// The likelihood of a history is a density of the times of its purchases,
+    /// so it depends on the unit and may be above 1. It does not rise with t_x,
+    /// and histories of x purchases with the latest until t fill t^x / x!. So
+    /// the density at t_x times t_x^x / x! is at most the probability of x
+    /// purchases, the latest no later than t_x: never above 1, in any unit. Of
+    /// the parameters it knows nothing.
+    pub(super) fn log_volume(&self) -> f64 {
+        self.sum(|x, row| {
+            let latest = self.times[row.recency as usize];
+            if x == 0.0 { 0.0 } else { row.customers * (x * log(latest) - lgamma(x + 1.0)) }
+        })
     }
 
     /// The longest age.

@@ -1,17 +1,20 @@
-//! Maximum likelihood: argmin's BFGS over the logarithms of the parameters,
+//! Maximum likelihood: argmin's BFGS over the logarithms of the coordinates,
 //! then Newton steps to the last digits, then a look at whether it is a
-//! maximum at all.
+//! maximum at all, and if not, at the limits where one may be.
 
 use argmin::core::{CostFunction, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::BFGS;
 use libm::{exp, log};
 use std::cell::Cell;
+use std::cmp::Ordering;
 
-/// A log-likelihood of `N` positive parameters.
+use super::matrix::{bent, cholesky, inverse, largest, product, solve, symmetric, transposed};
+
+/// A log-likelihood of `N` positive coordinates.
 pub trait Likelihood<const N: usize> {
-    /// The log-likelihood and its gradient by the parameters.
-    fn evaluate(&self, parameters: &[f64; N]) -> (f64, [f64; N]);
+    /// The log-likelihood and its slopes by the logarithms of the coordinates.
+    fn evaluate(&self, at: &[f64; N]) -> (f64, [f64; N]);
 
     /// What it is a sum over: customers.
     fn observations(&self) -> f64;
@@ -25,13 +28,17 @@ pub struct Maximum<const N: usize> {
     /// The log-likelihood there.
     pub log_likelihood: f64,
     /// The steepest slope left: log-likelihood of a customer by the logarithm
-    /// of a parameter.
+    /// of a coordinate.
     pub gradient: f64,
     /// Steps taken.
     pub iterations: u64,
-    /// Covariance of the estimates, from the curvature; none where the surface
-    /// is flat in some direction, so that it is no maximum in the strict sense.
+    /// Covariance of the logarithms of the estimates, from the curvature; none
+    /// where the surface is flat in some direction, so that it is no maximum in
+    /// the strict sense.
     pub covariance: Option<[[f64; N]; N]>,
+    /// Whether it is a strict maximum but for coordinates that have gone to a
+    /// limit: what the model predicts is then determined.
+    pub is_determined: bool,
 }
 
 /// A slope that counts as none.
@@ -57,6 +64,17 @@ const POLISHING_MAX: usize = 8;
 /// gone to its limit, and the likelihood does not change any more.
 const LOGARITHM_MAX: f64 = 46.0;
 
+/// The logarithm of 1e18, which is what a coordinate is set to that has gone to
+/// its limit: the likelihood knows no difference.
+const LIMIT: f64 = 41.446_531_673_892_82;
+
+/// A customer's log-likelihood by which a limit may be worse before the other
+/// coordinates have followed.
+const WORTH_TRYING: f64 = 0.01;
+
+/// What rounding may take from a log-likelihood, as a share of it.
+const ROUNDING: f64 = 1e-12;
+
 impl<const N: usize> Maximum<N> {
     /// Whether the search has come to rest.
     pub fn has_converged(&self) -> bool {
@@ -66,24 +84,39 @@ impl<const N: usize> Maximum<N> {
     /// Standard errors of the parameters.
     pub fn standard_errors(&self) -> Option<[f64; N]> {
         let covariance = self.covariance.as_ref()?;
-        Some(std::array::from_fn(|n| libm::sqrt(covariance[n][n])))
+        Some(std::array::from_fn(|n| self.parameters[n] * libm::sqrt(covariance[n][n])))
+    }
+
+    /// The same maximum in other parameters, given the slopes of their
+    /// logarithms by those of the present ones.
+    pub(super) fn in_parameters(self, parameters: [f64; N], slopes: &[[f64; N]; N]) -> Self {
+        let covariance = self.covariance.map(|covariance| {
+            let half = product(slopes, &covariance);
+            product(&half, &transposed(slopes))
+        });
+        Self { parameters, covariance, ..self }
+    }
+
+    fn is_certain(&self) -> bool {
+        self.has_converged() && self.covariance.is_some()
     }
 }
 
-/// Searches from the most likely of some starts; from the others, too, where
-/// that leads to no certain maximum.
+/// Searches from the most likely of some starts; from the others, too, and at
+/// the limits, where that leads to no certain maximum.
 pub fn maximise<const N: usize>(
     likelihood: &impl Likelihood<N>,
     starts: &[[f64; N]],
 ) -> Maximum<N> {
+    let free = [false; N];
     let mut starts: Vec<(f64, &[f64; N])> =
         starts.iter().map(|start| (likelihood.evaluate(start).0, start)).collect();
     starts.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let mut best: Option<Maximum<N>> = None;
     for (_, start) in starts {
-        let found = climb(likelihood, start);
+        let found = climb(likelihood, start.map(log), free);
         let is_better = best.as_ref().is_none_or(|best| found.log_likelihood > best.log_likelihood);
-        let is_certain = found.has_converged() && found.covariance.is_some();
+        let is_certain = found.is_certain();
         if is_better {
             best = Some(found);
         }
@@ -91,17 +124,56 @@ pub fn maximise<const N: usize>(
             break;
         }
     }
-    best.unwrap_or_else(|| climb(likelihood, &[1.0; N]))
+    let best = best.unwrap_or_else(|| climb(likelihood, [0.0; N], free));
+    if best.is_certain() { best } else { settle(likelihood, best) }
 }
 
-fn climb<const N: usize>(likelihood: &impl Likelihood<N>, start: &[f64; N]) -> Maximum<N> {
+/// Takes coordinates to where they are going: one after the other is held at a
+/// limit, or at 1 where it has no influence, if that is no less likely. A
+/// search over logarithms only comes near a limit, and stops where the slope is
+/// small.
+fn settle<const N: usize>(likelihood: &impl Likelihood<N>, found: Maximum<N>) -> Maximum<N> {
+    let mut best = found;
+    let mut held = [false; N];
+    for n in 0..N {
+        for limit in [0.0, -LIMIT, LIMIT] {
+            let mut start = best.parameters.map(log);
+            start[n] = limit;
+            let near = best.log_likelihood - WORTH_TRYING * likelihood.observations();
+            if likelihood.evaluate(&start.map(exp)).0.partial_cmp(&near) != Some(Ordering::Greater)
+            {
+                continue;
+            }
+            let mut tried = held;
+            tried[n] = true;
+            let next = climb(likelihood, start, tried);
+            let least = best.log_likelihood - ROUNDING * best.log_likelihood.abs();
+            let is_sound = next.has_converged() || !best.has_converged();
+            if is_sound && next.log_likelihood >= least {
+                best = Maximum { iterations: best.iterations + next.iterations, ..next };
+                held = tried;
+                break;
+            }
+        }
+    }
+    best
+}
+
+/// Searches from the logarithms of a start; the coordinates that are held stay
+/// where they are.
+fn climb<const N: usize>(
+    likelihood: &impl Likelihood<N>,
+    start: [f64; N],
+    held: [bool; N],
+) -> Maximum<N> {
     let surface = Surface {
         likelihood,
+        held,
         last: Cell::default(),
         best: Cell::default(),
         points: Cell::default(),
     };
-    let mut at = start.map(log);
+    let mut at = start;
     let mut steps = descend(&surface, &mut at, ROUGH) + polish(&surface, &mut at);
     if surface.point(at).slope() >= FLAT {
         // A ridge, on which Newton's steps lead nowhere.
@@ -110,13 +182,26 @@ fn climb<const N: usize>(likelihood: &impl Likelihood<N>, start: &[f64; N]) -> M
     // Beyond its limit a parameter has not been looked at.
     at = at.map(|value| value.clamp(-LOGARITHM_MAX, LOGARITHM_MAX));
     let here = surface.point(at);
-    let curvature = surface.curvature(&at);
+    // Covariance is the inverse of the information, that of all customers.
+    let customers = likelihood.observations();
+    let covariance = inverse(&surface.curvature(&at));
+    let covariance = covariance.map(|matrix| matrix.map(|row| row.map(|one| one / customers)));
     Maximum {
-        parameters: at.map(exp),
+        parameters: at.map(coordinate),
         log_likelihood: -here.cost * likelihood.observations(),
         gradient: here.slope(),
         iterations: steps,
-        covariance: covariance(&curvature, likelihood.observations(), &at),
+        is_determined: covariance.is_some(),
+        covariance: covariance.filter(|_| held == [false; N]),
+    }
+}
+
+/// A coordinate of its logarithm; a limit is the number that it is shown as.
+fn coordinate(logarithm: f64) -> f64 {
+    match logarithm {
+        at if at == LIMIT => 1e18,
+        at if at == -LIMIT => 1e-18,
+        logarithm => exp(logarithm),
     }
 }
 
@@ -175,6 +260,8 @@ fn polish<const N: usize>(surface: &Surface<'_, impl Likelihood<N>, N>, at: &mut
 /// of the parameters.
 struct Surface<'a, L, const N: usize> {
     likelihood: &'a L,
+    /// Coordinates that are held where they are.
+    held: [bool; N],
     /// The last point looked at: value and slope are asked for one by one.
     last: Cell<Option<Point<N>>>,
     /// The lowest point seen.
@@ -207,10 +294,9 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
         let parameters = at.map(|value| exp(value.clamp(-LOGARITHM_MAX, LOGARITHM_MAX)));
         let (sum, slopes) = self.likelihood.evaluate(&parameters);
         let customers = self.likelihood.observations();
-        let within = |n: usize| at[n].abs() <= LOGARITHM_MAX;
-        let gradient = std::array::from_fn(|n| {
-            if within(n) { -slopes[n] * parameters[n] / customers } else { 0.0 }
-        });
+        let is_free = |n: usize| !self.held[n] && at[n].abs() <= LOGARITHM_MAX;
+        let gradient =
+            std::array::from_fn(|n| if is_free(n) { -slopes[n] / customers } else { 0.0 });
         let mut point = Point { at, cost: -sum / customers, gradient };
         if !point.cost.is_finite() || point.gradient.iter().any(|slope| !slope.is_finite()) {
             point.cost = f64::MAX.sqrt();
@@ -233,7 +319,7 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
             let ahead = self.point(there).gradient;
             std::array::from_fn(|m| (ahead[m] - here.gradient[m]) / width)
         });
-        symmetric(&rows)
+        self.upright(symmetric(&rows))
     }
 
     /// Second derivatives, from differences of the analytic first ones.
@@ -248,22 +334,22 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
             let behind = self.point(there).gradient;
             rows[n] = std::array::from_fn(|m| (ahead[m] - behind[m]) / (2.0 * width));
         }
-        symmetric(&rows)
+        self.upright(symmetric(&rows))
     }
-}
 
-/// A matrix with a thousandth of its largest entry on its diagonal.
-fn bent<const N: usize>(matrix: &[[f64; N]; N]) -> [[f64; N]; N] {
-    let mut bent = *matrix;
-    let largest = (0..N).fold(0.0, |largest, n| f64::max(largest, matrix[n][n].abs()));
-    for (n, row) in bent.iter_mut().enumerate() {
-        row[n] += 1e-3 * largest;
+    /// Second derivatives with those of the coordinates that are held replaced,
+    /// so that they say nothing about the others.
+    fn upright(&self, mut matrix: [[f64; N]; N]) -> [[f64; N]; N] {
+        let largest = largest(&matrix);
+        for n in (0..N).filter(|n| self.held[*n]) {
+            for m in 0..N {
+                matrix[n][m] = 0.0;
+                matrix[m][n] = 0.0;
+            }
+            matrix[n][n] = f64::max(largest, f64::MIN_POSITIVE);
+        }
+        matrix
     }
-    bent
-}
-
-fn symmetric<const N: usize>(rows: &[[f64; N]; N]) -> [[f64; N]; N] {
-    std::array::from_fn(|n| std::array::from_fn(|m| (rows[n][m] + rows[m][n]) / 2.0))
 }
 
 impl<L: Likelihood<N>, const N: usize> CostFunction for &Surface<'_, L, N> {
@@ -285,59 +371,4 @@ impl<L: Likelihood<N>, const N: usize> Gradient for &Surface<'_, L, N> {
     fn gradient(&self, at: &Self::Param) -> Result<Vec<f64>, argmin::core::Error> {
         Ok(self.point(std::array::from_fn(|n| at[n])).gradient.to_vec())
     }
-}
-
-/// The inverse of the information; by the parameters themselves, since where
-/// the slope is none the logarithm only scales.
-fn covariance<const N: usize>(
-    curvature: &[[f64; N]; N],
-    customers: f64,
-    at: &[f64; N],
-) -> Option<[[f64; N]; N]> {
-    let factor = cholesky(curvature)?;
-    let mut inverse = [[0.0; N]; N];
-    for n in 0..N {
-        let unit = std::array::from_fn(|m| f64::from(u8::from(m == n)));
-        let column = solve(&factor, &unit);
-        for m in 0..N {
-            inverse[m][n] = column[m] * exp(at[m] + at[n]) / customers;
-        }
-    }
-    Some(inverse)
-}
-
-/// The lower factor of a matrix that is positive definite by more than the
-/// error of its entries; none of another.
-fn cholesky<const N: usize>(matrix: &[[f64; N]; N]) -> Option<[[f64; N]; N]> {
-    let mut factor = [[0.0; N]; N];
-    let largest = (0..N).fold(0.0, |largest, n| f64::max(largest, matrix[n][n].abs()));
-    for n in 0..N {
-        for m in 0..=n {
-            let known: f64 = (0..m).map(|k| factor[n][k] * factor[m][k]).sum();
-            let rest = matrix[n][m] - known;
-            if n == m {
-                // Also where it is no number.
-                if rest.is_nan() || rest <= 1e-9 * largest {
-                    return None;
-                }
-                factor[n][n] = libm::sqrt(rest);
-            } else {
-                factor[n][m] = rest / factor[m][m];
-            }
-        }
-    }
-    Some(factor)
-}
-
-fn solve<const N: usize>(factor: &[[f64; N]; N], right: &[f64; N]) -> [f64; N] {
-    let mut solution = *right;
-    for n in 0..N {
-        let known: f64 = (0..n).map(|k| factor[n][k] * solution[k]).sum();
-        solution[n] = (solution[n] - known) / factor[n][n];
-    }
-    for n in (0..N).rev() {
-        let known: f64 = (n + 1..N).map(|k| factor[k][n] * solution[k]).sum();
-        solution[n] = (solution[n] - known) / factor[n][n];
-    }
-    solution
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use super::Impossible;
 use super::beta_geometric::{BetaGeometric, BetaGeometricLikelihood};
+use super::chances::Chances;
 use super::history::{Histories, History};
 use super::maximise::{Maximum, maximise};
 use super::nbd::{Nbd, NbdLikelihood};
 use super::pareto_nbd::{ParetoLikelihood, ParetoNbd};
 use super::process::Process;
+use super::rates::Rates;
 use super::time::{Span, Unit};
 
 /// The purchase models there are.
@@ -102,13 +105,15 @@ impl PurchaseModel {
         }
         let parameters = match (kind, parameters) {
             (Kind::BgNbd | Kind::MbgNbd, &[r, alpha, a, b]) => {
+                let (rates, chances) = (Rates::new(r, alpha), Chances::new(a, b));
                 let from_first = kind == Kind::MbgNbd;
-                Parameters::BetaGeometric(BetaGeometric { r, alpha, a, b, from_first })
+                Parameters::BetaGeometric(BetaGeometric { rates, chances, from_first })
             }
             (Kind::ParetoNbd, &[r, alpha, s, beta]) => {
-                Parameters::Pareto(ParetoNbd { r, alpha, s, beta })
+                let (rates, dropout) = (Rates::new(r, alpha), Rates::new(s, beta));
+                Parameters::Pareto(ParetoNbd { rates, dropout })
             }
-            (Kind::Nbd, &[r, alpha]) => Parameters::Lasting(Nbd { r, alpha }),
+            (Kind::Nbd, &[r, alpha]) => Parameters::Lasting(Nbd { rates: Rates::new(r, alpha) }),
             _ => return None,
         };
         Some(Self { parameters, unit })
@@ -219,49 +224,67 @@ pub struct PurchaseFit {
 }
 
 /// Fits a purchase model on customers, in the unit of their lengths.
-pub fn fit(kind: Kind, histories: &Histories) -> PurchaseFit {
+///
+/// # Errors
+/// A log-likelihood that cannot be: a mistake of ours.
+pub fn fit(kind: Kind, histories: &Histories) -> Result<PurchaseFit, Impossible> {
     let rate = histories.rate().max(1e-12);
     let lasting = || {
-        let starts = [0.5, 2.0].map(|r| [r, r / rate]);
+        let starts = [2.0, 0.5].map(|kappa| [rate, kappa]);
         maximise(&NbdLikelihood { histories }, &starts)
     };
-    match kind {
-        Kind::Nbd => fitted(kind, histories, &lasting()),
+    let found = match kind {
+        Kind::Nbd => {
+            let found = lasting();
+            let model = Nbd::at(&found.parameters);
+            fitted(Parameters::Lasting(model), histories, found, model.parameters())
+        }
         Kind::BgNbd | Kind::MbgNbd => {
             let from_first = kind == Kind::MbgNbd;
             let likelihood = BetaGeometricLikelihood { histories, from_first };
-            let [r, alpha] = lasting().parameters;
+            let [mean, kappa] = lasting().parameters;
+            // Rate, κ, odds of dropping out and φ.
             let starts = [
-                [0.5, 0.4 / rate, 0.7, 2.0],
-                [1.0, 0.7 / rate, 0.1, 1.0],
-                [0.25, 0.2 / rate, 1.5, 5.0],
-                // The limits in which everybody drops out alike, and nobody.
-                [0.5, 0.4 / rate, 3e6, 1e7],
-                [r, alpha, 1e-6, 1e6],
+                [1.25 * rate, 2.0, 0.35, 0.37],
+                [1.43 * rate, 1.0, 0.1, 0.91],
+                [1.25 * rate, 4.0, 0.3, 0.154],
+                // The limits in which everybody drops out alike, everybody
+                // buys alike, and nobody drops out.
+                [1.25 * rate, 2.0, 0.3, 1e-7],
+                [1.25 * rate, 1e-7, 0.1, 0.1],
+                [mean, kappa, 1e-12, 1.0],
             ];
-            fitted(kind, histories, &maximise(&likelihood, &starts))
+            let found = maximise(&likelihood, &starts);
+            let model = BetaGeometric::at(&found.parameters, from_first);
+            fitted(Parameters::BetaGeometric(model), histories, found, model.parameters())
         }
         Kind::ParetoNbd => {
-            let [r, alpha] = lasting().parameters;
+            let [mean, kappa] = lasting().parameters;
+            // Rate, κ, rate of dropping out and its κ.
             let starts = [
-                [0.5, 0.4 / rate, 0.6, 0.5 / rate],
-                [1.0, 0.7 / rate, 1.0, 2.0 / rate],
-                [0.5, 0.4 / rate, 1e6, 1e6 / rate],
-                [r, alpha, 1e-11, alpha],
+                [1.25 * rate, 2.0, 1.2 * rate, 1.67],
+                [1.43 * rate, 1.0, 0.5 * rate, 1.0],
+                [1.25 * rate, 2.0, rate, 1e-6],
+                [1.25 * rate, 1e-7, 0.1 * rate, 0.1],
+                [mean, kappa, 1e-11 * mean, 1.0],
             ];
-            fitted(kind, histories, &maximise(&ParetoLikelihood { histories }, &starts))
+            let found = maximise(&ParetoLikelihood { histories }, &starts);
+            let model = ParetoNbd::at(&found.parameters);
+            fitted(Parameters::Pareto(model), histories, found, model.parameters())
         }
-    }
+    };
+    found.possible(histories)
 }
 
-fn fitted<const N: usize>(kind: Kind, histories: &Histories, found: &Maximum<N>) -> PurchaseFit {
-    let unit = histories.unit;
-    let [r, alpha] = [found.parameters[0], found.parameters[1]];
-    // Parameters of a maximum are exponentials: above 0 and finite.
-    let model = PurchaseModel::new(kind, &found.parameters, unit)
-        .unwrap_or(PurchaseModel { parameters: Parameters::Lasting(Nbd { r, alpha }), unit });
+fn fitted<const N: usize>(
+    parameters: Parameters,
+    histories: &Histories,
+    found: Maximum<N>,
+    (named, slopes): ([f64; N], [[f64; N]; N]),
+) -> PurchaseFit {
+    let found = found.in_parameters(named, &slopes);
     PurchaseFit {
-        model,
+        model: PurchaseModel { parameters, unit: histories.unit },
         estimates: found.parameters.to_vec(),
         standard_errors: found.standard_errors().map(|errors| errors.to_vec()),
         log_likelihood: found.log_likelihood,
@@ -270,3 +293,19 @@ fn fitted<const N: usize>(kind: Kind, histories: &Histories, found: &Maximum<N>)
         converged: found.has_converged(),
     }
 }
+
+impl PurchaseFit {
+    /// Itself, where its log-likelihood is one that can be: see
+    /// [`Histories::log_volume`].
+    fn possible(self, histories: &Histories) -> Result<Self, Impossible> {
+        let counts = self.log_likelihood + histories.log_volume();
+        // Of counts that are certain it is 0, but for rounding.
+        if counts <= ROUNDING * histories.customers().max(1.0) {
+            return Ok(self);
+        }
+        Err(Impossible { model: self.model.kind(), log_likelihood: counts })
+    }
+}
+
+/// What rounding may add to the log-likelihood of a customer.
+const ROUNDING: f64 = 1e-9;

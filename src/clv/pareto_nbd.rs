@@ -11,79 +11,106 @@
 //!
 //! over τ from t_x to T: alive at the end, or gone at τ. Both terms are
 //! positive, the integrand is smooth and falls, and its derivatives by the
-//! parameters are integrals of the same kind.
+//! parameters are integrals of the same kind. Both laws are written over their
+//! mean and spread, see [`super::rates`]: with their clocks c and d, and the
+//! mean dropout rate m(τ) = s/(β+τ) of those who are alive at τ, the brackets
+//! and what stands before them are
+//!
+//! ```text
+//! m^x · Π (1+jκ) · (e^(−(1+κx) c(T) − d(T)) + ∫ m(τ) e^(−(1+κx) c(τ) − d(τ)) dτ)
+//! ```
 
-use libm::{exp, log, log1p};
+use libm::{exp, log};
 
 use super::history::Histories;
 use super::maximise::Likelihood;
 use super::process::Process;
 use super::quadrature::panels;
-use super::special::{digamma_rise, ln_rise, sigmoid, softplus};
+use super::rates::{Clock, Rates, Rise};
+use super::special::{sigmoid, softplus};
 
 /// Parameters of Pareto/NBD.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParetoNbd {
-    /// Shape of the purchase rates.
-    pub r: f64,
-    /// Rate of the purchase rates.
-    pub alpha: f64,
-    /// Shape of the dropout rates.
-    pub s: f64,
-    /// Rate of the dropout rates.
-    pub beta: f64,
+    /// The purchase rates: Gamma(r, α).
+    pub rates: Rates,
+    /// The dropout rates: Gamma(s, β).
+    pub dropout: Rates,
 }
 
 /// The integral over the time of dropping out, with its means.
 struct Gone {
     /// The logarithm of the odds of being gone to being alive.
     log_odds: f64,
-    /// Means over that time τ: of ln(α+τ) and 1/(α+τ), ln(β+τ) and 1/(β+τ).
-    means: [f64; 4],
+    /// Means over that time of the clock of purchases.
+    purchases: Clock,
+    /// Means of the clock of dropping out.
+    dropout: Clock,
 }
 
 impl ParetoNbd {
-    /// The log-likelihood of one customer; lengths in the unit of `alpha`.
-    pub fn log_likelihood(&self, x: f64, t_x: f64, age: f64) -> f64 {
-        self.alive_term(x, age) + softplus(self.gone(x, t_x, age).log_odds)
+    /// The model at a point of the search: rate, κ, rate of dropping out and
+    /// its κ.
+    pub fn at(&[mean, kappa, drop, drop_kappa]: &[f64; 4]) -> Self {
+        let dropout = Rates { mean: drop, kappa: drop_kappa };
+        Self { rates: Rates { mean, kappa }, dropout }
     }
 
-    /// The logarithm of the likelihood of the history and of being alive.
-    fn alive_term(&self, x: f64, age: f64) -> f64 {
-        let Self { r, alpha, s, beta } = *self;
-        ln_rise(r, x) - r * log1p(age / alpha) - x * log(alpha + age) - s * log1p(age / beta)
+    /// Its parameters as the literature has them, and the slopes of their
+    /// logarithms by those of the point.
+    pub fn parameters(&self) -> ([f64; 4], [[f64; 4]; 4]) {
+        let Self { rates, dropout } = *self;
+        let parameters = [rates.shape(), rates.rate(), dropout.shape(), dropout.rate()];
+        let slopes = [
+            [0.0, -1.0, 0.0, 0.0],
+            [-1.0, -1.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, -1.0],
+            [0.0, 0.0, -1.0, -1.0],
+        ];
+        (parameters, slopes)
+    }
+
+    /// The log-likelihood of one customer; lengths in the unit of the rates.
+    pub fn log_likelihood(&self, x: f64, t_x: f64, age: f64) -> f64 {
+        let again = Rise::new(self.rates.kappa).up_to(x).logarithm + x * log(self.rates.mean);
+        let alive = self.more(x) * self.rates.clock(age).elapsed + self.dropout.clock(age).elapsed;
+        again - alive + softplus(self.gone(x, t_x, age).log_odds)
+    }
+
+    fn more(&self, x: f64) -> f64 {
+        1.0 + self.rates.kappa * x
     }
 
     fn gone(&self, x: f64, t_x: f64, age: f64) -> Gone {
-        let Self { r, alpha, s, beta } = *self;
-        let exponent = r + x;
-        let (first, second) = (alpha + t_x, beta + t_x);
-        let mut total = 0.0;
-        let mut means = [0.0; 4];
-        let fallen = |t: f64| exponent * log1p((t - t_x) / first) + s * log1p((t - t_x) / second);
+        let Self { rates, dropout } = *self;
+        let more = self.more(x);
+        let (buys, drops) = (rates.after(0.0, t_x), dropout.after(0.0, t_x));
+        let (bought, dropped) = (rates.elapsed(t_x), dropout.elapsed(t_x));
+        let fallen = |t: f64| more * buys.elapsed(t - t_x) + drops.elapsed(t - t_x);
         let width = |t: f64| {
-            let fall = exponent / (alpha + t) + (s + 1.0) / (beta + t);
-            let wide = (alpha + t).min(beta + t).min(6.0 / fall);
+            let fall = more * rates.mean_at(t) + (1.0 + dropout.kappa) * dropout.mean_at(t);
+            let wide = rates.reach(t).min(dropout.reach(t)).min(6.0 / fall);
             (fallen(t) < 45.0).then_some(wide)
         };
+        let (mut total, mut purchases, mut leaving) = (0.0, Clock::default(), Clock::default());
         panels(t_x, age, width, |t, weight| {
-            let (log_alpha, log_beta) = (log1p((t - t_x) / first), log1p((t - t_x) / second));
-            let (of_alpha, of_beta) = (1.0 / (alpha + t), 1.0 / (beta + t));
-            let density = weight * of_beta * exp(-exponent * log_alpha - s * log_beta);
+            let (buys, drops) = (buys.elapsed(t - t_x), drops.elapsed(t - t_x));
+            let rate = dropout.mean_at(t) / dropout.mean;
+            let density = weight * rate * exp(-more * buys - drops);
             total += density;
-            means[0] += density * log_alpha;
-            means[1] += density * of_alpha;
-            means[2] += density * log_beta;
-            means[3] += density * of_beta;
+            purchases.add(density, rates.clock_of(t, bought + buys));
+            leaving.add(density, dropout.clock_of(t, dropped + drops));
         });
         if total == 0.0 {
             // The history ends with the latest purchase.
-            return Gone { log_odds: f64::NEG_INFINITY, means: [0.0; 4] };
+            let (purchases, dropout) = (Clock::default(), Clock::default());
+            return Gone { log_odds: f64::NEG_INFINITY, purchases, dropout };
         }
-        means = means.map(|mean| mean / total);
-        means[0] += log(first);
-        means[2] += log(second);
-        Gone { log_odds: fallen(age) + log(s * total), means }
+        Gone {
+            log_odds: fallen(age) + log(dropout.mean * total),
+            purchases: purchases.over(total),
+            dropout: leaving.over(total),
+        }
     }
 
     /// The probability of being alive at the end of a history.
@@ -93,8 +120,8 @@ impl ParetoNbd {
 
     /// What follows for one who is alive at the end of a history.
     pub fn alive(&self, x: f64, age: f64) -> Process {
-        let Self { r, alpha, s, beta } = *self;
-        Process::AtAnyTime { r: r + x, alpha: alpha + age, s, beta: beta + age }
+        let Self { rates, dropout } = *self;
+        Process::AtAnyTime { rates: rates.after(x, age), dropout: dropout.after(0.0, age) }
     }
 }
 
@@ -109,24 +136,40 @@ impl Likelihood<4> for ParetoLikelihood<'_> {
         self.histories.customers()
     }
 
-    fn evaluate(&self, &[r, alpha, s, beta]: &[f64; 4]) -> (f64, [f64; 4]) {
-        let model = ParetoNbd { r, alpha, s, beta };
+    fn evaluate(&self, at: &[f64; 4]) -> (f64, [f64; 4]) {
+        let model = ParetoNbd::at(at);
+        let ParetoNbd { rates, dropout } = model;
         let times = &self.histories.times;
+        let purchases: Vec<Clock> = times.iter().map(|t| rates.clock(*t)).collect();
+        let drops: Vec<Clock> = times.iter().map(|t| dropout.clock(*t)).collect();
+        let log_mean = log(rates.mean);
+        let mut rise = Rise::new(rates.kappa);
         let (mut sum, mut slopes) = (0.0, [0.0; 4]);
         for group in &self.histories.groups {
             let x = group.frequency;
-            let by_r = digamma_rise(r, x) + log(alpha);
+            let rise = rise.up_to(x);
+            let again = rise.logarithm + x * log_mean;
+            let more = model.more(x);
             for row in &group.rows {
                 let (t_x, age) = (times[row.recency as usize], times[row.age as usize]);
-                let Gone { log_odds, means } = model.gone(x, t_x, age);
-                let gone = sigmoid(log_odds);
-                let mean = |here: f64, then: f64| (1.0 - gone) * here + gone * then;
-                sum += row.customers * (model.alive_term(x, age) + softplus(log_odds));
-                let (end, finish) = (alpha + age, beta + age);
-                slopes[0] += row.customers * (by_r - mean(log(end), means[0]));
-                slopes[1] += row.customers * (r / alpha - (r + x) * mean(1.0 / end, means[1]));
-                slopes[2] += row.customers * (log(beta) - mean(log(finish), means[2]) + gone / s);
-                slopes[3] += row.customers * (s / beta - mean(s / finish, (s + 1.0) * means[3]));
+                let (alive, stays) = (purchases[row.age as usize], drops[row.age as usize]);
+                let then = model.gone(x, t_x, age);
+                let gone = sigmoid(then.log_odds);
+                let passed = alive.mixed(gone, then.purchases);
+                let stayed = stays.mixed(gone, then.dropout);
+                let elapsed = more * alive.elapsed + stays.elapsed;
+                // Of the logarithm of the dropout rate at the time of leaving.
+                let slowed = gone * dropout.kappa * then.dropout.by_mean;
+                let own = [
+                    x - more * passed.by_mean,
+                    rise.by_kappa - rates.kappa * x * passed.elapsed + more * passed.by_kappa,
+                    gone - slowed - stayed.by_mean,
+                    stayed.by_kappa - slowed,
+                ];
+                sum += row.customers * (again - elapsed + softplus(then.log_odds));
+                for (slope, own) in slopes.iter_mut().zip(own) {
+                    *slope += row.customers * own;
+                }
             }
         }
         (sum, slopes)

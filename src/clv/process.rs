@@ -5,44 +5,36 @@
 //! parameters. So there is one place for everything that lies in the future,
 //! and a history only moves the parameters (see `PurchaseModel::alive`).
 
-use libm::{exp, expm1, log, log1p};
+use libm::{exp, expm1, log, sqrt};
 
+use super::chances::Chances;
 use super::quadrature::{beta_mean, panels};
+use super::rates::Rates;
 use super::special::relative_decay;
 
 /// How purchases follow each other from now on. While alive, a customer buys
-/// at a rate λ ~ Gamma(`r`, `alpha`).
+/// at a rate λ ~ Gamma(r, α).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Process {
     /// Nobody drops out.
     Lasting {
-        /// Shape of the rates.
-        r: f64,
-        /// Rate of the rates, in units of time.
-        alpha: f64,
+        /// The purchase rates.
+        rates: Rates,
     },
     /// After each purchase a customer drops out with probability
-    /// p ~ Beta(`a`, `b`).
+    /// p ~ Beta(a, b).
     AfterPurchase {
-        /// Shape of the rates.
-        r: f64,
-        /// Rate of the rates, in units of time.
-        alpha: f64,
-        /// Shape of dropping out.
-        a: f64,
-        /// Shape of staying.
-        b: f64,
+        /// The purchase rates.
+        rates: Rates,
+        /// Dropping out.
+        chances: Chances,
     },
-    /// A customer drops out at any time, at a rate μ ~ Gamma(`s`, `beta`).
+    /// A customer drops out at any time, at a rate μ ~ Gamma(s, β).
     AtAnyTime {
-        /// Shape of the rates.
-        r: f64,
-        /// Rate of the rates, in units of time.
-        alpha: f64,
-        /// Shape of the dropout rates.
-        s: f64,
-        /// Rate of the dropout rates, in units of time.
-        beta: f64,
+        /// The purchase rates.
+        rates: Rates,
+        /// The dropout rates.
+        dropout: Rates,
     },
 }
 
@@ -62,13 +54,16 @@ impl Process {
             return 0.0;
         }
         match *self {
-            Self::Lasting { r, alpha } => r * (t / alpha),
-            Self::AfterPurchase { r, alpha, a, b } => expected_after_purchase(r, t / alpha, a, b),
+            Self::Lasting { rates } => rates.mean * t,
+            Self::AfterPurchase { rates, chances } => expected_after_purchase(&rates, &chances, t),
             // Schmittlein, Morrison and Colombo (1987), with the
-            // fraction written so that it holds at s = 1 as well.
-            Self::AtAnyTime { r, alpha, s, beta } => {
-                let logarithm = log1p(t / beta);
-                r * (beta / alpha) * logarithm * relative_decay((s - 1.0) * logarithm)
+            // fraction written so that it holds at s = 1, at s = ∞ and where
+            // nobody drops out as well: r/α · β ln(1 + t/β) · (1 − e⁻ʸ)/y with
+            // y = (s−1) ln(1 + t/β).
+            Self::AtAnyTime { rates, dropout } => {
+                let slowed = Rates { mean: 1.0, kappa: dropout.kappa * dropout.mean };
+                let decay = relative_decay((1.0 - dropout.kappa) * dropout.elapsed(t));
+                rates.mean * slowed.elapsed(t) * decay
             }
         }
     }
@@ -80,14 +75,18 @@ impl Process {
         if rate.is_nan() || rate <= 0.0 {
             return None;
         }
-        // ∫ e^(−δt) dE(t) = δ ∫ e^(−δt) E(t) dt
-        let nearest = match *self {
-            Self::Lasting { r, alpha } => return Some(r / (alpha * rate)),
-            Self::AfterPurchase { alpha, .. } => alpha,
-            Self::AtAnyTime { alpha, beta, .. } => alpha.min(beta),
+        // ∫ e^(−δt) dE(t) = δ ∫ e^(−δt) E(t) dt. The expectation is smooth
+        // over times as long as those it has passed, and at first over as
+        // long as the law takes to change, or one purchase or life lasts.
+        let (nearest, shortest) = match *self {
+            Self::Lasting { rates } => return Some(rates.mean / rate),
+            Self::AfterPurchase { rates, .. } => (rates.reach(0.0), rates.mean),
+            Self::AtAnyTime { rates, dropout } => {
+                (rates.reach(0.0).min(dropout.reach(0.0)), dropout.mean)
+            }
         };
         let mut sum = 0.0;
-        let width = |t: f64| Some((nearest + t).min(4.0 / rate));
+        let width = |t: f64| Some((nearest + t).min(4.0 / rate).min(4.0 / shortest + t / 4.0));
         panels(0.0, 50.0 / rate, width, |t, weight| {
             sum += weight * rate * exp(-rate * t) * self.expected(t);
         });
@@ -106,12 +105,12 @@ impl Process {
             reached <= level && cumulative.len() < PURCHASES_MAX
         };
         match *self {
-            Self::Lasting { r, alpha } => {
-                let mut purchases = Purchases::new(r, t / alpha);
+            Self::Lasting { rates } => {
+                let mut purchases = Purchases::new(&rates, t);
                 while add(purchases.next_probability()) {}
             }
-            Self::AfterPurchase { r, alpha, a, b } => {
-                let mut purchases = Purchases::new(r, t / alpha);
+            Self::AfterPurchase { rates, chances } => {
+                let mut purchases = Purchases::new(&rates, t);
                 // Alive after n purchases, and dropped out with the n-th.
                 let (mut alive, mut dropped, mut n, mut below) = (1.0, 0.0, 0.0, 0.0);
                 loop {
@@ -121,19 +120,26 @@ impl Process {
                         break;
                     }
                     below += probability;
-                    dropped = alive * (a / (a + b + n));
-                    alive *= (b + n) / (a + b + n);
+                    let Chances { p, q, .. } = chances.after(n);
+                    dropped = alive * p;
+                    alive *= q;
                     n += 1.0;
                 }
             }
-            Self::AtAnyTime { r, alpha, s, beta } => {
+            Self::AtAnyTime { rates, dropout } => {
                 let mut nodes = Vec::new();
-                let width = |u: f64| Some((alpha + u).min(beta + u) / 2.0);
+                // P(n purchases until u) is a hump of a width of √n purchases.
+                let width = |u: f64| {
+                    let lived = 4.0 / ((1.0 + dropout.kappa) * dropout.mean_at(u));
+                    let hump = 4.0 * sqrt((1.0 + rates.mean * u) * (1.0 + rates.kappa));
+                    let reach = rates.reach(u).min(dropout.reach(u)) / 2.0;
+                    Some(reach.min(lived).min(hump / rates.mean))
+                };
                 panels(0.0, t, width, |u, weight| {
-                    let density = weight * s / (beta + u) * exp(-s * log1p(u / beta));
-                    nodes.push((density, Purchases::new(r, u / alpha)));
+                    let density = weight * dropout.mean_at(u) * exp(-dropout.elapsed(u));
+                    nodes.push((density, Purchases::new(&rates, u)));
                 });
-                nodes.push((exp(-s * log1p(t / beta)), Purchases::new(r, t / alpha)));
+                nodes.push((exp(-dropout.elapsed(t)), Purchases::new(&rates, t)));
                 let mut next = || -> f64 {
                     nodes.iter_mut().map(|(weight, n)| *weight * n.next_probability()).sum()
                 };
@@ -148,17 +154,21 @@ impl Process {
 /// E[(1 − p)ʲ]: Fader, Hardie and Lee (2005a), eq. 9, in a form whose terms
 /// are positive for every a, where theirs is a difference that fails at a = 1
 /// and has no value for a + b + x < 1.
-fn expected_after_purchase(r: f64, u: f64, a: f64, b: f64) -> f64 {
-    let none = r * log1p(u);
+fn expected_after_purchase(rates: &Rates, chances: &Chances, t: f64) -> f64 {
+    let none = rates.elapsed(t);
+    let mean = rates.mean * t;
+    let u = rates.kappa * mean;
     let z = u / (1.0 + u);
-    let mean = r * u;
-    let terms = mean + 12.0 * libm::sqrt(mean * (1.0 + u)) - 40.0 / log(z);
+    // Without any spread terms fall faster than in every geometric series.
+    let slowly = if z > 0.0 { -40.0 / log(z) } else { 0.0 };
+    let terms = mean + 12.0 * sqrt(mean * (1.0 + u)) + slowly;
     if !(terms < TERMS_MAX && none < 600.0 && terms.is_finite()) {
+        // Dropping out with the chance p thins purchases: E[(1 − e^(−c(pt)))/p].
         let value = |p: f64| {
-            let pu = p * u;
-            if pu * (1.0 + r) < 1e-14 { r * u } else { -expm1(-r * log1p(pu)) / p }
+            let small = p * mean * (1.0 + rates.kappa) < 1e-14;
+            if small { mean } else { -expm1(-rates.elapsed(p * t)) / p }
         };
-        return beta_mean(a, b, u * (1.0 + r), value);
+        return beta_mean(chances, mean * (1.0 + rates.kappa), value);
     }
     let mut probability = exp(-none);
     let mut more = -expm1(-none);
@@ -166,9 +176,9 @@ fn expected_after_purchase(r: f64, u: f64, a: f64, b: f64) -> f64 {
     while n < TERMS_MAX {
         let term = more * survives;
         sum += term;
-        probability *= z * (r + n) / (n + 1.0);
+        probability *= mean / (1.0 + u) * (1.0 + rates.kappa * n) / (n + 1.0);
         more -= probability;
-        survives *= (b + n) / (a + b + n);
+        survives *= chances.after(n).q;
         n += 1.0;
         // Behind the mean the terms fall at least as fast as a geometric series.
         if more <= 0.0 || (n > mean && term * (1.0 + u) < 1e-17 * sum) {
@@ -181,8 +191,9 @@ fn expected_after_purchase(r: f64, u: f64, a: f64, b: f64) -> f64 {
 /// The negative binomial distribution of purchases within a time, one number
 /// of purchases after the other.
 struct Purchases {
-    r: f64,
-    z: f64,
+    /// (n+1) P(n+1) / P(n) = mean · (1 + κn).
+    mean: f64,
+    kappa: f64,
     n: f64,
     logarithm: f64,
     /// Its value while it is no underflow.
@@ -190,14 +201,16 @@ struct Purchases {
 }
 
 impl Purchases {
-    fn new(r: f64, u: f64) -> Self {
-        let logarithm = -r * log1p(u);
-        Self { r, z: u / (1.0 + u), n: 0.0, logarithm, probability: exp(logarithm) }
+    fn new(rates: &Rates, t: f64) -> Self {
+        let logarithm = -rates.elapsed(t);
+        let mean = rates.mean_at(t) * t;
+        let kappa = rates.kappa;
+        Self { mean, kappa, n: 0.0, logarithm, probability: exp(logarithm) }
     }
 
     fn next_probability(&mut self) -> f64 {
         let probability = self.probability;
-        let factor = self.z * (self.r + self.n) / (self.n + 1.0);
+        let factor = self.mean * (1.0 + self.kappa * self.n) / (self.n + 1.0);
         self.n += 1.0;
         if self.logarithm > -600.0 {
             self.probability *= factor;
@@ -213,5 +226,5 @@ impl Purchases {
 #[cfg(test)]
 pub fn negative_binomial(n: f64, r: f64, u: f64) -> f64 {
     let ways = super::special::ln_rise(r, n) - libm::lgamma(n + 1.0);
-    exp(ways - r * log1p(u) + n * log(u / (1.0 + u)))
+    exp(ways - r * libm::log1p(u) + n * log(u / (1.0 + u)))
 }

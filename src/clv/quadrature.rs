@@ -1,9 +1,10 @@
 //! Integrals of smooth functions: over a span of time in panels, and over a
 //! beta distribution.
 
-use libm::{exp, expm1, log, sqrt};
+use libm::{exp, expm1, log, log1p, sqrt};
 
-use super::special::softplus;
+use super::chances::Chances;
+use super::special::sigmoid;
 
 /// Gauss-Legendre of 12 nodes on [−1, 1]: the positive nodes with their
 /// weights (Abramowitz and Stegun 1964, table 25.4).
@@ -15,6 +16,9 @@ const GAUSS: [(f64, f64); 6] = [
     (0.904_117_256_370_474_9, 0.106_939_325_995_318_43),
     (0.981_560_634_246_719_2, 0.047_175_336_386_511_83),
 ];
+
+/// φ below which a value is the same for all chances, to the last digit.
+const ONE_CHANCE: f64 = 1e-17;
 
 /// Panels at most: more are only asked for by parameters without meaning.
 const PANELS_MAX: usize = 4096;
@@ -57,8 +61,13 @@ pub fn panels(
 /// The trapezoidal rule over v = ln(p / (1 − p)), which converges exponentially
 /// there (Trefethen and Weideman 2014). Far out, where the value is constant,
 /// the terms are a geometric series and are summed as one. Numerator and
-/// denominator are summed alike, so that no beta function is needed.
-pub fn beta_mean(a: f64, b: f64, steepness: f64, value: impl Fn(f64) -> f64) -> f64 {
+/// denominator are summed alike, so that no beta function is needed. Where the
+/// law is one chance, so is its mean.
+pub fn beta_mean(chances: &Chances, steepness: f64, value: impl Fn(f64) -> f64) -> f64 {
+    let (a, b) = (chances.a(), chances.b());
+    if chances.phi < ONE_CHANCE || a == 0.0 || b == 0.0 {
+        return value(chances.p);
+    }
     let spread = sqrt(1.0 / a + 1.0 / b);
     let step = (0.3 * spread).min(0.4);
     // Where p is so small, or so close to 1, that the value does not change.
@@ -67,16 +76,18 @@ pub fn beta_mean(a: f64, b: f64, steepness: f64, value: impl Fn(f64) -> f64) -> 
     let highest = -log(negligible / (1.0 + a + b));
     // The density falls by e⁻⁴⁵ within this, if not cut off before.
     let mode = log(a / b).clamp(lowest + step, highest - step);
-    let density = |v: f64| -a * softplus(-v) - b * softplus(v);
-    let top = density(mode);
+    // Its logarithm, that at the mode being 0; a difference of two of them
+    // would cancel where a and b are large.
+    let at_mode = sigmoid(mode);
+    let density = |v: f64| a * (v - mode) - (a + b) * log1p(at_mode * expm1(v - mode));
     let (mut weighed, mut weights) = (0.0, 0.0);
     let mut add = |v: f64, times: f64| {
-        let weight = exp(density(v) - top) * times;
+        let weight = exp(density(v)) * times;
         weighed += weight * value(1.0 / (1.0 + exp(-v)));
         weights += weight;
     };
     let mut v = mode;
-    while density(v) - top > -45.0 {
+    while density(v) > -45.0 {
         if v <= lowest {
             add(v, 1.0 / expm1(a * step));
             break;
@@ -86,7 +97,7 @@ pub fn beta_mean(a: f64, b: f64, steepness: f64, value: impl Fn(f64) -> f64) -> 
     }
     add(mode, 1.0);
     let mut v = mode;
-    while density(v) - top > -45.0 {
+    while density(v) > -45.0 {
         if v >= highest {
             add(v, 1.0 / expm1(b * step));
             break;

@@ -9,7 +9,7 @@
 //! the first below 4e-15, relative to the larger of 1 and the result; of the
 //! second below 1e-14, relative to the result (see the tests).
 
-use libm::{exp, log, log1p};
+use libm::{exp, lgamma, log, log1p};
 
 /// From here on the asymptotic series have all digits.
 const ASYMPTOTIC: f64 = 16.0;
@@ -85,6 +85,48 @@ fn digamma_tail(z: f64) -> f64 {
     let tail = 1.0 / 252.0 - w * (1.0 / 240.0 - w / 132.0);
     -0.5 / z - w * (1.0 / 12.0 - w * (1.0 / 120.0 - w * tail))
 }
+
+/// Below this, series of a few terms have all digits.
+pub const NEAR: f64 = 1e-3;
+
+/// ln(1 + t) − t / (1 + t) for t > −1: of second order, so near 0 it is no
+/// difference but a series.
+pub fn lag(t: f64) -> f64 {
+    if t.abs() < NEAR { t * t * lag_near(t) } else { log1p(t) - t / (1.0 + t) }
+}
+
+/// The same over t², for |t| below [`NEAR`].
+pub fn lag_near(t: f64) -> f64 {
+    let tail = 4.0 / 5.0 - t * (5.0 / 6.0 - t * (6.0 / 7.0));
+    1.0 / 2.0 - t * (2.0 / 3.0 - t * (3.0 / 4.0 - t * tail))
+}
+
+/// What ln Γ(z) has beyond (z − ½) ln z − z + ½ ln 2π, for every z > 0.
+pub fn beyond_stirling(z: f64) -> f64 {
+    if z >= ASYMPTOTIC {
+        return stirling(z);
+    }
+    lgamma(z) - ((z - 0.5) * log(z) - z + HALF_LN_TAU)
+}
+
+/// Its slope by ln z.
+pub fn beyond_stirling_slope(z: f64) -> f64 {
+    if z >= ASYMPTOTIC {
+        let w = 1.0 / (z * z);
+        let tail = 1.0 / 252.0 - w * (1.0 / 240.0 - w / 132.0);
+        return -(1.0 / 12.0 - w * (1.0 / 120.0 - w * tail)) / z;
+    }
+    // ψ(z) from the series at z + n, n steps up.
+    let (mut steps, mut up) = (0.0, z);
+    while up < ASYMPTOTIC {
+        steps += 1.0 / up;
+        up += 1.0;
+    }
+    z * (log1p((up - z) / z) + digamma_tail(up) - steps) + 0.5
+}
+
+/// ½ ln 2π.
+pub const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
 
 /// ln(1 + eʸ), which neither overflows nor loses small values.
 pub fn softplus(y: f64) -> f64 {

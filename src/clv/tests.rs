@@ -1,13 +1,22 @@
 //! Published values, values of forty digits, and properties that must hold for
 //! any parameters and any history.
 
+mod alike;
+mod limits;
+
 use proptest::prelude::*;
 
+use super::chances::Chances;
 use super::process::{Process, negative_binomial};
+use super::rates::Rates;
 use super::*;
 
 fn model(kind: Kind, parameters: &[f64]) -> PurchaseModel {
     PurchaseModel::new(kind, parameters, Unit::Week).expect("parameters")
+}
+
+fn fitted(kind: Kind, histories: &Histories) -> PurchaseFit {
+    fit(kind, histories).expect("a likelihood that can be")
 }
 
 fn weeks(frequency: u32, recency: f64, age: f64) -> History {
@@ -100,7 +109,8 @@ fn purchases_of_the_living() {
         (2.0, 50.0, 5000.0, 7000.0, 2.395_242_069_533_639_4),
         (3.0, 1e4, 0.05, 0.02, 5_215.472_220_804_346),
     ] {
-        let process = Process::AfterPurchase { r, alpha: 1.0, a, b };
+        let (rates, chances) = (Rates::new(r, 1.0), Chances::new(a, b));
+        let process = Process::AfterPurchase { rates, chances };
         close(process.expected(u), want, 2e-12);
     }
 }
@@ -173,7 +183,7 @@ fn donations() {
 #[test]
 fn distributions_agree_with_their_own_formula() {
     let (r, u) = (1.7, 3.2);
-    let cumulative = Process::Lasting { r, alpha: 1.0 }.cumulative(u, 0.999_999);
+    let cumulative = Process::Lasting { rates: Rates::new(r, 1.0) }.cumulative(u, 0.999_999);
     let mut sum = 0.0;
     for (n, below) in cumulative.iter().enumerate() {
         sum += negative_binomial(n as f64, r, u);
@@ -241,10 +251,11 @@ proptest! {
         other in 1.0..30.0_f64,
         within in 1.0..60.0_f64,
     ) {
+        let rates = Rates::new(r, alpha);
         for process in [
-            Process::Lasting { r, alpha },
-            Process::AfterPurchase { r, alpha, a: one, b: other },
-            Process::AtAnyTime { r, alpha, s: one, beta: other },
+            Process::Lasting { rates },
+            Process::AfterPurchase { rates, chances: Chances::new(one, other) },
+            Process::AtAnyTime { rates, dropout: Rates::new(one, other) },
         ] {
             let cumulative = process.cumulative(within, 1.0 - 1e-13);
             prop_assert!(cumulative.windows(2).all(|pair| pair[0] <= pair[1]));
@@ -261,7 +272,7 @@ proptest! {
         let mut reversed = customers.clone();
         reversed.reverse();
         let fit = |customers: Vec<(History, u64)>| {
-            fit(Kind::BgNbd, &Histories::count(customers, Unit::Week)).estimates
+            fitted(Kind::BgNbd, &Histories::count(customers, Unit::Week)).estimates
         };
         prop_assert_eq!(fit(customers), fit(reversed));
     }
@@ -288,6 +299,7 @@ mod recovery {
     use rand_distr::{Beta, Distribution, Exp, Gamma, Uniform};
 
     use super::super::*;
+    use super::fitted;
 
     const RUNS: u64 = 200;
     const CUSTOMERS: usize = 1500;
@@ -349,7 +361,7 @@ mod recovery {
         let truth = [0.6, 4.0, 0.8, 2.5];
         as_often_as_stated(&shares(truth, |random| {
             let drawn = (0..CUSTOMERS).map(|_| (customer(truth, random), 1));
-            let found = fit(Kind::BgNbd, &Histories::count(drawn, Unit::Week));
+            let found = fitted(Kind::BgNbd, &Histories::count(drawn, Unit::Week));
             let errors = found.standard_errors?;
             Some((found.estimates.try_into().ok()?, errors.try_into().ok()?))
         }));
@@ -362,9 +374,9 @@ mod recovery {
         let drawn: Vec<(History, u64)> =
             (0..CUSTOMERS).map(|_| (customer([1.0, 3.0, 1.5e6, 8.5e6], random), 1)).collect();
         let counted = Histories::count(drawn, Unit::Week);
-        let nobody = fit(Kind::Nbd, &counted).log_likelihood;
+        let nobody = fitted(Kind::Nbd, &counted).log_likelihood;
         for kind in [Kind::BgNbd, Kind::MbgNbd] {
-            let found = fit(kind, &counted);
+            let found = fitted(kind, &counted);
             assert!(found.converged && found.log_likelihood > nobody + 10.0, "{found:?}");
             let [a, b] = [found.estimates[2], found.estimates[3]];
             assert!((0.1..0.2).contains(&(a / (a + b))), "{kind}: {a} {b}");

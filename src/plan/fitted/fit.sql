@@ -6,13 +6,14 @@
 --
 -- model           text     bg_nbd, mbg_nbd, pareto_nbd, nbd or gamma_gamma
 -- parameter       text     its name in the literature
--- estimate        double   where the likelihood is highest
+-- estimate        double   where the likelihood is highest; 1e18 where it grows
+--                          without end
 -- standard_error  double   null where the likelihood is flat
 -- unit            text     of time: day or week; gamma_gamma: money
--- log_likelihood  double   of the whole model, lengths in its unit
+-- log_likelihood  double   of the whole model, a density: lengths in its unit
 -- converged       boolean  whether the search came to rest
 -- gradient        double   steepest slope left: log-likelihood of a customer by the
---                          logarithm of a parameter
+--                          logarithm of a mean or a spread
 -- iterations      bigint   steps of the search
 -- customers       bigint   those it was fitted on
 -- score           double   what the candidates of `auto` are compared by, the higher

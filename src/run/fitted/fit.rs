@@ -15,7 +15,9 @@ use super::reasons::{
     TOO_FEW_CUSTOMERS, TOO_FEW_REPEATS, TOO_FEW_SPENDERS, TOO_SHORT,
 };
 use super::{Settings, column, count, declared, held, histories, numbers, table, whole};
-use crate::clv::{self, GammaGamma, Held, Histories, Kind, PurchaseFit, Span, Spend, correlation};
+use crate::clv::{
+    self, GammaGamma, Held, Histories, Impossible, Kind, PurchaseFit, Span, Spend, correlation,
+};
 
 /// Customers below which purchases are not modelled.
 const CUSTOMERS_MIN: f64 = 500.0;
@@ -83,11 +85,12 @@ pub async fn rows(
     };
     let holdout = Span::days(f64::from(settings.holdout_days));
     let fitted = tokio::task::spawn_blocking(move || {
-        let mut fitted = purchases(asked, &counted, &came, holdout);
+        let mut fitted = purchases(asked, &counted, &came, holdout)?;
         fitted.push(spending(&spend));
-        fitted
+        Ok(fitted)
     });
     let fitted = fitted.await.map_err(|error| DataFusionError::External(Box::new(error)))?;
+    let fitted = fitted.map_err(|error: Impossible| DataFusionError::External(error.into()))?;
     as_rows(&fitted, schema)
 }
 
@@ -109,7 +112,12 @@ async fn spend(context: &SessionContext) -> Result<Vec<Spend>> {
 }
 
 /// The models that are asked for, and NBD to compare with.
-fn purchases(asked: Asked, counted: &Histories, came: &[Held], holdout: Span) -> Vec<Fitted> {
+fn purchases(
+    asked: Asked,
+    counted: &Histories,
+    came: &[Held],
+    holdout: Span,
+) -> std::result::Result<Vec<Fitted>, Impossible> {
     let customers = counted.customers();
     let thin = too_little(counted);
     if counted.repeaters(1) == 0.0 {
@@ -118,14 +126,15 @@ fn purchases(asked: Asked, counted: &Histories, came: &[Held], holdout: Span) ->
             let names = kind.parameters();
             nothing(kind.name(), names, unit.clone(), customers, thin.clone(), COHORT_AVERAGE)
         };
-        return asked.candidates().iter().map(nothing).collect();
+        return Ok(asked.candidates().iter().map(nothing).collect());
     }
-    let baseline = clv::fit(Kind::Nbd, counted);
+    let baseline = clv::fit(Kind::Nbd, counted)?;
     let fits = asked.fitted().into_iter().map(|kind| match kind {
-        Kind::Nbd => baseline.clone(),
+        Kind::Nbd => Ok(baseline.clone()),
         kind => clv::fit(kind, counted),
     });
-    let candidates = fits.map(|fit| {
+    let fits: Vec<PurchaseFit> = fits.collect::<std::result::Result<_, _>>()?;
+    let candidates = fits.into_iter().map(|fit| {
         let reasons = match asked.candidates().contains(&fit.model.kind()) {
             // What a search makes of too little says nothing more.
             true if !thin.is_empty() => thin.clone(),
@@ -139,7 +148,8 @@ fn purchases(asked: Asked, counted: &Histories, came: &[Held], holdout: Span) ->
     let choice = choose(asked, &candidates, customers, came, holdout);
     let used = choice.used.map_or(COHORT_AVERAGE, Kind::name);
     let fitted = candidates.into_iter().zip(choice.scores);
-    fitted.map(|(one, score)| described(&one.fit, customers, score, used, one.reasons)).collect()
+    let rows = fitted.map(|(one, score)| described(&one.fit, customers, score, used, one.reasons));
+    Ok(rows.collect())
 }
 
 /// What keeps any model from being used.
@@ -229,7 +239,7 @@ fn spending(spend: &[Spend]) -> Fitted {
     if customers < SPENDERS_MIN {
         warnings.push(TOO_FEW_SPENDERS);
     }
-    if spend.len() < 3 {
+    if spend.len() < 3 || clv::alike(spend) {
         if warnings.is_empty() {
             // Everybody spends the same: there is nothing to tell them apart by.
             warnings.push(FLAT_LIKELIHOOD);
@@ -247,6 +257,9 @@ fn spending(spend: &[Spend]) -> Fitted {
     if correlation(spend).is_some_and(|rho| rho.abs() > CORRELATION_MAX) {
         warnings.push(SPEND_FOLLOWS_FREQUENCY);
     }
+    // At a limit, where days or customers are alike, parameters are open and
+    // what they predict is not.
+    let is_sound = warnings.iter().all(|reason| *reason == FLAT_LIKELIHOOD && found.is_determined);
     Fitted {
         model: GAMMA_GAMMA,
         parameters,
@@ -259,7 +272,7 @@ fn spending(spend: &[Spend]) -> Fitted {
         iterations: found.iterations,
         customers,
         score: None,
-        used: if warnings.is_empty() { GAMMA_GAMMA } else { OWN_AVERAGE },
+        used: if is_sound { GAMMA_GAMMA } else { OWN_AVERAGE },
         warnings,
     }
 }
