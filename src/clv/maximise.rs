@@ -72,6 +72,9 @@ const LIMIT: f64 = 41.446_531_673_892_82;
 /// coordinates have followed.
 const WORTH_TRYING: f64 = 0.01;
 
+/// The cost of a point at which the likelihood is no number.
+const WALL: f64 = 1e154;
+
 /// What rounding may take from a log-likelihood, as a share of it.
 const ROUNDING: f64 = 1e-12;
 
@@ -189,7 +192,8 @@ fn climb<const N: usize>(
     Maximum {
         parameters: at.map(coordinate),
         log_likelihood: -here.cost * likelihood.observations(),
-        gradient: here.slope(),
+        // Where there is no likelihood, nothing has come to rest.
+        gradient: if here.cost < WALL { here.slope() } else { f64::NAN },
         iterations: steps,
         is_determined: covariance.is_some(),
         covariance: covariance.filter(|_| held == [false; N]),
@@ -299,7 +303,7 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
             std::array::from_fn(|n| if is_free(n) { -slopes[n] / customers } else { 0.0 });
         let mut point = Point { at, cost: -sum / customers, gradient };
         if !point.cost.is_finite() || point.gradient.iter().any(|slope| !slope.is_finite()) {
-            point.cost = f64::MAX.sqrt();
+            point.cost = WALL;
             point.gradient = [0.0; N];
         }
         self.last.set(Some(point));

@@ -145,10 +145,14 @@ class Shop:
         for place, x in enumerate(self.x):
             n = x + first
             chance, a, b = p / (1 + n * phi), p / phi, q / phi + n
-            drops, weight = np.array([chance]), np.array([1.0])
-            if a + b <= 1e5 and a >= 1e-6:
+            if a + b <= 1e3 and a >= 1e-6:
                 node, weight = roots_jacobi(24, b - 1, a - 1)
                 drops, weight = (node + 1) / 2, weight / weight.sum()
+            else:
+                # Narrow: two points of the same mean and variance.
+                wide = np.sqrt(chance * b / (a + b) / (a + b + 1))
+                drops, weight = np.array([chance - wide, chance + wide]), np.array([0.5, 0.5])
+                drops = np.maximum(drops, 1e-300)
             passed = elapsed(own[place], kappa / (1 + kappa * x), WEEKS * drops)
             none = passed < 1e-12
             bought = np.where(none, own[place] * WEEKS, -np.expm1(-passed) / drops)

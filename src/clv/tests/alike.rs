@@ -248,3 +248,38 @@ fn counts_have_no_probability_above_one() {
         assert!((-36.0..-34.0).contains(&counts), "{counts}");
     }
 }
+
+/// Shops of one or two histories: whatever a fit makes of them, it is a number
+/// that can be, and so is all that it foretells.
+#[test]
+fn odd_shops_give_what_can_be() {
+    let of = |rows: &[(u32, f64, f64, u64)]| -> Vec<(History, u64)> {
+        let history = |&(x, t_x, age, customers): &(u32, f64, f64, u64)| {
+            let history = History::new(x, Span::days(t_x), Span::days(age));
+            (history.expect("a history"), customers)
+        };
+        rows.iter().map(history).collect()
+    };
+    for shop in [
+        of(&[(1, 30.0, 200.0, 600)]),
+        of(&[(20, 200.0, 200.0, 600)]),
+        of(&[(364, 364.0, 364.0, 600)]),
+        of(&[(3000, 3000.0, 3000.0, 5)]),
+        of(&[(1, 1.0, 700.0, 600)]),
+        of(&[(0, 0.0, 0.0, 600), (1, 1.0, 1.0, 1)]),
+        of(&[(0, 0.0, 100.0, 300), (50, 50.0, 50.0, 300)]),
+        of(&[(0, 0.0, 400.0, 600), (2, 60.0, 400.0, 600), (12, 390.0, 400.0, 600)]),
+    ] {
+        for kind in Kind::ALL {
+            let found = fitted(kind, &Histories::count(shop.iter().copied(), Unit::Week));
+            let what = format!("{kind} of {shop:?}: {found:?}");
+            assert!(found.log_likelihood.is_finite() && found.converged, "{what}");
+            for (history, _) in &shop {
+                let outlook = found.model.outlook(history);
+                let expected = outlook.expected(Span::days(91.0));
+                assert!((0.0..=1.0).contains(&outlook.p_alive), "{what}");
+                assert!((0.0..=91.0 * 2.0).contains(&expected), "{what} expects {expected}");
+            }
+        }
+    }
+}

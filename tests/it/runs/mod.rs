@@ -1,6 +1,7 @@
 //! Runs as a whole: what they make must depend on the data, the parameters
 //! and the version, and on nothing else; and no run may harm another.
 
+mod alike;
 mod delta;
 mod evidence;
 mod files;
