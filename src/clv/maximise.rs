@@ -140,7 +140,7 @@ fn settle<const N: usize>(likelihood: &impl Likelihood<N>, found: Maximum<N>) ->
     let mut held = [false; N];
     for n in 0..N {
         for limit in [0.0, -LIMIT, LIMIT] {
-            let mut start = best.parameters.map(log);
+            let mut start = best.parameters.map(logarithm);
             start[n] = limit;
             let near = best.log_likelihood - WORTH_TRYING * likelihood.observations();
             if likelihood.evaluate(&start.map(exp)).0.partial_cmp(&near) != Some(Ordering::Greater)
@@ -200,13 +200,22 @@ fn climb<const N: usize>(
     }
 }
 
-/// A coordinate of its logarithm; a limit is the number that it is shown as.
+/// What a limit is shown as, or one over it.
+const WITHOUT_END: f64 = 1e18;
+
+/// The coordinate of a logarithm, a limit to the last digit.
 fn coordinate(logarithm: f64) -> f64 {
     match logarithm {
-        at if at == LIMIT => 1e18,
-        at if at == -LIMIT => 1e-18,
-        logarithm => exp(logarithm),
+        _ if logarithm.abs() != LIMIT => exp(logarithm),
+        ..0.0 => 1.0 / WITHOUT_END,
+        _ => WITHOUT_END,
     }
+}
+
+/// The logarithm of a coordinate, that of a limit the one it is held at.
+fn logarithm(coordinate: f64) -> f64 {
+    let exact = log(coordinate);
+    if (exact.abs() - LIMIT).abs() < 1e-12 { LIMIT.copysign(exact) } else { exact }
 }
 
 /// BFGS from a point until the slope is small, or nothing more is to be gained.
