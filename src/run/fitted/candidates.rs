@@ -2,7 +2,7 @@
 //! or of several candidates the one that foretold the hold-out best.
 
 use super::reasons::FLAT_LIKELIHOOD;
-use crate::clv::{Held, Kind, PurchaseFit, Span, score};
+use crate::clv::{Held, History, Kind, PurchaseFit, Span, Unit, score};
 
 /// Which models a pipeline asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ impl Asked {
 pub struct Candidate {
     /// The fit.
     pub fit: PurchaseFit,
+    /// On how many customers.
+    pub customers: f64,
     /// Codes, see `reasons`.
     pub reasons: Vec<&'static str>,
 }
@@ -77,21 +79,38 @@ pub struct Choice {
     pub scores: Vec<Option<(f64, &'static str)>>,
 }
 
-/// Chooses among models that were fitted on so many customers; `came` is what they
-/// did in the hold-out.
-pub fn choose(
-    asked: Asked,
-    candidates: &[Candidate],
-    customers: f64,
-    came: &[Held],
-    holdout: Span,
-) -> Choice {
+/// Customers from which on a model that takes long is fitted on a sample, until it is
+/// chosen. A tenth of a million tells models apart as well as a million does.
+const SAMPLE: u64 = 100_000;
+
+/// A sample of so many customers or some more, if there are twice as many: each k-th
+/// in the order of their histories, so that every kind of history has its share.
+pub fn sample(histories: &[(History, u64)]) -> Option<Vec<(History, u64)>> {
+    let customers: u64 = histories.iter().map(|(_, customers)| customers).sum();
+    let step = customers / SAMPLE;
+    if step < 2 {
+        return None;
+    }
+    let mut sorted: Vec<&(History, u64)> = histories.iter().collect();
+    let days = |span: Span| span.in_unit(Unit::Day).to_bits();
+    sorted.sort_unstable_by_key(|(one, _)| (one.frequency, days(one.age), days(one.recency)));
+    let mut before = 0;
+    let rows = sorted.into_iter().filter_map(|(history, customers)| {
+        let taken = (before + customers).div_ceil(step) - u64::div_ceil(before, step);
+        before += customers;
+        (taken > 0).then_some((*history, taken))
+    });
+    Some(rows.collect())
+}
+
+/// Chooses among models that were fitted; `came` is what customers did in the hold-out.
+pub fn choose(asked: Asked, candidates: &[Candidate], came: &[Held], holdout: Span) -> Choice {
     match asked {
         Asked::Named(kind) => {
             Choice { used: named(kind, candidates), scores: vec![None; candidates.len()] }
         }
         Asked::Best => {
-            let scores = candidates.iter().map(|one| scored(one, customers, came, holdout));
+            let scores = candidates.iter().map(|one| scored(one, came, holdout));
             let scores: Vec<_> = scores.collect();
             Choice { used: best(candidates, &scores), scores }
         }
@@ -118,20 +137,15 @@ const OF_THE_FIT: [&str; 2] = [super::reasons::NOT_CONVERGED, super::reasons::DE
 ///
 /// Without a hold-out it is what the fit itself says, less what its parameters cost
 /// (Schwarz 1978): −½ BIC, which is on the same scale.
-fn scored(
-    candidate: &Candidate,
-    customers: f64,
-    came: &[Held],
-    holdout: Span,
-) -> Option<(f64, &'static str)> {
+fn scored(candidate: &Candidate, came: &[Held], holdout: Span) -> Option<(f64, &'static str)> {
     if !candidate.is_sound() {
         return None;
     }
-    let fit = &candidate.fit;
+    let Candidate { fit, customers, .. } = candidate;
     if !came.is_empty() {
         return Some((score(&fit.model, came, holdout), BY_HOLDOUT));
     }
-    let cost = fit.estimates.len() as f64 / 2.0 * libm::log(customers);
+    let cost = fit.estimates.len() as f64 / 2.0 * libm::log(*customers);
     Some(((fit.log_likelihood - cost) / customers, BY_CRITERION))
 }
 
@@ -145,4 +159,31 @@ fn best(candidates: &[Candidate], scores: &[Option<(f64, &'static str)>]) -> Opt
         }
     }
     best.map(|(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(frequency: u32) -> History {
+        let recency = Span::days(f64::from(frequency));
+        History::new(frequency, recency, Span::days(900.0)).expect("a history")
+    }
+
+    /// Each history has its share, whatever the order in which they come.
+    #[test]
+    fn a_sample_has_every_tenth_customer() {
+        let counts = [(0, 599_990), (1, 300_005), (2, 100_004), (3, 1)];
+        let mut histories: Vec<_> = counts.map(|(x, customers)| (history(x), customers)).to_vec();
+        let of = |histories: &[(History, u64)]| -> Vec<(u32, u64)> {
+            let sample = sample(histories).expect("a sample");
+            sample.iter().map(|(history, customers)| (history.frequency, *customers)).collect()
+        };
+        let found = of(&histories);
+        assert_eq!(found, [(0, 59_999), (1, 30_001), (2, 10_000)]);
+        histories.reverse();
+        assert_eq!(of(&histories), found);
+        assert!(sample(&histories[2..]).is_some());
+        assert!(sample(&[(history(0), 150_000)]).is_none(), "few enough for all");
+    }
 }

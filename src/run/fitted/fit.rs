@@ -9,14 +9,15 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
-use super::candidates::{Asked, Candidate, choose};
+use super::candidates::{Asked, Candidate, choose, sample};
 use super::reasons::{
     DEGENERATE_DROPOUT, FLAT_LIKELIHOOD, NO_MEAN_SPEND, NOT_CONVERGED, SPEND_FOLLOWS_FREQUENCY,
     TOO_FEW_CUSTOMERS, TOO_FEW_REPEATS, TOO_FEW_SPENDERS, TOO_SHORT,
 };
 use super::{Settings, column, count, declared, held, histories, numbers, table, whole};
 use crate::clv::{
-    self, GammaGamma, Held, Histories, Impossible, Kind, PurchaseFit, Span, Spend, correlation,
+    self, GammaGamma, Held, Histories, History, Impossible, Kind, PurchaseFit, Span, Spend, Unit,
+    correlation,
 };
 
 /// Customers below which purchases are not modelled.
@@ -75,7 +76,8 @@ pub async fn rows(
     settings: &Settings,
     schema: SchemaRef,
 ) -> Result<RecordBatch> {
-    let counted = count(&histories(context).await?, settings.unit);
+    let histories = histories(context).await?;
+    let unit = settings.unit;
     let spend = spend(context).await?;
     let asked = Asked::parse(&settings.purchases);
     // Only a choice needs to know what came afterwards.
@@ -85,7 +87,7 @@ pub async fn rows(
     };
     let holdout = Span::days(f64::from(settings.holdout_days));
     let fitted = tokio::task::spawn_blocking(move || {
-        let mut fitted = purchases(asked, &counted, &came, holdout)?;
+        let mut fitted = purchases(asked, &histories, unit, &came, holdout)?;
         fitted.push(spending(&spend));
         Ok(fitted)
     });
@@ -114,42 +116,84 @@ async fn spend(context: &SessionContext) -> Result<Vec<Spend>> {
 /// The models that are asked for, and NBD to compare with.
 fn purchases(
     asked: Asked,
-    counted: &Histories,
+    histories: &[(History, u64)],
+    unit: Unit,
     came: &[Held],
     holdout: Span,
 ) -> std::result::Result<Vec<Fitted>, Impossible> {
-    let customers = counted.customers();
-    let thin = too_little(counted);
-    if counted.repeaters(1) == 0.0 {
-        let unit = counted.unit().to_string();
+    let all = count(histories, unit);
+    let thin = too_little(&all);
+    if all.repeaters(1) == 0.0 {
         let nothing = |kind: &Kind| {
-            let names = kind.parameters();
-            nothing(kind.name(), names, unit.clone(), customers, thin.clone(), COHORT_AVERAGE)
+            let (names, unit) = (kind.parameters(), unit.to_string());
+            nothing(kind.name(), names, unit, all.customers(), thin.clone(), COHORT_AVERAGE)
         };
         return Ok(asked.candidates().iter().map(nothing).collect());
     }
-    let baseline = clv::fit(Kind::Nbd, counted)?;
-    let fits = asked.fitted().into_iter().map(|kind| match kind {
-        Kind::Nbd => Ok(baseline.clone()),
-        kind => clv::fit(kind, counted),
-    });
-    let fits: Vec<PurchaseFit> = fits.collect::<std::result::Result<_, _>>()?;
-    let candidates = fits.into_iter().map(|fit| {
-        let reasons = match asked.candidates().contains(&fit.model.kind()) {
+    let all = Population::of(all)?;
+    let few = match asked {
+        Asked::Best => {
+            sample(histories).map(|few| Population::of(count(&few, unit))).transpose()?
+        }
+        Asked::Named(_) => None,
+    };
+    let candidate = |kind: Kind| -> std::result::Result<Candidate, Impossible> {
+        let of = few.as_ref().filter(|_| kind == Kind::ParetoNbd).unwrap_or(&all);
+        let fit = of.fit(kind)?;
+        let reasons = match asked.candidates().contains(&kind) {
             // What a search makes of too little says nothing more.
             true if !thin.is_empty() => thin.clone(),
-            true => doubts(&fit, &baseline),
+            true => doubts(&fit, &of.baseline),
             // It is there to compare with, and says nothing about itself.
             false => Vec::new(),
         };
-        Candidate { fit, reasons }
-    });
-    let candidates: Vec<Candidate> = candidates.collect();
-    let choice = choose(asked, &candidates, customers, came, holdout);
+        Ok(Candidate { fit, customers: of.counted.customers(), reasons })
+    };
+    let candidates = asked.fitted().into_iter().map(candidate);
+    let mut candidates: Vec<Candidate> = candidates.collect::<std::result::Result<_, _>>()?;
+    let choice = choose(asked, &candidates, came, holdout);
+    on_all(&mut candidates, choice.used, &all)?;
     let used = choice.used.map_or(COHORT_AVERAGE, Kind::name);
     let fitted = candidates.into_iter().zip(choice.scores);
-    let rows = fitted.map(|(one, score)| described(&one.fit, customers, score, used, one.reasons));
-    Ok(rows.collect())
+    Ok(fitted.map(|(one, score)| described(one, score, used)).collect())
+}
+
+/// Fits the model that is used on all customers, where it was compared by a sample.
+fn on_all(
+    candidates: &mut [Candidate],
+    used: Option<Kind>,
+    all: &Population,
+) -> std::result::Result<(), Impossible> {
+    let customers = all.counted.customers();
+    let is_of_few =
+        |one: &&mut Candidate| used == Some(one.fit.model.kind()) && one.customers < customers;
+    for one in candidates.iter_mut().filter(is_of_few) {
+        let fit = all.fit(one.fit.model.kind())?;
+        if fit.converged {
+            (one.fit, one.customers) = (fit, customers);
+        }
+    }
+    Ok(())
+}
+
+/// Customers to fit models on, and NBD of them.
+struct Population {
+    counted: Histories,
+    baseline: PurchaseFit,
+}
+
+impl Population {
+    fn of(counted: Histories) -> std::result::Result<Self, Impossible> {
+        let baseline = clv::fit(Kind::Nbd, &counted)?;
+        Ok(Self { counted, baseline })
+    }
+
+    fn fit(&self, kind: Kind) -> std::result::Result<PurchaseFit, Impossible> {
+        match kind {
+            Kind::Nbd => Ok(self.baseline.clone()),
+            kind => clv::fit(kind, &self.counted),
+        }
+    }
 }
 
 /// What keeps any model from being used.
@@ -183,18 +227,17 @@ fn doubts(fit: &PurchaseFit, baseline: &PurchaseFit) -> Vec<&'static str> {
 }
 
 fn described(
-    fit: &PurchaseFit,
-    customers: f64,
+    candidate: Candidate,
     score: Option<(f64, &'static str)>,
     used: &'static str,
-    warnings: Vec<&'static str>,
 ) -> Fitted {
+    let Candidate { fit, customers, reasons: warnings } = candidate;
     let kind = fit.model.kind();
     Fitted {
         model: kind.name(),
         parameters: kind.parameters(),
-        estimates: Some(fit.estimates.clone()),
-        standard_errors: fit.standard_errors.clone(),
+        estimates: Some(fit.estimates),
+        standard_errors: fit.standard_errors,
         unit: fit.model.unit.to_string(),
         log_likelihood: fit.log_likelihood,
         converged: fit.converged,

@@ -73,6 +73,72 @@ fn orders(customers: u64, leaves: u64) -> String {
     rows
 }
 
+/// Orders of subscribers who pay every thirty days, all the same, until one renewal in
+/// ten is their last.
+fn subscribers(seed: u64) -> String {
+    let mut rows = "order_id,customer_id,ordered_at,amount\n".to_string();
+    let (mut draw, mut number) = (Draw(seed), 0);
+    let last: NaiveDate = AS_OF.parse().expect("a day");
+    for customer in 0..900 {
+        let mut left = draw.below(1_000);
+        loop {
+            let _ = writeln!(rows, "{number},{customer},{},29.99", last - Days::new(left));
+            number += 1;
+            if left < 30 || draw.below(10) == 0 {
+                break;
+            }
+            left -= 30;
+        }
+    }
+    rows
+}
+
+/// A model in which nobody leaves would have all of them pay for ever.
+#[test]
+fn subscribers_who_left_are_known_to_have_left() {
+    for seed in 1..=3 {
+        let project = Project::new();
+        project.orders("orders/o.parquet", &subscribers(seed));
+        pipeline(&project, "orders", "purchases: auto, holdout: 13 weeks");
+        let (events, words) = said(&project, AS_OF);
+        assert!(events.iter().all(|event| event["code"] != "holdout_error"), "{words}");
+        let used = project.rows("metrics.model_fit", &["model", "used"]);
+        assert!(!used.contains(&"nbd nbd".to_string()), "{seed}: {used:?}");
+        // The latest purchase of a customer who pays no more is long ago.
+        let columns = ["customer_id", "recency_days", "age_days"];
+        project.file("pipelines/h.yaml", &histories());
+        let outcome = project.tenure(&["run", "pipelines/h.yaml", "--as-of", AS_OF]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let shown = ["show", "pipelines/h.yaml", "facts.purchase_histories", "--format", "csv"];
+        let table = project.tenure(&shown).stdout;
+        let header: Vec<&str> = table.lines().next().expect("a header").split(',').collect();
+        let places =
+            columns.map(|name| header.iter().position(|known| *known == name).expect("a column"));
+        let silent = table.lines().skip(1).filter_map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let [id, recency, age] =
+                places.map(|place| cells[place].parse::<u64>().expect("a number"));
+            (age - recency > 120).then_some(id)
+        });
+        let silent: Vec<String> = silent.map(|id| id.to_string()).collect();
+        assert!(silent.len() > 300, "{}", silent.len());
+        let alive = project.rows("metrics.customer_predictions", &["customer_id", "p_alive"]);
+        for row in &alive {
+            let (id, p_alive) = row.split_once(' ').expect("two cells");
+            if silent.iter().any(|silent| silent == id) {
+                assert!(p_alive.parse::<f64>().expect("a number") < 0.05, "{seed}: {row}");
+            }
+        }
+    }
+}
+
+/// A pipeline that publishes when customers bought.
+fn histories() -> String {
+    "pipeline: h\nsources:\n  orders:\n    url: orders\ntables: [facts.purchase_histories]\n\
+     publish:\n  url: histories\n"
+        .into()
+}
+
 fn scores(project: &Project) -> Vec<(String, f64)> {
     let rows = project.rows("metrics.model_fit", &["model", "parameter", "score"]);
     let of_first = rows.iter().filter(|row| row.split(' ').nth(1) == Some("r"));
