@@ -17,7 +17,10 @@ const WORDS: [(&str, &str); 9] = [
     (TOO_SHORT, "the calibration is shorter than 180 days"),
     (TOO_FEW_REPEATS, "nobody bought on three days or more"),
     (DEGENERATE_DROPOUT, "no better than a model in which nobody drops out"),
-    (FLAT_LIKELIHOOD, "the likelihood is flat: some parameter could be anything"),
+    (
+        FLAT_LIKELIHOOD,
+        "the likelihood is flat: some parameter could be anything, or grows without end",
+    ),
     (NOT_CONVERGED, "the search for the highest likelihood did not come to rest"),
     (TOO_FEW_SPENDERS, "fewer than 100 customers with repeat spend"),
     (SPEND_FOLLOWS_FREQUENCY, "correlation of frequency and mean spend beyond 0.3"),
