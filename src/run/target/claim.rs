@@ -37,6 +37,10 @@ pub struct Claim {
     pub(super) manifest: Manifest,
     pub(super) version: UpdateVersion,
     pub(super) journal: Journal,
+    /// The run before, if it died with the lock in hand.
+    pub(super) dead: Option<RunId>,
+    /// Why the folders were behind when the lock was taken, and still are.
+    pub(super) behind: Option<Error>,
 }
 
 /// What was published, and how the tables' folders are.
@@ -58,6 +62,9 @@ pub enum View {
     /// The publication stands, but the folders still show (parts of) the one
     /// before. The next run repairs them.
     Behind(Error),
+    /// They were behind already when this run began, and it could not bring
+    /// them up to date either: somebody has to look.
+    StillBehind(Error),
 }
 
 impl Claim {
@@ -144,8 +151,12 @@ impl Claim {
             Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
             Committed::Current(version) => {
                 self.version = version;
+                let before = self.behind.take();
                 match self.show(planned).await {
                     Ok(()) => View::Current,
+                    Err(error @ Error::Behind { .. }) if before.is_some() => {
+                        View::StillBehind(error)
+                    }
                     Err(error) => View::Behind(error),
                 }
             }
@@ -175,11 +186,17 @@ impl Claim {
         self.lock.release().await;
     }
 
+    /// Why the folders were behind when the lock was taken and still are, for a
+    /// command that publishes nothing; None where they show what is published.
+    pub fn behind(&self) -> Option<&Error> {
+        self.behind.as_ref()
+    }
+
     /// Finishes what a dead run left: temporary files and the Hive folders.
     /// Neither touches what the manifest names, and neither must keep a run
     /// from working: publishing refreshes the folders anyway.
-    pub(super) async fn repair(&mut self, dead: Option<&RunId>) {
-        if let Some(run_id) = dead {
+    pub async fn repair(&mut self) {
+        if let Some(run_id) = self.dead.take() {
             tracing::info!(%run_id, "cleaning up after a run that died");
             self.location.sweep("_tenure", Depth::Folder).await;
             self.location.sweep(&format!("{RUNS}/{run_id}"), Depth::All).await;
@@ -188,7 +205,8 @@ impl Claim {
             }
         }
         if let Err(error) = self.show(delta::Planned::default()).await {
-            tracing::warn!(%error, "the tables' folders could not be repaired; the next publication does it");
+            tracing::info!(%error, "the folders of the tables could not be brought up to date");
+            self.behind = Some(error);
         }
     }
 

@@ -37,6 +37,7 @@ mod manifest;
 mod probe;
 mod publish;
 mod staging;
+mod verify;
 mod versions;
 mod view;
 
@@ -60,6 +61,7 @@ pub use manifest::{
 };
 pub use publish::{OtherTables, Request};
 pub use staging::{SETS, StagedTable, Upload, staged_path};
+pub use verify::{Checked, Damage, Scope};
 pub use view::{Layout, check_folders, folder};
 
 use lock::Lock;
@@ -138,16 +140,38 @@ impl Target {
         staging::incomplete(&self.location, manifest.on(day)).await
     }
 
-    /// Whether every file of `table` is there with the size that was written.
+    /// Whether every file of `table` is there as it was written, to the byte.
     ///
     /// # Errors
     /// When the store refuses or fails.
     pub async fn is_whole(&self, table: &StagedTable) -> Result<bool, Error> {
-        match staging::verify(&self.location, std::slice::from_ref(table)).await {
+        match self.check_content(&table.table, table.day, &table.files).await {
             Ok(()) => Ok(true),
-            Err(Error::NotStaged { .. }) => Ok(false),
+            Err(Error::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// That every file of `table` is there as it was written, to the byte.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for the first that is not; the store's error.
+    pub async fn check_content(
+        &self,
+        table: &str,
+        day: Day,
+        files: &[DataFile],
+    ) -> Result<(), Error> {
+        verify::check(&self.location, table, day, files).await
+    }
+
+    /// Reads every published file within `scope` and what other engines see of
+    /// it, and compares both with the manifest.
+    ///
+    /// # Errors
+    /// When the store refuses or fails; what is damaged is told in the result.
+    pub async fn verify(&self, scope: &Scope) -> Result<Checked, Error> {
+        verify::verify(self, scope).await
     }
 
     /// The journal of a run that needs no lock: it publishes nothing.
@@ -248,9 +272,20 @@ impl Target {
     /// [`Error::Locked`] (exit code 4) while another run works here;
     /// [`Error::NoConditionalWrites`] if the store cannot be trusted with it.
     pub async fn claim(&self, run_id: RunId) -> Result<Claim, Error> {
+        let mut claim = self.take(run_id).await?;
+        claim.repair().await;
+        Ok(claim)
+    }
+
+    /// Takes the lock for `run_id` and nothing else: [`Claim::repair`] is the
+    /// caller's to do.
+    ///
+    /// # Errors
+    /// As [`Target::claim`].
+    pub async fn take(&self, run_id: RunId) -> Result<Claim, Error> {
         probe::check(&self.location).await?;
         let taken = Lock::take(&self.location, &run_id, &self.clock, self.times).await?;
-        let mut claim = Claim {
+        Ok(Claim {
             location: self.location.clone(),
             clock: self.clock.clone(),
             journal: Journal::new(&self.location, &run_id, &self.clock),
@@ -258,8 +293,8 @@ impl Target {
             lock: taken.lock,
             manifest: taken.manifest,
             version: taken.version,
-        };
-        claim.repair(taken.dead.as_ref()).await;
-        Ok(claim)
+            dead: taken.dead,
+            behind: None,
+        })
     }
 }

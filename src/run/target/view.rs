@@ -15,10 +15,16 @@
 //! if nobody has touched it since. A run that has lost its lock and may have put
 //! an older file over a newer one takes back what it says, whoever has written it.
 //!
+//! **Failures.** One folder that cannot be brought up to date does not keep the
+//! others from it; all that failed are told together. Parts that are surplus
+//! go before parts that are new come: a reader rather lacks rows for a moment
+//! than counts those of a day that is taken back.
+//!
 //! Stores copy objects of at most 5 GB in one request; tables are written in
 //! smaller parts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::UpdateVersion;
@@ -49,6 +55,9 @@ pub const MARKER: &str = "_tenure/view.json";
 /// Times the marker may be touched by runs that have lost their lock.
 pub(super) const MARKER_TRIES_MAX: usize = 4;
 const COPIES_IN_FLIGHT_MAX: usize = 8;
+/// Time that folders which fail may take, all together: each is tried again and
+/// again, and a store that is half broken must not hold the lock for hours.
+const FAILING_MAX: Duration = Duration::from_mins(3);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Marker {
@@ -133,7 +142,8 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
 /// # Errors
 /// [`Error::LeaseLost`] if another run took over: then the marker says that
 /// nothing is known, so that whoever comes next checks every folder. The same if the marker keeps
-/// changing under us.
+/// changing under us. [`Error::Behind`] names the folders that could not be
+/// brought up to date; the others are.
 pub(super) async fn refresh(
     showing: &Showing<'_>,
     planned: Planned,
@@ -149,9 +159,10 @@ pub(super) async fn refresh(
         return Ok(None);
     };
     // Commits first: what they replace is removed only when they stand.
+    let mut failures = Failures::default();
     let done = async {
-        let versions = commit(showing, planned, &marker, &shown).await?;
-        bring_up(showing, &wanted, &marker).await?;
+        let versions = commit(showing, planned, &marker, &shown, &mut failures).await?;
+        bring_up(showing, &wanted, &marker, &mut failures).await?;
         Ok::<_, Error>(versions)
     };
     let done = done.await;
@@ -162,7 +173,52 @@ pub(super) async fn refresh(
         return Err(error);
     }
     let marker = Marker { commit_id: publication.commit_id.clone(), write_id: fresh_id(), shown };
-    Ok(Some(Refreshed { marker, before, versions: done? }))
+    let versions = done?;
+    failures.into_result(location)?;
+    Ok(Some(Refreshed { marker, before, versions }))
+}
+
+/// Folders, or Delta tables, that could not be brought up to date.
+#[derive(Default)]
+struct Failures {
+    failed: BTreeMap<String, Error>,
+    time: Duration,
+}
+
+impl Failures {
+    /// Takes note of how an attempt at `folder` has ended.
+    ///
+    /// # Errors
+    /// What ends all attempts: the lock is lost.
+    fn note(&mut self, folder: &str, begun: Instant, done: Result<(), Error>) -> Result<(), Error> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(error @ Error::LeaseLost { .. }) => Err(error),
+            Err(error) => {
+                self.time += begun.elapsed();
+                self.failed.entry(folder.to_owned()).or_insert(error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether those that fail have taken so long that no other is tried.
+    fn is_enough(&self) -> bool {
+        self.time > FAILING_MAX
+    }
+
+    fn has(&self, folder: &str) -> bool {
+        self.failed.contains_key(folder)
+    }
+
+    fn into_result(self, location: &Location) -> Result<(), Error> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let all_tried = !self.is_enough();
+        let failed = self.failed.into_iter().collect();
+        Err(Error::Behind { url: location.url().to_owned(), failed, all_tried })
+    }
 }
 
 /// Says in the marker which folders are about to change; returns what it said
@@ -186,35 +242,64 @@ async fn announce(
     Err(showing.lock.lost_to(None))
 }
 
-/// Shows the sets in the folders that the marker says are behind, and empties
-/// those of days that are no longer published.
+/// Empties the folders of days that are no longer published, and shows the sets
+/// in those that the marker says are behind.
+///
+/// # Errors
+/// The lock is lost, or cannot be asked for; what else fails is noted.
 async fn bring_up(
     showing: &Showing<'_>,
     wanted: &BTreeMap<String, Want<'_>>,
     marker: &Marker,
+    failures: &mut Failures,
 ) -> Result<(), Error> {
     let Showing { location, lock, .. } = *showing;
-    for (folder, want) in wanted {
-        if marker.shown.get(folder) == Some(&want.shown()) {
-            continue;
-        }
-        lock.verify().await?;
-        match want.layout {
-            Layout::Hive => show(location, folder, want.entry).await?,
-            Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
-            Layout::Delta => remove_parts(location, folder, 0).await?,
-        }
-        if want.layout == Layout::Hive && marker.may_be_delta(folder) {
-            remove_versions(location, folder).await?;
-        }
-    }
     let gone = marker.shown.iter().filter(|(folder, _)| !wanted.contains_key(*folder));
     for (folder, _) in gone.filter(|(_, shown)| shown.layout == Layout::Hive) {
         lock.verify().await?;
-        remove_parts(location, folder, 0).await?;
+        let begun = Instant::now();
+        let emptied = remove_parts(location, folder, 0).await;
         location.sweep(folder, Depth::All).await;
+        failures.note(folder, begun, emptied)?;
+    }
+    let stale =
+        wanted.iter().filter(|(folder, want)| marker.shown.get(*folder) != Some(&want.shown()));
+    for (folder, want) in stale {
+        // What a commit would have replaced stays where it has failed.
+        if failures.has(table_of(folder)) {
+            continue;
+        }
+        if failures.is_enough() {
+            break;
+        }
+        lock.verify().await?;
+        let begun = Instant::now();
+        let shown = bring_up_one(location, folder, want, marker).await;
+        failures.note(folder, begun, shown)?;
     }
     Ok(())
+}
+
+async fn bring_up_one(
+    location: &Location,
+    folder: &str,
+    want: &Want<'_>,
+    marker: &Marker,
+) -> Result<(), Error> {
+    match want.layout {
+        Layout::Hive => show(location, folder, want.entry).await?,
+        Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
+        Layout::Delta => remove_parts(location, folder, 0).await?,
+    }
+    if want.layout == Layout::Hive && marker.may_be_delta(folder) {
+        remove_versions(location, folder).await?;
+    }
+    Ok(())
+}
+
+/// The folder of a table, by that of one of its days.
+fn table_of(folder: &str) -> &str {
+    folder.rsplit_once("/as_of=").map_or(folder, |(table, _)| table)
 }
 
 /// Says that nothing is known of the folders but that they are there: those of
@@ -240,11 +325,15 @@ pub(super) async fn mark(location: &Location, refreshed: &Refreshed) -> Result<b
 
 /// Commits to each Delta table that does not show what it should, by the
 /// marker; returns their versions.
+///
+/// # Errors
+/// The lock is lost; what else fails is noted.
 async fn commit(
     showing: &Showing<'_>,
     mut planned: Planned,
     marker: &Marker,
     shown: &BTreeMap<String, Shown>,
+    failures: &mut Failures,
 ) -> Result<BTreeMap<String, u64>, Error> {
     let folders = shown.iter().chain(&marker.shown);
     let folders = folders.filter(|(folder, with)| {
@@ -258,6 +347,9 @@ async fn commit(
     }
     let mut versions = BTreeMap::new();
     for (name, days) in stale {
+        if failures.is_enough() {
+            break;
+        }
         let stale = if marker.commit_id.is_empty() { Stale::All } else { Stale::Days(days) };
         let mut tables = showing.manifest.tables.keys().filter(|table| folder(table) == name);
         let table = tables.next().map_or(name, String::as_str);
@@ -267,7 +359,14 @@ async fn commit(
             // It was a Delta table; its history is gone, or publishing had been refused.
             continue;
         }
-        let version = delta::show(showing, table, &stale, &mut planned).await?;
+        let begun = Instant::now();
+        let version = match delta::show(showing, table, &stale, &mut planned).await {
+            Ok(version) => version,
+            Err(error) => {
+                failures.note(name, begun, Err(error))?;
+                continue;
+            }
+        };
         if showing.manifest.layout(table) == Layout::Delta {
             versions.extend(version.map(|version| (table.to_owned(), version)));
         }
@@ -326,8 +425,9 @@ fn wanted(manifest: &Manifest) -> BTreeMap<String, Want<'_>> {
         .collect()
 }
 
-/// Puts the files of `entry` into `folder`, and removes parts beyond them.
+/// Removes parts from `folder` beyond those of `entry`, and puts its files there.
 async fn show(location: &Location, folder: &str, entry: &Entry) -> Result<(), Error> {
+    remove_parts(location, folder, entry.files.len()).await?;
     let copies = entry.files.iter().zip(0u32..).map(|(file, part)| {
         let target = format!("{folder}/{}", part_name(part));
         async move { location.copy(&file.path, &target).await }
@@ -337,7 +437,7 @@ async fn show(location: &Location, folder: &str, entry: &Entry) -> Result<(), Er
         .buffer_unordered(COPIES_IN_FLIGHT_MAX)
         .try_collect::<Vec<()>>()
         .await?;
-    remove_parts(location, folder, entry.files.len()).await
+    Ok(())
 }
 
 /// Removes our parts from number `from` on. Files of other names are not ours

@@ -1,9 +1,11 @@
 //! Runs as a whole: what they make must depend on the data, the parameters
 //! and the version, and on nothing else; and no run may harm another.
 
+mod damage;
 mod delta;
 mod evidence;
 mod files;
+mod folders;
 mod inputs;
 mod known_before;
 mod locks;

@@ -148,6 +148,11 @@ fn delta_on_moto() {
 }
 
 #[test]
+fn delta_on_the_stand_in_for_gcs() {
+    conforms(&delta(ready(server::gcs())));
+}
+
+#[test]
 fn delta_on_azurite() {
     let Some(server) = server::azurite() else { return };
     conforms(&delta(ready(server)));

@@ -63,6 +63,11 @@ fn any_request_to_azurite_may_go_wrong() {
 }
 
 #[test]
+fn any_request_to_the_stand_in_for_gcs_may_go_wrong() {
+    try_all(&Trial::new(server::gcs()));
+}
+
+#[test]
 fn any_request_for_delta_tables_may_go_wrong() {
     let Some(server) = server::seaweedfs() else { return };
     try_all(&Trial::of_delta(server));
