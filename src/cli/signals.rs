@@ -27,15 +27,21 @@ async fn pass_on(mut signals: Signals, asker: Asker, exit: Exit) {
     exit(Error::Interrupted.exit_code());
 }
 
+/// Those that are heard; none of one that the process was started to ignore, as
+/// `nohup` has it ignore SIGHUP.
 #[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
+struct Signals([Option<tokio::signal::unix::Signal>; 3]);
 
 #[cfg(unix)]
 impl Signals {
     /// None where the system lets nobody listen: then it ends the process.
     fn open() -> Option<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let open = |kind| signal(kind).ok();
+        let ignored = ignored();
+        let open = |kind: SignalKind| match is_among(ignored, kind.as_raw_value()) {
+            true => Some(None),
+            false => signal(kind).ok().map(Some),
+        };
         Some(Self([
             open(SignalKind::interrupt())?,
             open(SignalKind::terminate())?,
@@ -46,11 +52,33 @@ impl Signals {
     async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = heard(interrupt) => {}
+            () = heard(terminate) => {}
+            () = heard(hangup) => {}
         }
     }
+}
+
+#[cfg(unix)]
+async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that the process ignores, a bit each, as Linux tells them; none
+/// where it is not told.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(unix)]
+fn is_among(signals: u64, number: i32) -> bool {
+    u32::try_from(number - 1).is_ok_and(|bit| signals.checked_shr(bit).unwrap_or(0) & 1 == 1)
 }
 
 #[cfg(not(unix))]

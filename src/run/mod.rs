@@ -255,8 +255,6 @@ async fn work(
     let Made { known, entered, staged, tables } = stop.unless_asked(made).await?;
     let Entered { read: sources, renewals } = entered;
     let turned_over = look.turned_over(plan, claim.manifest());
-    // From here on it is brought to its end: a request to publish cannot be
-    // called back, and the exit code is to be true.
     let behind =
         steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged, stop).await?;
     for renewal in renewals {

@@ -199,7 +199,11 @@ pub async fn publish(
         layouts: look.layouts(job.plan),
         recipes: serde_json::to_value(look.graph.recipes()).ok(),
     };
-    let published = claim.publish(&request).await.map_err(explain)?;
+    let ready = async { claim.ready(&request).await.map_err(explain) };
+    let ready = stop.unless_asked(ready).await?;
+    // From here on it is brought to its end: a request to publish cannot be
+    // called back, and the exit code is to be true.
+    let published = claim.publish(&request, ready).await.map_err(explain)?;
     replaced.map(warn);
     let behind = match &published.view {
         View::Current => None,

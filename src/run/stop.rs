@@ -97,8 +97,11 @@ async fn take(target: &Target, run_id: &RunId, stop: &Stop) -> Result<Claim> {
         taken = &mut taking => return taken.map_err(explain),
         () = stop.asked() => timeout(LAST_WORDS, taking).await,
     };
-    if let Ok(Ok(claim)) = taken {
-        release(claim, stop).await;
+    match taken {
+        Ok(Ok(claim)) => release(claim, stop).await,
+        Ok(Err(_)) => {}
+        // One answer does not come; the lease may be written all the same.
+        Err(_) => drop(timeout(LAST_WORDS, target.give_up(run_id)).await),
     }
     Err(Error::Interrupted)
 }

@@ -122,7 +122,9 @@ async fn locked(
         layouts: BTreeMap::new(),
         recipes: None,
     };
-    let published = claim.publish(&request).await.map_err(explain)?;
+    let ready = async { claim.ready(&request).await.map_err(explain) };
+    let ready = stop.unless_asked(ready).await?;
+    let published = claim.publish(&request, ready).await.map_err(explain)?;
     match published.view {
         View::Current => {}
         View::Behind(error) => withdrawal.behind = Some(error.to_string()),

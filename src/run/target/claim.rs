@@ -20,7 +20,7 @@ use super::lease::Lease;
 use super::lock::Lock;
 use super::manifest::{self, DataFile, Manifest, Purpose};
 use super::publish::{self, Committed, Request};
-use super::staging::{StagedTable, Upload, staged_path};
+use super::staging::{self, StagedTable, Upload, staged_path};
 use super::view::{self, Layout, folder};
 
 /// The right to publish to a target, until released, lost or dropped.
@@ -41,6 +41,12 @@ pub struct Claim {
     pub(super) dead: Option<RunId>,
     /// Why the folders were behind when the lock was taken, and still are.
     pub(super) behind: Option<Error>,
+}
+
+/// A publication that nothing stands against, not written yet.
+pub struct Ready {
+    next: Manifest,
+    planned: delta::Planned,
 }
 
 /// What was published, and how the tables' folders are.
@@ -126,19 +132,30 @@ impl Claim {
         Ok(StagedTable { files, ..table.clone() })
     }
 
+    /// Looks whether a set may be published, and what the manifest will say.
+    /// Changes nothing: it may be dropped at any time.
+    ///
+    /// # Errors
+    /// [`Error::NotStaged`] for a file that is not there as it was written; a
+    /// table that cannot be laid out as it is to be; the store's error.
+    pub async fn ready(&self, request: &Request) -> Result<Ready, Error> {
+        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
+        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
+        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
+        staging::verify(&self.location, &request.tables).await?;
+        Ok(Ready { next, planned })
+    }
+
     /// Publishes a set, all of it or nothing, then refreshes the Hive folders
-    /// and notes it in the journal.
+    /// and notes it in the journal. To be brought to its end: a request to
+    /// publish cannot be called back.
     ///
     /// # Errors
     /// Nothing was published, except that a store which never gave a definite
     /// answer leaves it open: `manifest().publication` will tell.
-    pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
-        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
-        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
-        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
-        let committed =
-            publish::commit(&self.location, &next, &self.version, &request.tables, &self.run_id)
-                .await?;
+    pub async fn publish(&mut self, request: &Request, ready: Ready) -> Result<Published, Error> {
+        let Ready { next, planned } = ready;
+        let committed = publish::commit(&self.location, &next, &self.version, &self.run_id).await?;
         let commit_id = next.publication.as_ref().map(|publication| publication.commit_id.clone());
         let commit_id = commit_id.unwrap_or_default();
         let epoch = next.epoch;

@@ -5,6 +5,7 @@
 //!   .claim(run_id)      probe → lock → fence → repair what a dead run left
 //!     .journal()        record steps while they happen
 //!     .upload(…)        stage files nobody can see
+//!     .ready(…)         look whether it may be published
 //!     .publish(…)       one conditional PUT, then the Hive folders
 //!     .collect(…)       remove what nobody needs
 //!     .release()        give the lock back
@@ -48,7 +49,7 @@ use std::collections::BTreeSet;
 
 use crate::storage::Location;
 
-pub use claim::{Claim, Published, View};
+pub use claim::{Claim, Published, Ready, View};
 pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
 pub use gc::{GcPlan, Removal, Why};
@@ -231,6 +232,14 @@ impl Target {
     /// to write: the store's time is what it says of an object just written.
     pub async fn lock_state(&self) -> Result<Option<LockState>, Error> {
         lease::look(&self.location).await
+    }
+
+    /// Gives back the lock of `run_id`, whose answer never came when it took it.
+    ///
+    /// # Errors
+    /// When the store refuses or fails: then the lock runs out by itself.
+    pub async fn give_up(&self, run_id: &RunId) -> Result<(), Error> {
+        lock::give_up(&self.location, run_id).await
     }
 
     /// Removes a lock; tells which was removed, None if there was none to remove.

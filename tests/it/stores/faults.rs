@@ -114,7 +114,9 @@ fn points(trial: &Trial) -> Vec<(Fault, usize)> {
             continue;
         }
         let publishes = concerned.iter().rposition(|request| {
-            request.starts_with("PUT ") && request.ends_with("/_tenure/current.json")
+            // Google's client encodes all but letters and digits.
+            let manifest = ["/_tenure/current.json", "%2F%5Ftenure%2Fcurrent%2Ejson"];
+            request.starts_with("PUT ") && manifest.iter().any(|end| request.ends_with(end))
         });
         let spread = (0..SAMPLE).map(|n| (number * SAMPLE + n) * 7919 % concerned.len());
         let chosen: BTreeSet<usize> = publishes.into_iter().chain(spread).collect();

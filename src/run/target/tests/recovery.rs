@@ -96,7 +96,7 @@ async fn what_a_run_showed_before_it_died_goes_if_the_next_set_lacks_it() {
         let table = stage(&claim, TABLE, day, &["c"]).await.expect("staged");
         let others = OtherTables::Drop([OTHER.to_owned()].into());
         let request = Request { others, ..request(day, vec![table]) };
-        claim.publish(&request).await.expect("published");
+        publish(&mut claim, &request).await.expect("published");
         claim.release().await;
         let files: Vec<String> = hive(location).await.into_keys().collect();
         assert_eq!(
@@ -140,7 +140,7 @@ async fn what_a_partial_rerun_left_named_is_kept_in_a_superseded_set() {
     run(location, "2026-11-20", &["a"]).await.expect("published");
     let mut claim = claim(location).await;
     let table = stage(&claim, TABLE, day("2026-11-20"), &["b"]).await.expect("staged");
-    claim.publish(&request(day("2026-11-20"), vec![table])).await.expect("published");
+    publish(&mut claim, &request(day("2026-11-20"), vec![table])).await.expect("published");
     let plan = claim.garbage(0).await.expect("plan");
     assert_eq!(plan.files(), 1);
     claim.collect(&plan).await.expect("collected");

@@ -82,7 +82,8 @@ async fn listings_go_on_from_page_to_page() {
     let server = StandIn::start(BUCKET);
     let client = client(&server);
     for number in 0..130 {
-        let key = Path::from(format!("list/{:02}/{number:03} ä&<", number / 2));
+        let key = format!("list/{:02}/{number:03} ä&<", number / 2);
+        let key = Path::parse(key).expect("a path");
         client.put(&key, "x".into()).await.expect("put");
     }
     client.put(&Path::from("other"), "x".into()).await.expect("put");
@@ -91,7 +92,7 @@ async fn listings_go_on_from_page_to_page() {
     assert!(all.iter().any(|meta| meta.location.as_ref().ends_with("129 ä&<")));
     let folders = client.list_with_delimiter(Some(&Path::from("list"))).await.expect("lists");
     assert_eq!((folders.common_prefixes.len(), folders.objects.len()), (65, 0));
-    let offset = Path::from("list/60/121 ä&<");
+    let offset = Path::parse("list/60/121 ä&<").expect("a path");
     let rest = client.list_with_offset(Some(&Path::from("list")), &offset).count().await;
     assert_eq!(rest, 8);
 }
