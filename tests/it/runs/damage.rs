@@ -8,7 +8,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reuse::{DAY, ROWS};
-use crate::project::{Outcome, Project};
+use super::{GENERATED_AS_OF, generated, pipeline_of_generated};
+use crate::project::{Outcome, Project, killed_at, run_id};
 
 /// Rounds, and bits that flip in each.
 const ROUNDS: usize = 40;
@@ -95,6 +96,27 @@ fn every_file_with_a_flipped_bit_is_named() {
         }
         assert_eq!(command(&project, &["verify"]).code, 0, "{context}");
     }
+}
+
+/// What a dead run had staged is taken over only as it was written.
+#[test]
+fn a_retry_takes_nothing_over_that_is_damaged() {
+    let project = generated();
+    pipeline_of_generated(&project, "");
+    let run = ["run", "pipelines/p.yaml", "--as-of", GENERATED_AS_OF];
+    let killed = run_id(&killed_at(project.command(&run), "table", 4));
+    let pattern = project.path(&format!("out/_tenure/sets/{killed}/*/*/part-00000.parquet"));
+    let staged = glob::glob(&pattern.to_string_lossy()).expect("a pattern").flatten();
+    let staged: Vec<PathBuf> = staged.collect();
+    assert!(staged.len() > 1, "{staged:?}");
+    for path in &staged {
+        let content = fs::read(path).expect("a file");
+        flip(path, content.len() * 4);
+    }
+    let retried = command(&project, &["retry"]);
+    assert_eq!(retried.code, 0, "{}", retried.stderr);
+    assert!(!retried.stderr.contains("staged by run"), "{}", retried.stderr);
+    assert_eq!(command(&project, &["verify"]).code, 0);
 }
 
 /// A table that stands and is read for another one.

@@ -14,11 +14,12 @@ use super::proxy::{Fault, Proxy, Strike, When};
 use super::trial::Trial;
 use super::{is_thorough, server};
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 16] = [
     Fault::Late,
     Fault::Fails(500, When::Before),
     Fault::Fails(503, When::Before),
     Fault::Fails(409, When::Before),
+    Fault::Fails(429, When::Before),
     Fault::Fails(500, When::After),
     Fault::Fails(503, When::After),
     Fault::Breaks(When::Before),
