@@ -11,10 +11,9 @@
 //!     .release()        give the lock back
 //! ```
 //!
-//! Reading order: `manifest` (what is published), `lease` and `lock` (who may
-//! publish),
-//! `staging`, `publish`, `view` (Hive folders), `delta`, `journal`, `gc`. None of
-//! them knows SQL or a cloud, and only `delta` knows Parquet.
+//! Reading order: `manifest` (what is published), `lease` and `lock` (who may publish),
+//! `staging`, `publish`, `view` (Hive folders) with its `marker`, `delta`, `journal`, `gc`,
+//! `verify`. None of them knows SQL or a cloud, and only `delta` knows Parquet.
 //!
 //! ```text
 //! _tenure/current.json        the manifest: what is published
@@ -30,11 +29,13 @@ mod claim;
 mod clock;
 mod delta;
 mod error;
+mod failures;
 mod gc;
 mod journal;
 mod lease;
 mod lock;
 mod manifest;
+mod marker;
 mod probe;
 mod publish;
 mod staging;

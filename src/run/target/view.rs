@@ -24,18 +24,19 @@
 //! smaller parts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::UpdateVersion;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Depth, Expect, Location, Settled};
+use crate::storage::{Depth, Expect, Location};
 
-use super::clock::RunId;
 use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
+use super::failures::Failures;
 use super::manifest::{self, Entry, Manifest, fresh_id};
+use super::marker::{MARKER, Marker, Shown, put_marker, read_marker};
 use super::staging::part_name;
 
 /// How a table is laid out for other engines.
@@ -49,41 +50,9 @@ pub enum Layout {
     Delta,
 }
 
-/// Says which publication the folders show.
-pub const MARKER: &str = "_tenure/view.json";
-
 /// Times the marker may be touched by runs that have lost their lock.
 pub(super) const MARKER_TRIES_MAX: usize = 4;
 const COPIES_IN_FLIGHT_MAX: usize = 8;
-/// Time that folders which fail may take, all together: each is tried again and
-/// again, and a store that is half broken must not hold the lock for hours.
-const FAILING_MAX: Duration = Duration::from_mins(3);
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Marker {
-    /// The publication that all folders show, or did before they were changed.
-    commit_id: String,
-    /// Fresh for every write, so that a doubtful one can be told from others.
-    #[serde(default)]
-    write_id: String,
-    /// `cohort_retention/as_of=2026-11-20` → what it shows.
-    shown: BTreeMap<String, Shown>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Shown {
-    /// Of whom it is; None while it is being changed, and may be anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run_id: Option<RunId>,
-    files: usize,
-    #[serde(default, skip_serializing_if = "is_hive")]
-    layout: Layout,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_hive(layout: &Layout) -> bool {
-    *layout == Layout::Hive
-}
 
 /// What the folders show now, to be marked.
 pub(super) struct Refreshed {
@@ -176,49 +145,6 @@ pub(super) async fn refresh(
     let versions = done?;
     failures.into_result(location)?;
     Ok(Some(Refreshed { marker, before, versions }))
-}
-
-/// Folders, or Delta tables, that could not be brought up to date.
-#[derive(Default)]
-struct Failures {
-    failed: BTreeMap<String, Error>,
-    time: Duration,
-}
-
-impl Failures {
-    /// Takes note of how an attempt at `folder` has ended.
-    ///
-    /// # Errors
-    /// What ends all attempts: the lock is lost.
-    fn note(&mut self, folder: &str, begun: Instant, done: Result<(), Error>) -> Result<(), Error> {
-        match done {
-            Ok(()) => Ok(()),
-            Err(error @ Error::LeaseLost { .. }) => Err(error),
-            Err(error) => {
-                self.time += begun.elapsed();
-                self.failed.entry(folder.to_owned()).or_insert(error);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether those that fail have taken so long that no other is tried.
-    fn is_enough(&self) -> bool {
-        self.time > FAILING_MAX
-    }
-
-    fn has(&self, folder: &str) -> bool {
-        self.failed.contains_key(folder)
-    }
-
-    fn into_result(self, location: &Location) -> Result<(), Error> {
-        if self.failed.is_empty() {
-            return Ok(());
-        }
-        let all_tried = !self.is_enough();
-        let failed = self.failed.into_iter().collect();
-        Err(Error::Behind { url: location.url().to_owned(), failed, all_tried })
-    }
 }
 
 /// Says in the marker which folders are about to change; returns what it said
@@ -388,33 +314,6 @@ impl Want<'_> {
     }
 }
 
-impl Marker {
-    /// What is to be known while the folders become what `shown` says.
-    fn changing(&self, shown: &BTreeMap<String, Shown>) -> Self {
-        let mut changing = self.clone();
-        changing.write_id = fresh_id();
-        for (folder, to) in shown.iter().filter(|(folder, to)| self.shown.get(*folder) != Some(to))
-        {
-            changing.shown.entry(folder.clone()).or_insert_with(|| to.clone()).run_id = None;
-        }
-        changing
-    }
-
-    /// Whether nothing was shown in a folder, as far as that is known.
-    fn is_new(&self, folder: &str) -> bool {
-        !self.commit_id.is_empty() && !self.shown.contains_key(folder)
-    }
-
-    /// Whether files of a Delta table may be in a folder.
-    fn may_be_delta(&self, folder: &str) -> bool {
-        self.commit_id.is_empty() || self.is_delta(folder)
-    }
-
-    fn is_delta(&self, folder: &str) -> bool {
-        self.shown.get(folder).is_some_and(|shown| shown.layout == Layout::Delta)
-    }
-}
-
 fn wanted(manifest: &Manifest) -> BTreeMap<String, Want<'_>> {
     manifest
         .entries()
@@ -464,27 +363,4 @@ async fn remove_versions(location: &Location, folder: &str) -> Result<(), Error>
     let listed = location.list(folder).await?.into_iter().map(|(path, _)| path);
     let left: Vec<String> = listed.filter(|path| delta::run_of(path).is_some()).collect();
     Ok(location.delete_all(&left).await?)
-}
-
-/// The marker, and what must hold to replace it. One that cannot be read counts
-/// as none: then every folder is checked.
-async fn read_marker(location: &Location) -> Result<(Marker, Expect), Error> {
-    let Some(found) = location.get_versioned(MARKER).await? else {
-        return Ok((Marker::default(), Expect::Absent));
-    };
-    let marker = serde_json::from_slice(&found.content).unwrap_or_default();
-    Ok((marker, Expect::Version(found.version)))
-}
-
-/// Writes the marker and returns its version; None if another stands there.
-async fn put_marker(
-    location: &Location,
-    marker: &Marker,
-    expect: &Expect,
-) -> Result<Option<UpdateVersion>, Error> {
-    let body = manifest::to_json(marker, location, MARKER)?;
-    Ok(match location.put_if(MARKER, &body, expect).await? {
-        Settled::Written(version) => Some(version),
-        Settled::Carried(_) | Settled::Conflict(_) => None,
-    })
 }
