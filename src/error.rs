@@ -9,7 +9,7 @@ use crate::problem::{Place, Problem};
 pub enum Error {
     /// The project, the arguments or the environment are invalid; nothing ran.
     Invalid(Vec<Problem>),
-    /// It failed while running; nothing was published.
+    /// It failed while running; nothing was published, unless a problem says so.
     Failed(Vec<Problem>),
     /// An audit failed; nothing was published.
     Audit(Vec<Problem>),

@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    tenure::cli::main(&arguments)
+    tenure::cli::main(&arguments, |code| std::process::exit(i32::from(code)))
 }

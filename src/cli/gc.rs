@@ -9,8 +9,8 @@ use super::project;
 use crate::error::Result;
 use crate::report::table::TextTable;
 use crate::report::units;
-use crate::run;
 use crate::run::target::{Clock, GcPlan, RunId, Why};
+use crate::run::{self, Stop};
 
 /// What to remove.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Another run works on the target, or it cannot be read or written.
-pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
+pub async fn gc(arguments: &Arguments, console: &Console, stop: &Stop) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
     let target = opened.target()?;
     let keep = arguments.keep_runs.map_or_else(|| opened.keep_runs(), Ok)?;
@@ -43,15 +43,20 @@ pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     // Under the lock: a run at work must not lose what it is about to name.
     let run_id = RunId::fresh(&Clock::system());
-    let claim = target.claim(run_id).await.map_err(run::explain)?;
-    let collected = async {
-        let plan = claim.garbage(keep).await?;
-        claim.collect(&plan).await?;
+    let claim = run::claim(&target, &run_id, stop).await?;
+    let collected = stop.unless_asked(async {
+        let plan = claim.garbage(keep).await.map_err(run::explain)?;
+        claim.collect(&plan).await.map_err(run::explain)?;
         Ok(plan)
-    };
+    });
     let plan = collected.await;
-    claim.release().await;
-    console.print(&described(&plan.map_err(run::explain)?, "removed"))
+    let behind = claim.behind().map(|error| run::explained(&error.explained()));
+    run::release(claim, stop).await;
+    console.print(&described(&plan?, "removed"))?;
+    match behind {
+        Some(problem) => Err(problem.into()),
+        None => Ok(()),
+    }
 }
 
 fn described(plan: &GcPlan, what: &str) -> String {

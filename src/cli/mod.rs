@@ -19,8 +19,10 @@ mod retry;
 mod run;
 mod runs;
 mod show;
+mod signals;
 mod standard;
 mod unlock;
+mod verify;
 mod withdraw;
 
 use std::ffi::OsString;
@@ -55,7 +57,7 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0    published, or nothing to do
-  1    failed while running; nothing was published
+  1    failed while running; nothing was published, unless the message says so
   2    project, arguments or environment invalid; nothing ran
   3    an audit failed, or too many rows were set aside; nothing was published
   4    another run holds the target
@@ -84,6 +86,8 @@ enum Command {
     Fit(fit::Arguments),
     /// Print a published table.
     Show(show::Arguments),
+    /// Read what is published and compare it with its checksums.
+    Verify(verify::Arguments),
     /// List what was published when, and what failed.
     Runs(runs::Arguments),
     /// Take back a day that should not have been published.
@@ -101,11 +105,14 @@ enum Command {
 /// How long an interrupted run's threads may take to notice.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Ends the process at once with an exit code; only `main.rs` may.
+pub type Exit = fn(u8) -> std::convert::Infallible;
+
 /// Runs the program: arguments in (the program's name first), exit code out.
 ///
 /// The runtime is made here and not in `main.rs`, so that the one binary does
 /// not compile all that the library's futures are made of a second time.
-pub fn main(arguments: &[OsString]) -> ExitCode {
+pub fn main(arguments: &[OsString], exit: Exit) -> ExitCode {
     panics::quiet();
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -114,12 +121,12 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(answer(arguments));
+    let code = runtime.block_on(answer(arguments, exit));
     runtime.shutdown_timeout(GRACE);
     code
 }
 
-async fn answer(arguments: &[OsString]) -> ExitCode {
+async fn answer(arguments: &[OsString], exit: Exit) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(answer) => {
@@ -130,7 +137,7 @@ async fn answer(arguments: &[OsString]) -> ExitCode {
     };
     let console = Console::open(cli.log);
     log::install(&console);
-    let done = panics::caught(dispatch(cli.command, arguments, &console)).await;
+    let done = panics::caught(dispatch(cli.command, arguments, &console, exit)).await;
     match done.unwrap_or_else(|panicked| Err(panicked.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -149,17 +156,29 @@ fn given_to_run(arguments: &[String]) -> Option<run::Arguments> {
     }
 }
 
-async fn dispatch(command: Command, given: &[OsString], console: &Console) -> Result<()> {
+async fn dispatch(
+    command: Command,
+    given: &[OsString],
+    console: &Console,
+    exit: Exit,
+) -> Result<()> {
     match command {
-        Command::Run(arguments) => run::run(&arguments, given, console).await,
-        Command::Retry(arguments) => retry::retry(&arguments, console).await,
+        Command::Run(arguments) => {
+            run::run(&arguments, given, console, &signals::listen(exit)).await
+        }
+        Command::Retry(arguments) => {
+            retry::retry(&arguments, console, &signals::listen(exit)).await
+        }
         Command::Check(arguments) => check::check(&arguments, console).await,
         Command::Plan(arguments) => plan::plan(&arguments, console).await,
         Command::Fit(arguments) => fit::fit(&arguments, console).await,
         Command::Show(arguments) => show::show(&arguments, console).await,
+        Command::Verify(arguments) => verify::verify(&arguments, console).await,
         Command::Runs(arguments) => runs::runs(&arguments, console).await,
-        Command::Withdraw(arguments) => withdraw::withdraw(&arguments, given, console).await,
-        Command::Gc(arguments) => gc::gc(&arguments, console).await,
+        Command::Withdraw(arguments) => {
+            withdraw::withdraw(&arguments, given, console, &signals::listen(exit)).await
+        }
+        Command::Gc(arguments) => gc::gc(&arguments, console, &signals::listen(exit)).await,
         Command::Unlock(arguments) => unlock::unlock(&arguments, console).await,
         Command::Init(arguments) => init::init(&arguments, console),
         Command::Generate(arguments) => generate::generate(&arguments, console),

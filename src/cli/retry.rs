@@ -10,8 +10,8 @@ use super::project::{self, Opened};
 use super::{given_to_run, run};
 use crate::error::{Error, Result};
 use crate::problem::Problem;
-use crate::run::Earlier;
 use crate::run::target::{RunId, RunSummary, Status};
+use crate::run::{Earlier, Stop};
 
 /// Runs looked through for one that is left, the newest first.
 const RUNS_MAX: usize = 1000;
@@ -37,16 +37,18 @@ pub struct Arguments {
 /// # Errors
 /// Nothing to repeat, or something is not as it was; else what keeps any run
 /// from publishing.
-pub async fn retry(arguments: &Arguments, console: &Console) -> Result<()> {
+pub async fn retry(arguments: &Arguments, console: &Console, stop: &Stop) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
     let target = opened.target()?;
-    let earlier = Earlier::find(&target, &opened.name()?, arguments.run.as_ref()).await?;
+    let name = opened.name()?;
+    let earlier = Earlier::find(&target, &name, arguments.run.as_ref());
+    let earlier = stop.unless_asked(earlier).await?;
     let again = Again::of(&earlier)?;
     if again.days.is_empty() {
         return Err(pointed(earlier.nothing_left(), &opened, &earlier.run_id, console).await);
     }
     let asked = again.asked(&opened, &earlier)?;
-    run::each_day(&asked, &again.days, console).await
+    run::each_day(&asked, &again.days, console, stop).await
 }
 
 /// What a run was asked to do, and the days of it that are left.
@@ -161,7 +163,7 @@ async fn failed_before(opened: &Opened, run_id: &RunId, console: &Console) -> Op
     runs.retain(|run| run.pipeline.as_deref() == Some(name.as_str()));
     let before = runs.iter().find(|run| {
         run.run_id < *run_id
-            && matches!(run.status, Status::Failed | Status::Died)
+            && run.status.came_to_nothing()
             && !runs.iter().any(|other| other.retry_of.as_ref() == Some(&run.run_id))
             && superseded_by(run, &runs).is_none()
     });
@@ -179,6 +181,6 @@ pub fn superseded_by<'a>(run: &RunSummary, runs: &'a [RunSummary]) -> Option<&'a
             && other.as_of == run.as_of
             && other.pipeline == run.pipeline
     };
-    let came_to_nothing = matches!(run.status, Status::Failed | Status::Died);
+    let came_to_nothing = run.status.came_to_nothing();
     runs.iter().filter(is_done).filter(|_| came_to_nothing).min_by_key(|other| &other.run_id)
 }

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::report::units;
 use crate::run::target::Clock;
-use crate::run::{self, Earlier, Job, Observer};
+use crate::run::{self, Earlier, Job, Observer, Stop};
 
 /// Days one backfill may have: ten years.
 const BACKFILL_DAYS_MAX: usize = 3_660;
@@ -52,12 +52,18 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Whatever keeps a day from being published; the days before it are.
-pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -> Result<()> {
+pub async fn run(
+    arguments: &Arguments,
+    given: &[OsString],
+    console: &Console,
+    stop: &Stop,
+) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
     let given: Vec<String> =
         given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let days = days(arguments)?;
-    each_day(&Asked { opened: &opened, arguments, given, earlier: None }, &days, console).await
+    let asked = Asked { opened: &opened, arguments, given, earlier: None };
+    each_day(&asked, &days, console, stop).await
 }
 
 /// What is asked for, and of what.
@@ -77,10 +83,15 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// Whatever keeps a day from being published; the days before it are.
-pub async fn each_day(asked: &Asked<'_>, days: &[Option<String>], console: &Console) -> Result<()> {
+pub async fn each_day(
+    asked: &Asked<'_>,
+    days: &[Option<String>],
+    console: &Console,
+    stop: &Stop,
+) -> Result<()> {
     let begun = Instant::now();
     for (published, day) in days.iter().enumerate() {
-        let done = one_day(asked, day.as_deref(), console).await;
+        let done = one_day(asked, day.as_deref(), console, stop).await;
         if published > 0 && done.is_err() {
             let before = counted(published, "day");
             console.warning(&format!("stopped after {before} of {}", days.len()));
@@ -117,20 +128,25 @@ pub fn days(arguments: &Arguments) -> Result<Vec<Option<String>>> {
     Err(Error::Invalid(vec![problem]))
 }
 
-async fn one_day(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Result<()> {
-    let plan = planned(asked, day).await?;
+async fn one_day(
+    asked: &Asked<'_>,
+    day: Option<&str>,
+    console: &Console,
+    stop: &Stop,
+) -> Result<()> {
+    let plan = stop.unless_asked(planned(asked, day)).await?;
     let observer = progress::observer(console);
     let job = job(asked, &plan, observer.as_ref());
     if asked.arguments.dry_run {
-        return console.print(&plan::describe(&plan, &run::preview(&job).await?));
+        let preview = stop.unless_asked(run::preview(&job)).await?;
+        return console.print(&plan::describe(&plan, &preview));
     }
-    // Dropping the run is what a crash does: what is staged stays unseen, and
-    // the next run takes the lock over.
-    let report = tokio::select! {
-        report = run::execute(&job) => report,
-        () = interruption() => Err(Error::Interrupted),
-    };
-    progress::finish(console, &report?)
+    let report = run::execute(&job, stop).await?;
+    progress::finish(console, &report)?;
+    match report.behind {
+        Some(problem) => Err(problem.into()),
+        None => Ok(()),
+    }
 }
 
 /// That the first of some days can be gone on with. Reads no data.
@@ -171,20 +187,4 @@ fn job<'a>(asked: &Asked<'a>, plan: &'a Plan, observer: &'a dyn Observer) -> Job
         observer,
         clock: Clock::system(),
     }
-}
-
-/// Waits until the user or the system asks the process to stop.
-async fn interruption() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -88,6 +88,7 @@ fn status(status: Status) -> &'static str {
         Status::Running => "running",
         Status::Published => "published",
         Status::Failed => "failed",
+        Status::Interrupted => "interrupted",
         Status::Finished => "nothing to do",
         Status::Died => "died",
     }

@@ -9,7 +9,7 @@ use super::console::{Console, counted};
 use super::project;
 use crate::error::Result;
 use crate::run::target::Day;
-use crate::run::{self, Withdrawal};
+use crate::run::{self, Stop, Withdrawal};
 
 /// What to take back.
 #[derive(Debug, Args)]
@@ -32,7 +32,12 @@ pub struct Arguments {
 /// # Errors
 /// Nothing is published for that day, another run works on the target, or it
 /// cannot be read or written.
-pub async fn withdraw(arguments: &Arguments, given: &[OsString], console: &Console) -> Result<()> {
+pub async fn withdraw(
+    arguments: &Arguments,
+    given: &[OsString],
+    console: &Console,
+    stop: &Stop,
+) -> Result<()> {
     let opened = project::open(&arguments.pipeline)?;
     let (target, pipeline, day) = (opened.target()?, opened.name()?, arguments.as_of);
     let url = target.location().url();
@@ -41,13 +46,17 @@ pub async fn withdraw(arguments: &Arguments, given: &[OsString], console: &Conso
         return console.print(&described(&withdrawal, day, "would be withdrawn", url));
     }
     let given = given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let withdrawal = run::withdraw(&target, &pipeline, day, given).await?;
+    let withdrawal = run::withdraw(&target, &pipeline, day, given, stop).await?;
     if let Some(cause) = &withdrawal.behind {
         console.warning(&format!(
             "withdrawn, but the folders of the tables are behind until the next run: {cause}"
         ));
     }
-    console.print(&described(&withdrawal, day, "withdrawn", url))
+    console.print(&described(&withdrawal, day, "withdrawn", url))?;
+    match withdrawal.still_behind {
+        Some(problem) => Err(problem.into()),
+        None => Ok(()),
+    }
 }
 
 fn described(withdrawal: &Withdrawal, day: Day, what: &str, url: &str) -> String {

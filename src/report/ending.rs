@@ -55,6 +55,9 @@ impl Ending {
                         ending.status = Status::Failed;
                     }
                 }
+                Step::Interrupted if ending.status == Status::Died => {
+                    ending.status = Status::Interrupted;
+                }
                 Step::Finished if ending.status == Status::Died => ending.status = Status::Finished,
                 Step::SourceListed(_)
                 | Step::SourceRead(_)
@@ -79,6 +82,7 @@ impl Ending {
             Status::Published => "has published".into(),
             Status::Finished => "found nothing to do, and made no table".into(),
             Status::Failed => format!("failed {}{error}", self.place()),
+            Status::Interrupted => format!("was interrupted {}", self.place()),
             Status::Died => format!("died {}", self.place()),
         }
     }

@@ -20,7 +20,7 @@ use crate::run;
 use crate::run::target::{
     Column, DataFile, Day, RunId, StagedTable, Status, Step, Target, is_quarantine,
 };
-use crate::storage::Location;
+use crate::storage::{Digest, Location};
 
 /// Tables named in a message; more would bury it.
 const NAMES_MAX: usize = 24;
@@ -143,7 +143,7 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
     let Some(name) = matching(wanted.name, &names) else {
         let problem = not_made(wanted.name, run_id, &ending, &names, location);
         return match ending.status {
-            Status::Failed | Status::Died => Ok(Found::Unmade(problem, run_id.clone())),
+            status if status.came_to_nothing() => Ok(Found::Unmade(problem, run_id.clone())),
             _ => Err(invalid(problem)),
         };
     };
@@ -168,7 +168,10 @@ async fn staged(target: &Target, wanted: &Wanted<'_>, run_id: &RunId) -> Result<
 }
 
 /// The full name of a table that is published.
-fn resolve<'a>(
+///
+/// # Errors
+/// There is none of that name.
+pub fn resolve<'a>(
     word: &str,
     names: impl Iterator<Item = &'a str>,
     location: &Location,
@@ -223,7 +226,7 @@ fn not_made(
         Status::Published | Status::Finished => problem
             .note("note", format!("it {}", ending.phrase()))
             .help("leave out `--run` for what is published now"),
-        Status::Running | Status::Failed | Status::Died => {
+        Status::Running | Status::Failed | Status::Interrupted | Status::Died => {
             problem.note("note", format!("nothing of it is published: it {}", ending.phrase()))
         }
     };
@@ -316,6 +319,9 @@ impl Published {
             let Some(content) = content.map_err(|error| run::explain(error.into()))? else {
                 return Err(self.gone(file));
             };
+            if let Some(difference) = file.differs(&Digest::of(&content)) {
+                return Err(self.damaged(file, difference));
+            }
             let builder = ParquetRecordBatchReaderBuilder::try_new(content)
                 .map_err(|error| self.unreadable(file, &error))?;
             let names = columns.iter().map(String::as_str);
@@ -344,6 +350,18 @@ impl Published {
         Problem::named(self.location.shown(&file.path), format!("`{}` is gone", self.name))
             .help(help)
             .into()
+    }
+
+    /// A file that is there and is not what was written; none of its rows is shown.
+    fn damaged(&self, file: &DataFile, difference: String) -> Error {
+        let (name, day) = (&self.name, self.as_of);
+        let message = format!("a file of `{name}` as of {day} is not as it was written");
+        let problem = Problem::named(self.location.shown(&file.path), message);
+        let help = match self.ending {
+            Some(_) => "leave out `--run` for what is published now".to_string(),
+            None => format!("`tenure run PIPELINE --as-of {day} --full-refresh` makes it again"),
+        };
+        problem.note("cause", difference).help(help).into()
     }
 
     fn unreadable(&self, file: &DataFile, error: &dyn StdError) -> Error {

@@ -80,7 +80,15 @@ impl Builder<'_> {
         let entry = manifest.entry(table, Day::from(self.job.plan.as_of));
         let entry = entry.ok_or_else(|| unreadable(table))?;
         let schema = published_schema(manifest, entry, table)?;
+        self.sound(table, Day::from(self.job.plan.as_of), &entry.files).await?;
         self.read_back(&schema, table, &entry.files, TableReference::from(table)).await
+    }
+
+    /// That published files are as they were written: what is computed from them
+    /// would be as wrong as they are.
+    async fn sound(&self, table: &str, day: Day, files: &[DataFile]) -> Result<()> {
+        let target = super::open_target(&self.job.plan.publish, self.job.base, self.job.variables)?;
+        target.check_content(table, day, files).await.map_err(super::explain)
     }
 
     /// Makes a table known that is staged already.
@@ -103,12 +111,13 @@ impl Builder<'_> {
         let name = TableReference::partial(SCHEMA, LAST_BACKTEST);
         let days = manifest.tables.get(BACKTEST);
         let last = days.and_then(|days| days.range(..today).next_back());
-        let Some((_, entry)) = last else {
+        let Some((day, entry)) = last else {
             let table = Arc::new(EmptyTable::new(last_backtest_schema()));
             let registered = self.register(name, table);
             return Ok(registered.map_err(|error| engine_problem(&error, "cannot register"))?);
         };
         let schema = published_schema(manifest, entry, BACKTEST)?;
+        self.sound(BACKTEST, *day, &entry.files).await?;
         self.read_back(&schema, BACKTEST, &entry.files, name.clone()).await?;
         match schema.column_with_name(IS_USED) {
             Some(_) => Ok(()),

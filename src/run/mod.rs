@@ -42,6 +42,7 @@ mod schema;
 mod source;
 mod stage;
 mod steps;
+mod stop;
 mod table_formats;
 mod take_over;
 pub mod target;
@@ -70,6 +71,7 @@ pub use places::check_places;
 pub use preview::{Preview, preview};
 pub use report::{Event, Observer, Outcome, Report, TableReport};
 pub use retry::Earlier;
+pub use stop::{Asker, Stop, claim, release};
 pub use withdrawal::{Withdrawal, withdraw};
 
 /// A plan and what it needs of the world to be run.
@@ -93,21 +95,36 @@ pub struct Job<'a> {
 }
 
 /// Runs a plan: publishes every table of it that does not stand, or nothing.
+/// Asked to stop it gives its lock back and ends; once it has begun to publish it
+/// brings that to its end.
 ///
 /// # Errors
 /// Anything that goes wrong before the one write that publishes.
-pub async fn execute(job: &Job<'_>) -> Result<Report> {
+pub async fn execute(job: &Job<'_>, stop: &Stop) -> Result<Report> {
     let begun = Instant::now();
     check_places(job.plan)?;
     let target = open_target(&job.plan.publish, job.base, job.variables)?;
     let graph = Graph::of(job.plan, crate::VERSION);
-    if let Some(earlier) = job.earlier {
-        earlier.check_sources(job).await?;
-    }
     let run_id = RunId::fresh(&job.clock);
-    let done = match unchanged(job, &target, &graph, &run_id).await {
-        Some(done) => done,
-        None => locked(job, &target, &graph, &run_id).await?,
+    let done = stop.unless_asked(async {
+        if let Some(earlier) = job.earlier {
+            earlier.check_sources(job).await?;
+        }
+        Ok(unchanged(job, &target, &graph, &run_id).await)
+    });
+    let done = match done.await? {
+        Some(done) => {
+            let noted = async {
+                let journal = target.journal(&run_id);
+                journal.record(record::started(job)).await?;
+                journal.close(Step::Finished).await
+            };
+            if let Some(Err(error)) = stop::last_words(noted, stop).await {
+                job.observer.event(&Event::Warning(error.to_string()));
+            }
+            done
+        }
+        None => locked(job, &target, &graph, &run_id, stop).await?,
     };
     Ok(Report {
         run_id,
@@ -120,6 +137,7 @@ pub async fn execute(job: &Job<'_>) -> Result<Report> {
         format: job.plan.publish.format,
         checks: done.checks,
         outcome: done.outcome,
+        behind: done.behind,
         elapsed: begun.elapsed(),
     })
 }
@@ -146,6 +164,8 @@ struct Done {
     turned_over: Vec<String>,
     checks: usize,
     outcome: Outcome,
+    /// That the folders of the tables were behind when it began, and still are.
+    behind: Option<Problem>,
 }
 
 /// A run in which everything stands; none where there is something to do, or
@@ -165,14 +185,6 @@ async fn unchanged(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId
         return None;
     }
     started(job, target, run_id, &look);
-    let journal = target.journal(run_id);
-    let noted = async {
-        journal.record(record::started(job)).await?;
-        journal.close(Step::Finished).await
-    };
-    if let Err(error) = noted.await {
-        job.observer.event(&Event::Warning(error.to_string()));
-    }
     Some(nothing(&look))
 }
 
@@ -184,27 +196,27 @@ fn nothing(look: &Look<'_>) -> Done {
         turned_over: Vec::new(),
         checks: 0,
         outcome: Outcome::NothingToDo,
+        behind: None,
     }
 }
 
 /// A run with the lock in hand.
-async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -> Result<Done> {
-    let mut claim = target.claim(run_id.clone()).await.map_err(explain)?;
-    let worked = panics::caught(work(job, target, graph, &mut claim)).await;
+async fn locked(
+    job: &Job<'_>,
+    target: &Target,
+    graph: &Graph,
+    run_id: &RunId,
+    stop: &Stop,
+) -> Result<Done> {
+    let mut claim = stop::claim(target, run_id, stop).await?;
+    let worked = panics::caught(work(job, target, graph, &mut claim, stop)).await;
     let worked = worked.unwrap_or_else(|panicked| Err(panicked.into()));
-    let last = match &worked {
-        Ok(_) => Step::Finished,
-        Err(error) => {
-            let repeats = matches!(error, Error::Audit(_));
-            Step::Failed { error: headline(error), repeats }
-        }
-    };
+    let last = worked.as_ref().err().map_or(Step::Finished, stop::last_step);
     // What is published is published, and what failed has failed: neither
     // changes because the record of it cannot be written.
-    if let Err(error) = claim.journal().close(last).await {
-        job.observer.event(&Event::Warning(error.to_string()));
+    if let Some(error) = stop::end(claim, last, stop).await {
+        job.observer.event(&Event::Warning(error));
     }
-    claim.release().await;
     let done = worked?;
     if done.outcome == Outcome::Published {
         let url = target.location().url().to_string();
@@ -213,37 +225,43 @@ async fn locked(job: &Job<'_>, target: &Target, graph: &Graph, run_id: &RunId) -
     Ok(done)
 }
 
-async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) -> Result<Done> {
-    note(claim, record::started(job)).await?;
-    let listed = steps::list(job, claim).await?;
-    let mut look = Look::at(job, graph, target, claim.manifest(), &listed).await?;
+async fn work(
+    job: &Job<'_>,
+    target: &Target,
+    graph: &Graph,
+    claim: &mut Claim,
+    stop: &Stop,
+) -> Result<Done> {
+    let look = stop.unless_asked(async {
+        note(claim, record::started(job)).await?;
+        let listed = steps::list(job, claim).await?;
+        Look::at(job, graph, target, claim.manifest(), &listed).await
+    });
+    let mut look = look.await?;
     started(job, target, claim.run_id(), &look);
     if look.work.is_nothing() && look.is_laid_out(job.plan, claim.manifest()) {
-        return Ok(nothing(&look));
+        let behind = claim.behind().map(|error| explained(&error.explained()));
+        return Ok(Done { behind, ..nothing(&look) });
     }
     if let Some(text) = not_come_yet(job) {
         job.observer.event(&Event::Warning(text));
     }
     let plan = job.plan;
-    claim.admit(&look.layouts(plan)).await.map_err(explain)?;
+    let admitted = async { claim.admit(&look.layouts(plan)).await.map_err(explain) };
+    stop.unless_asked(admitted).await?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
-    let Taken { mut staged, mut tables, read: known } =
-        take_over(job, claim, &builder, &look).await?;
-    let Entered { read: sources, renewals } =
-        steps::read(job, claim, &builder, &mut look, &mut staged).await?;
-    steps::reuse_published(claim, &builder, &look, plan).await?;
-    let taken_over = known.iter().map(|source| source.accepted);
-    let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
-    builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));
-    tables.extend(turns::build_tables(job, claim, &builder, &look, &mut staged).await?);
-    evidence::tell(job, &builder, &look, claim.manifest()).await;
-    let at_once = builder.at_once(turns::customers(&staged));
-    steps::audit(job, claim, &builder, &look, at_once).await?;
+    let made = make(job, claim, &builder, &mut look);
+    let Made { known, entered, staged, tables } = stop.unless_asked(made).await?;
+    let Entered { read: sources, renewals } = entered;
     let turned_over = look.turned_over(plan, claim.manifest());
-    steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged).await?;
+    let behind =
+        steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged, stop).await?;
     for renewal in renewals {
         // Pieces save time, and are made again where there are none.
+        if stop.is_asked() {
+            break;
+        }
         if let Err(error) = renewal.finish().await {
             let text = format!("the pieces of the order history could not be kept: {error}");
             job.observer.event(&Event::Warning(text));
@@ -256,7 +274,39 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         turned_over,
         checks: look.work.checks.len(),
         outcome: Outcome::Published,
+        behind,
     })
+}
+
+/// What a run has made before it publishes.
+struct Made {
+    /// Sources of which nothing had to be read again.
+    known: Vec<SourceRead>,
+    entered: Entered,
+    staged: Vec<StagedTable>,
+    tables: Vec<TableReport>,
+}
+
+/// Reads the sources, builds the tables where nobody sees them, and audits them.
+async fn make(
+    job: &Job<'_>,
+    claim: &Claim,
+    builder: &build::Builder<'_>,
+    look: &mut Look<'_>,
+) -> Result<Made> {
+    let plan = job.plan;
+    let Taken { mut staged, mut tables, read: known } =
+        take_over(job, claim, builder, look).await?;
+    let entered = steps::read(job, claim, builder, look, &mut staged).await?;
+    steps::reuse_published(claim, builder, look, plan).await?;
+    let taken_over = known.iter().map(|source| source.accepted);
+    let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
+    builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));
+    tables.extend(turns::build_tables(job, claim, builder, look, &mut staged).await?);
+    evidence::tell(job, builder, look, claim.manifest()).await;
+    let at_once = builder.at_once(turns::customers(&staged));
+    steps::audit(job, claim, builder, look, at_once).await?;
+    Ok(Made { known, entered, staged, tables })
 }
 
 /// That the day of a run is not over anywhere on earth, nor begun: mistyped, it

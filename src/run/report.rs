@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use super::evidence::Evidence;
 use super::target::{RunId, SourceRead, StagedTable};
 use crate::plan::TableFormat;
+use crate::problem::Problem;
 
 /// Something a person who watches a run wants to know.
 #[derive(Debug, Clone)]
@@ -105,6 +106,9 @@ pub struct Report {
     pub checks: usize,
     /// How it ended.
     pub outcome: Outcome,
+    /// That the folders of the tables were behind when it began and still are,
+    /// which somebody has to look at; None where they show what is published.
+    pub behind: Option<Problem>,
     /// How long it took.
     pub elapsed: Duration,
 }

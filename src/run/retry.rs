@@ -102,7 +102,7 @@ impl Earlier {
             fails_again: records
                 .iter()
                 .any(|r| matches!(r.step, Step::Failed { repeats: true, .. })),
-            has_gap: records.iter().zip(0..).any(|(record, seq)| record.seq != seq),
+            has_gap: has_gap(&records),
             listed: BTreeMap::new(),
             read: BTreeMap::new(),
             staged: BTreeMap::new(),
@@ -287,6 +287,13 @@ impl Earlier {
         let afresh = format!("start afresh: `tenure {}`", self.arguments.join(" "));
         refused(problem.help(afresh))
     }
+}
+
+/// Whether a step is missing before the last. What a run was about to note when
+/// it was interrupted may be missing, and nothing has come of it.
+fn has_gap(records: &[Record]) -> bool {
+    let steps = records.iter().filter(|record| record.step != Step::Interrupted);
+    steps.zip(0..).any(|(record, seq)| record.seq != seq)
 }
 
 /// Whether `run` repeated `run_id` and published.

@@ -13,7 +13,7 @@ use super::target::{
     Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, View,
     is_quarantine,
 };
-use super::{Event, Job, audit, explain, ingest, note, record, source, working};
+use super::{Event, Job, Stop, audit, explain, ingest, note, record, source, working};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
@@ -179,14 +179,16 @@ pub async fn audit(
 /// Publishes what was staged, and removes old sets.
 ///
 /// # Errors
-/// The store refuses, or the lock was lost: nothing was published.
+/// The store refuses, or the lock was lost: nothing was published. That the
+/// folders of the tables have been behind for longer is told in the result.
 pub async fn publish(
     job: &Job<'_>,
     claim: &mut Claim,
     sources: &[SourceRead],
     look: &Look<'_>,
     tables: Vec<StagedTable>,
-) -> Result<()> {
+    stop: &Stop,
+) -> Result<Option<Problem>> {
     let warn = |text: String| job.observer.event(&Event::Warning(text));
     let replaced = replaced(job.plan, claim, &tables);
     let request = Request {
@@ -197,12 +199,25 @@ pub async fn publish(
         layouts: look.layouts(job.plan),
         recipes: serde_json::to_value(look.graph.recipes()).ok(),
     };
-    let published = claim.publish(&request).await.map_err(explain)?;
+    let ready = async { claim.ready(&request).await.map_err(explain) };
+    let ready = stop.unless_asked(ready).await?;
+    // From here on it is brought to its end: a request to publish cannot be
+    // called back, and the exit code is to be true.
+    let published = claim.publish(&request, ready).await.map_err(explain)?;
     replaced.map(warn);
-    if let View::Behind(error) = &published.view {
-        warn(format!(
-            "published, but the folders of the tables are behind until the next run: {error}"
-        ));
+    let behind = match &published.view {
+        View::Current => None,
+        View::Behind(error) => {
+            warn(format!(
+                "published, but the folders of the tables are behind until the next run: {error}"
+            ));
+            None
+        }
+        View::StillBehind(error) => Some(still_behind(error)),
+    };
+    // Somebody waits for the end.
+    if stop.is_asked() {
+        return Ok(behind);
     }
     // Old sets cost space, not truth: what cannot be removed now is next time.
     let collected = async {
@@ -214,7 +229,14 @@ pub async fn publish(
     if let Err(error) = collected.await {
         warn(format!("old sets could not be removed: {error}"));
     }
-    Ok(())
+    Ok(behind)
+}
+
+/// What was a warning once is an error when it comes again: somebody has to look.
+pub fn still_behind(error: &super::target::Error) -> Problem {
+    let mut problem = super::explained(&error.explained());
+    problem.message = format!("published, but, as before this run, {}", problem.message);
+    problem
 }
 
 /// That tables take the place of those of another pipeline, which may mean

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::explain;
+use super::stop::{self, Stop};
 use super::target::{
     Claim, Clock, Day, Manifest, OtherTables, Request, RunId, RunInfo, Step, Target, View,
     is_quarantine,
 };
+use super::{explain, steps};
 use crate::error::{Error, Result};
 use crate::problem::Problem;
 
@@ -19,7 +20,7 @@ use crate::problem::Problem;
 const DAYS_SHOWN_MAX: usize = 5;
 
 /// What was taken back, or would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Withdrawal {
     /// Full names of the tables; rows set aside go with them and are not named.
     pub tables: BTreeSet<String>,
@@ -27,6 +28,8 @@ pub struct Withdrawal {
     pub newest: Option<Day>,
     /// Why the folders of the tables still show the day; None if they do not.
     pub behind: Option<String>,
+    /// The same, where they were behind before already.
+    pub still_behind: Option<Problem>,
 }
 
 impl Withdrawal {
@@ -53,7 +56,7 @@ impl Withdrawal {
         }
         let tables = names.iter().filter(|name| !is_quarantine(name)).cloned().collect();
         let newest = days(manifest, pipeline).into_iter().rfind(|other| *other != day);
-        Ok(Self { tables, newest, behind: None })
+        Ok(Self { tables, newest, behind: None, still_behind: None })
     }
 }
 
@@ -68,22 +71,17 @@ pub async fn withdraw(
     pipeline: &str,
     day: Day,
     arguments: Vec<String>,
+    stop: &Stop,
 ) -> Result<Withdrawal> {
     // Without the lock first: where there is nothing to do, nothing is written.
-    Withdrawal::of(target, pipeline, day).await?;
-    let mut claim = target.claim(RunId::fresh(&Clock::system())).await.map_err(explain)?;
-    let done = locked(&mut claim, pipeline, day, arguments, target.location().url()).await;
-    let last = match &done {
-        Ok(_) => Step::Finished,
-        Err(error) => {
-            let messages = error.problems().iter().map(|problem| problem.message.as_str());
-            Step::Failed { error: messages.collect::<Vec<_>>().join("; "), repeats: false }
-        }
-    };
-    if let Err(error) = claim.journal().close(last).await {
+    stop.unless_asked(Withdrawal::of(target, pipeline, day)).await?;
+    let mut claim = stop::claim(target, &RunId::fresh(&Clock::system()), stop).await?;
+    let url = target.location().url();
+    let done = locked(&mut claim, pipeline, day, arguments, url, stop).await;
+    let last = done.as_ref().err().map_or(Step::Finished, stop::last_step);
+    if let Some(error) = stop::end(claim, last, stop).await {
         tracing::warn!(%error, "the journal lacks how the withdrawal ended; the manifest knows");
     }
-    claim.release().await;
     done
 }
 
@@ -93,6 +91,7 @@ async fn locked(
     day: Day,
     arguments: Vec<String>,
     url: &str,
+    stop: &Stop,
 ) -> Result<Withdrawal> {
     let started = Step::Started {
         pipeline: pipeline.into(),
@@ -103,7 +102,8 @@ async fn locked(
         retry_of: None,
         texts: BTreeMap::new(),
     };
-    claim.journal().record(started).await.map_err(explain)?;
+    let noted = async { claim.journal().record(started).await.map_err(explain) };
+    stop.unless_asked(noted).await?;
     let names = published(claim.manifest(), pipeline, day);
     let mut withdrawal = Withdrawal::new(claim.manifest(), pipeline, day, &names, url)?;
     let request = Request {
@@ -122,9 +122,13 @@ async fn locked(
         layouts: BTreeMap::new(),
         recipes: None,
     };
-    let published = claim.publish(&request).await.map_err(explain)?;
-    if let View::Behind(error) = published.view {
-        withdrawal.behind = Some(error.to_string());
+    let ready = async { claim.ready(&request).await.map_err(explain) };
+    let ready = stop.unless_asked(ready).await?;
+    let published = claim.publish(&request, ready).await.map_err(explain)?;
+    match published.view {
+        View::Current => {}
+        View::Behind(error) => withdrawal.behind = Some(error.to_string()),
+        View::StillBehind(error) => withdrawal.still_behind = Some(steps::still_behind(&error)),
     }
     Ok(withdrawal)
 }

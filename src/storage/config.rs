@@ -13,6 +13,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ObjectStore, RetryConfig};
 
+use super::copy::Copies;
 use super::error::{Action, Error};
 use super::mistakes::{check_endpoint, check_keys, check_options, check_profile};
 use super::redact::Redactor;
@@ -64,6 +65,14 @@ impl Cloud {
             Self::Azure => {
                 "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or a client secret"
             }
+        }
+    }
+
+    /// What a copy made by the store can do, as its client asks for it.
+    pub(super) fn copies(self) -> Copies {
+        match self {
+            Self::Gcs => Copies::OntoNothing,
+            Self::S3 | Self::Azure => Copies::Replace,
         }
     }
 

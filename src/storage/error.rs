@@ -109,6 +109,15 @@ impl Error {
         Self { kind: Kind::Misconfigured, explained: Box::new(explained) }
     }
 
+    /// Something that is not done, though the store would do it.
+    pub(crate) fn refused(
+        what: impl Into<String>,
+        place: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self { kind: Kind::Failed, ..Self::misconfigured(what, place, help) }
+    }
+
     /// Explains what `source` means for `action` at `place`.
     pub(crate) fn explain(
         action: Action,

@@ -63,6 +63,9 @@ impl Location {
     /// Only for a caller that knows nobody else is writing there.
     pub async fn sweep(&self, relative: &str, depth: Depth) {
         let Some(root) = self.folder() else { return };
+        if self.link_at(relative).is_some() {
+            return;
+        }
         let folder = root.join(relative);
         // What cannot be swept now is swept next time: it is invisible.
         let swept = tokio::task::spawn_blocking(move || sweep_folder(&folder, depth)).await;

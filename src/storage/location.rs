@@ -14,6 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::{Path, PathPart};
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, UpdateVersion};
 
+use super::copy::Copies;
 use super::error::{Action, Error, names_missing_bucket};
 use super::local::LocalDisk;
 use super::obstacle::{self, Obstacle};
@@ -23,7 +24,7 @@ use super::settle::{self, Expect, Settled};
 /// Deletes in flight at once.
 const DELETES_IN_FLIGHT_MAX: usize = 8;
 /// Tries of a write that may be repeated, each with the client's own retries inside.
-const WRITES_MAX: u32 = 4;
+pub(super) const WRITES_MAX: u32 = 4;
 /// Tries of a read.
 const READS_MAX: u32 = 2;
 /// Pause after the first failed try; doubles with each further one.
@@ -65,13 +66,22 @@ pub struct Location {
     url: String,
     disk: Option<Disk>,
     writers: Writers,
+    copies: Copies,
     redactor: Arc<Redactor>,
 }
 
 impl Location {
     /// A place at `prefix` in `store`, shown as `url`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, url: String) -> Self {
-        Self { store, prefix, url, disk: None, writers: Writers::Many, redactor: Arc::default() }
+        Self {
+            store,
+            prefix,
+            url,
+            disk: None,
+            writers: Writers::Many,
+            copies: Copies::Replace,
+            redactor: Arc::default(),
+        }
     }
 
     pub(crate) fn on_disk(self, disk: Disk) -> Self {
@@ -80,6 +90,10 @@ impl Location {
 
     pub(crate) fn with_writers(self, writers: Writers) -> Self {
         Self { writers, ..self }
+    }
+
+    pub(crate) fn with_copies(self, copies: Copies) -> Self {
+        Self { copies, ..self }
     }
 
     pub(crate) fn with_redactor(self, redactor: Redactor) -> Self {
@@ -114,6 +128,10 @@ impl Location {
     /// Whether conditional writes must hold here or the user vouches for one writer.
     pub fn writers(&self) -> Writers {
         self.writers
+    }
+
+    pub(super) fn copies(&self) -> Copies {
+        self.copies
     }
 
     /// The folder on the local disk, if this is one.
@@ -228,16 +246,6 @@ impl Location {
         settle::put_if(self, relative, content, expect, is_ours).await
     }
 
-    /// Copies within the store; on a disk by hard link. The target is replaced
-    /// whole or not at all.
-    ///
-    /// # Errors
-    /// When the store refuses or fails after retries.
-    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        let (source, target) = (self.path(from), self.path(to));
-        self.write(Action::Copy, to, || self.store.copy(&source, &target)).await
-    }
-
     /// On a disk: makes a file of this machine, which does not change any more, an
     /// object by a hard link. Tells whether that could be.
     ///
@@ -254,8 +262,12 @@ impl Location {
     /// Deletes an object; one that is gone already is no error.
     ///
     /// # Errors
-    /// When the store refuses or fails after retries.
+    /// When the store refuses or fails after retries; on a disk, when a symbolic
+    /// link leads to the object.
     pub async fn delete(&self, relative: &str) -> Result<(), Error> {
+        if let Some(error) = self.behind_link(relative) {
+            return Err(error);
+        }
         let path = self.path(relative);
         self.write(Action::Delete, relative, || async {
             match self.store.delete(&path).await {
@@ -323,7 +335,7 @@ impl Location {
         self.tried(READS_MAX, action, relative, work).await
     }
 
-    async fn tried<T, F>(
+    pub(super) async fn tried<T, F>(
         &self,
         tries_max: u32,
         action: Action,
@@ -378,7 +390,7 @@ fn is_passing(error: &StoreError) -> bool {
 }
 
 /// An object that may be missing.
-fn present<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(super) fn present<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_absent(&error) => Ok(None),

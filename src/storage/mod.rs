@@ -8,8 +8,11 @@
 
 mod codes;
 mod config;
+mod copy;
+mod digest;
 mod error;
 mod exclusive;
+mod links;
 mod listing;
 mod local;
 mod location;
@@ -21,8 +24,10 @@ mod settle;
 mod temporary;
 mod upload;
 
+pub use digest::Digest;
 pub use error::{Action, Error, Explained, Kind};
 pub use exclusive::{Exclusive, ExclusiveGuard};
+pub(crate) use links::left_alone;
 pub use listing::Depth;
 pub use local::LocalDisk;
 pub use location::{Location, Versioned, Writers, hex};

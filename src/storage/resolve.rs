@@ -268,7 +268,8 @@ fn open_cloud(
     let InBucket { shown, prefix } = InBucket::parse(cloud, url)?;
     let redactor = Redactor::new(config::secrets(environment));
     let store = config::build(cloud, url, environment, options, &redactor)?;
-    Ok(Location::new(store, prefix, shown.trim_end_matches('/').to_owned()).with_redactor(redactor))
+    let location = Location::new(store, prefix, shown.trim_end_matches('/').to_owned());
+    Ok(location.with_redactor(redactor).with_copies(cloud.copies()))
 }
 
 /// `url` without login, password and query: those may be secrets.

@@ -56,6 +56,11 @@ pub struct Halted {
 }
 
 impl Halted {
+    /// Sends it a signal, which it meets when it goes on.
+    pub fn signal(&self, name: &str) {
+        signal(&self.process, name);
+    }
+
     /// Lets it go on to its end. Its exit code, and what it says from here on.
     pub fn go_on(mut self) -> (Option<i32>, String) {
         signal(&self.process, "CONT");
@@ -65,7 +70,8 @@ impl Halted {
     }
 }
 
-fn signal(process: &Child, name: &str) {
+/// Sends a signal to a process.
+pub fn signal(process: &Child, name: &str) {
     let kill = format!("kill -{name} {}", process.id());
     let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
     assert!(status.success(), "{kill}");

@@ -20,7 +20,7 @@ use super::lease::Lease;
 use super::lock::Lock;
 use super::manifest::{self, DataFile, Manifest, Purpose};
 use super::publish::{self, Committed, Request};
-use super::staging::{StagedTable, Upload, staged_path};
+use super::staging::{self, StagedTable, Upload, staged_path};
 use super::view::{self, Layout, folder};
 
 /// The right to publish to a target, until released, lost or dropped.
@@ -37,6 +37,16 @@ pub struct Claim {
     pub(super) manifest: Manifest,
     pub(super) version: UpdateVersion,
     pub(super) journal: Journal,
+    /// The run before, if it died with the lock in hand.
+    pub(super) dead: Option<RunId>,
+    /// Why the folders were behind when the lock was taken, and still are.
+    pub(super) behind: Option<Error>,
+}
+
+/// A publication that nothing stands against, not written yet.
+pub struct Ready {
+    next: Manifest,
+    planned: delta::Planned,
 }
 
 /// What was published, and how the tables' folders are.
@@ -58,6 +68,9 @@ pub enum View {
     /// The publication stands, but the folders still show (parts of) the one
     /// before. The next run repairs them.
     Behind(Error),
+    /// They were behind already when this run began, and it could not bring
+    /// them up to date either: somebody has to look.
+    StillBehind(Error),
 }
 
 impl Claim {
@@ -119,19 +132,30 @@ impl Claim {
         Ok(StagedTable { files, ..table.clone() })
     }
 
+    /// Looks whether a set may be published, and what the manifest will say.
+    /// Changes nothing: it may be dropped at any time.
+    ///
+    /// # Errors
+    /// [`Error::NotStaged`] for a file that is not there as it was written; a
+    /// table that cannot be laid out as it is to be; the store's error.
+    pub async fn ready(&self, request: &Request) -> Result<Ready, Error> {
+        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
+        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
+        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
+        staging::verify(&self.location, &request.tables).await?;
+        Ok(Ready { next, planned })
+    }
+
     /// Publishes a set, all of it or nothing, then refreshes the Hive folders
-    /// and notes it in the journal.
+    /// and notes it in the journal. To be brought to its end: a request to
+    /// publish cannot be called back.
     ///
     /// # Errors
     /// Nothing was published, except that a store which never gave a definite
     /// answer leaves it open: `manifest().publication` will tell.
-    pub async fn publish(&mut self, request: &Request) -> Result<Published, Error> {
-        delta::admit(&self.location, &self.manifest, &request.layouts).await?;
-        let mut next = publish::next(&self.manifest, &self.run_id, self.clock.now(), request)?;
-        let planned = delta::plan(&self.location, &self.manifest, &mut next).await?;
-        let committed =
-            publish::commit(&self.location, &next, &self.version, &request.tables, &self.run_id)
-                .await?;
+    pub async fn publish(&mut self, request: &Request, ready: Ready) -> Result<Published, Error> {
+        let Ready { next, planned } = ready;
+        let committed = publish::commit(&self.location, &next, &self.version, &self.run_id).await?;
         let commit_id = next.publication.as_ref().map(|publication| publication.commit_id.clone());
         let commit_id = commit_id.unwrap_or_default();
         let epoch = next.epoch;
@@ -144,8 +168,12 @@ impl Claim {
             Committed::Overtaken => View::Behind(self.lock.lost_to(None)),
             Committed::Current(version) => {
                 self.version = version;
+                let before = self.behind.take();
                 match self.show(planned).await {
                     Ok(()) => View::Current,
+                    Err(error @ Error::Behind { .. }) if before.is_some() => {
+                        View::StillBehind(error)
+                    }
                     Err(error) => View::Behind(error),
                 }
             }
@@ -175,11 +203,17 @@ impl Claim {
         self.lock.release().await;
     }
 
+    /// Why the folders were behind when the lock was taken and still are, for a
+    /// command that publishes nothing; None where they show what is published.
+    pub fn behind(&self) -> Option<&Error> {
+        self.behind.as_ref()
+    }
+
     /// Finishes what a dead run left: temporary files and the Hive folders.
     /// Neither touches what the manifest names, and neither must keep a run
     /// from working: publishing refreshes the folders anyway.
-    pub(super) async fn repair(&mut self, dead: Option<&RunId>) {
-        if let Some(run_id) = dead {
+    pub async fn repair(&mut self) {
+        if let Some(run_id) = self.dead.take() {
             tracing::info!(%run_id, "cleaning up after a run that died");
             self.location.sweep("_tenure", Depth::Folder).await;
             self.location.sweep(&format!("{RUNS}/{run_id}"), Depth::All).await;
@@ -188,7 +222,8 @@ impl Claim {
             }
         }
         if let Err(error) = self.show(delta::Planned::default()).await {
-            tracing::warn!(%error, "the tables' folders could not be repaired; the next publication does it");
+            tracing::info!(%error, "the folders of the tables could not be brought up to date");
+            self.behind = Some(error);
         }
     }
 

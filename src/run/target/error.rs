@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::storage::{self, Explained};
 
-use super::clock::RunId;
+use super::clock::{Day, RunId};
 use super::lease::{LEASE, Lease};
 
 /// An error of a target.
@@ -93,6 +93,26 @@ pub enum Error {
         /// The next move.
         help: String,
     },
+    /// What is published is not what the folders of these tables show.
+    Behind {
+        /// The target's URL or path, without secrets.
+        url: String,
+        /// Each folder that could not be brought up to date, and why.
+        failed: Vec<(String, Error)>,
+        /// Whether the others are up to date; else they were not tried.
+        all_tried: bool,
+    },
+    /// A file is not what it was when it was written.
+    Damaged {
+        /// URL or path of the file, without secrets.
+        place: String,
+        /// Full name of the table it belongs to.
+        table: String,
+        /// The day of the table.
+        day: Day,
+        /// What is different.
+        cause: String,
+    },
     /// The store refused or failed.
     Storage(storage::Error),
 }
@@ -159,6 +179,13 @@ impl Error {
             | Self::DeltaLog { what, place, cause, help } => {
                 explain(what.clone(), place, cause.clone(), help.clone())
             }
+            Self::Behind { url, failed, all_tried } => behind(url, failed, *all_tried),
+            Self::Damaged { place, table, day, cause } => explain(
+                format!("a file of `{table}` as of {day} is not as it was published"),
+                place,
+                cause.clone(),
+                format!("`tenure run PIPELINE --as-of {day} --full-refresh` makes it again"),
+            ),
             Self::SameFolder { folder, first, second } => explain(
                 format!("`{first}` and `{second}` would both be published as `{folder}/`"),
                 "",
@@ -166,6 +193,35 @@ impl Error {
                 "rename one of them, or publish them to different targets".to_owned(),
             ),
         }
+    }
+}
+
+/// Names every folder that failed, with the reason of each.
+fn behind(url: &str, failed: &[(String, Error)], all_tried: bool) -> Explained {
+    let mut causes: Vec<String> = Vec::new();
+    for (folder, error) in failed {
+        let Explained { what, causes: why, .. } = error.explained();
+        let why: String = why.first().map(|why| format!(": {why}")).unwrap_or_default();
+        causes.push(format!("`{folder}`: {what}{why}"));
+    }
+    if !all_tried {
+        causes.push("these took so long that the folders after them were not tried".to_owned());
+    }
+    let next = "then `tenure gc PIPELINE`, or the next run, brings them up to date";
+    let first = failed.first().and_then(|(_, error)| error.explained().help);
+    let folders = if failed.len() == 1 { "folder" } else { "folders" };
+    Explained {
+        what: format!(
+            "{} {folders} of tables could not be brought up to date; readers of the manifest \
+             see what is published",
+            failed.len()
+        ),
+        place: url.to_owned(),
+        causes,
+        help: Some(match first {
+            Some(help) => format!("{help}; {next}"),
+            None => format!("remove the cause; {next}"),
+        }),
     }
 }
 

@@ -9,10 +9,13 @@
 //! run never published: orphans older than the last publication go, a younger
 //! one stays, for `retry` may use what it staged. Of Delta tables goes what
 //! `delta::expiry` finds.
+//!
+//! On a disk nothing behind a symbolic link is removed, for it may be anybody's;
+//! the link is named instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::storage::{Depth, Location};
+use crate::storage::{Depth, Location, left_alone};
 
 use super::clock::RunId;
 use super::delta::{self, Expired};
@@ -135,11 +138,14 @@ pub(super) async fn look(
     let mut sets = Sets::new();
     // By folders too: on a disk a set may hold nothing but temporary files.
     for name in location.folders(SETS).await? {
+        if location.link_at(&format!("{SETS}/{name}")).is_some() {
+            continue;
+        }
         if let Ok(run_id) = name.parse() {
             sets.entry(run_id).or_default();
         }
     }
-    for (path, meta) in location.list(SETS).await? {
+    for (path, meta) in location.list_own(SETS).await? {
         let run =
             path.strip_prefix(SETS).and_then(|rest| rest.trim_start_matches('/').split('/').next());
         if let Some(Ok(run_id)) = run.map(str::parse) {
@@ -150,9 +156,24 @@ pub(super) async fn look(
     // The store's time: a working run keeps its lease young.
     if let Some(lease) = location.head(LEASE).await? {
         let expired = delta::expired(location, manifest, keep_runs, lease.last_modified).await?;
-        expired.into_iter().for_each(|file| plan.add(file));
+        own(location, expired).into_iter().for_each(|file| plan.add(file));
     }
     Ok(plan)
+}
+
+/// Without what a symbolic link leads to.
+fn own(location: &Location, files: Vec<Expired>) -> Vec<Expired> {
+    let mut links = BTreeSet::new();
+    let own = files.into_iter().filter(|file| match location.link_above(&file.path) {
+        Some(link) => {
+            links.insert(link);
+            false
+        }
+        None => true,
+    });
+    let own = own.collect();
+    links.iter().for_each(|link| left_alone(link));
+    own
 }
 
 /// Removes what `plan` lists.
@@ -190,7 +211,7 @@ async fn remove_leftovers(location: &Location) -> Result<(), Error> {
         return Ok(());
     };
     for folder in LEFTOVERS {
-        let listed = location.list(folder).await?;
+        let listed = location.list_own(folder).await?;
         let old: Vec<_> = listed
             .into_iter()
             .filter(|(_, meta)| {

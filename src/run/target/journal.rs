@@ -104,6 +104,8 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         repeats: bool,
     },
+    /// The user or the system has asked the run to stop, and it has.
+    Interrupted,
     /// The run ended in good order.
     Finished,
     /// A step of a later version.
@@ -185,10 +187,19 @@ pub enum Status {
     Published,
     /// It ended with an error and has published nothing.
     Failed,
+    /// It was asked to stop before it published, and gave the lock back.
+    Interrupted,
     /// It ended in good order and had nothing to publish.
     Finished,
     /// It neither ended nor holds the lock.
     Died,
+}
+
+impl Status {
+    /// Whether a run is over and has not done what it was to do.
+    pub fn came_to_nothing(self) -> bool {
+        matches!(self, Self::Failed | Self::Interrupted | Self::Died)
+    }
 }
 
 /// A run in one line.
@@ -348,6 +359,12 @@ impl RunSummary {
                     self.status = Status::Failed;
                 }
                 self.error = Some(error.clone());
+                self.ended_at = Some(record.at);
+            }
+            Step::Interrupted => {
+                if self.status == Status::Died {
+                    self.status = Status::Interrupted;
+                }
                 self.ended_at = Some(record.at);
             }
             Step::Finished => {

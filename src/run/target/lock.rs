@@ -231,6 +231,23 @@ async fn raise_fence(
     Err(Error::LeaseLost { url: location.url().to_owned(), run_id: lease.run_id.clone(), to: None })
 }
 
+/// Says that `run_id` does not hold the lock, if the lease says that it does.
+/// The run must be over: it has no heartbeat.
+///
+/// # Errors
+/// When the store refuses or fails.
+pub(super) async fn give_up(location: &Location, run_id: &RunId) -> Result<(), Error> {
+    let Some((lease, found)) = read_lease(location).await? else { return Ok(()) };
+    if lease.run_id != *run_id || lease.state != LeaseState::Held {
+        return Ok(());
+    }
+    let released = Lease { beat: lease.beat + 1, state: LeaseState::Released, ..lease };
+    let body = manifest::to_json(&released, location, LEASE)?;
+    // A conflict: somebody has taken it over, so it is no longer ours to give.
+    location.put_if(LEASE, &body, &Expect::Version(found.version)).await.map(drop)?;
+    Ok(())
+}
+
 /// Removes the lock of `state`'s holder, and raises the fence so that it cannot
 /// publish any more even if it lives.
 ///

@@ -5,15 +5,15 @@
 //!   .claim(run_id)      probe → lock → fence → repair what a dead run left
 //!     .journal()        record steps while they happen
 //!     .upload(…)        stage files nobody can see
+//!     .ready(…)         look whether it may be published
 //!     .publish(…)       one conditional PUT, then the Hive folders
 //!     .collect(…)       remove what nobody needs
 //!     .release()        give the lock back
 //! ```
 //!
-//! Reading order: `manifest` (what is published), `lease` and `lock` (who may
-//! publish),
-//! `staging`, `publish`, `view` (Hive folders), `delta`, `journal`, `gc`. None of
-//! them knows SQL or a cloud, and only `delta` knows Parquet.
+//! Reading order: `manifest` (what is published), `lease` and `lock` (who may publish),
+//! `staging`, `publish`, `view` (Hive folders) with its `marker`, `delta`, `journal`, `gc`,
+//! `verify`. None of them knows SQL or a cloud, and only `delta` knows Parquet.
 //!
 //! ```text
 //! _tenure/current.json        the manifest: what is published
@@ -29,14 +29,17 @@ mod claim;
 mod clock;
 mod delta;
 mod error;
+mod failures;
 mod gc;
 mod journal;
 mod lease;
 mod lock;
 mod manifest;
+mod marker;
 mod probe;
 mod publish;
 mod staging;
+mod verify;
 mod versions;
 mod view;
 
@@ -47,7 +50,7 @@ use std::collections::BTreeSet;
 
 use crate::storage::Location;
 
-pub use claim::{Claim, Published, View};
+pub use claim::{Claim, Published, Ready, View};
 pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
 pub use gc::{GcPlan, Removal, Why};
@@ -60,6 +63,7 @@ pub use manifest::{
 };
 pub use publish::{OtherTables, Request};
 pub use staging::{SETS, StagedTable, Upload, staged_path};
+pub use verify::{Checked, Damage, Scope};
 pub use view::{Layout, check_folders, folder};
 
 use lock::Lock;
@@ -138,16 +142,38 @@ impl Target {
         staging::incomplete(&self.location, manifest.on(day)).await
     }
 
-    /// Whether every file of `table` is there with the size that was written.
+    /// Whether every file of `table` is there as it was written, to the byte.
     ///
     /// # Errors
     /// When the store refuses or fails.
     pub async fn is_whole(&self, table: &StagedTable) -> Result<bool, Error> {
-        match staging::verify(&self.location, std::slice::from_ref(table)).await {
+        match self.check_content(&table.table, table.day, &table.files).await {
             Ok(()) => Ok(true),
-            Err(Error::NotStaged { .. }) => Ok(false),
+            Err(Error::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// That every file of `table` is there as it was written, to the byte.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for the first that is not; the store's error.
+    pub async fn check_content(
+        &self,
+        table: &str,
+        day: Day,
+        files: &[DataFile],
+    ) -> Result<(), Error> {
+        verify::check(&self.location, table, day, files).await
+    }
+
+    /// Reads every published file within `scope` and what other engines see of
+    /// it, and compares both with the manifest.
+    ///
+    /// # Errors
+    /// When the store refuses or fails; what is damaged is told in the result.
+    pub async fn verify(&self, scope: &Scope) -> Result<Checked, Error> {
+        verify::verify(self, scope).await
     }
 
     /// The journal of a run that needs no lock: it publishes nothing.
@@ -209,6 +235,14 @@ impl Target {
         lease::look(&self.location).await
     }
 
+    /// Gives back the lock of `run_id`, whose answer never came when it took it.
+    ///
+    /// # Errors
+    /// When the store refuses or fails: then the lock runs out by itself.
+    pub async fn give_up(&self, run_id: &RunId) -> Result<(), Error> {
+        lock::give_up(&self.location, run_id).await
+    }
+
     /// Removes a lock; tells which was removed, None if there was none to remove.
     ///
     /// # Errors
@@ -248,9 +282,20 @@ impl Target {
     /// [`Error::Locked`] (exit code 4) while another run works here;
     /// [`Error::NoConditionalWrites`] if the store cannot be trusted with it.
     pub async fn claim(&self, run_id: RunId) -> Result<Claim, Error> {
+        let mut claim = self.take(run_id).await?;
+        claim.repair().await;
+        Ok(claim)
+    }
+
+    /// Takes the lock for `run_id` and nothing else: [`Claim::repair`] is the
+    /// caller's to do.
+    ///
+    /// # Errors
+    /// As [`Target::claim`].
+    pub async fn take(&self, run_id: RunId) -> Result<Claim, Error> {
         probe::check(&self.location).await?;
         let taken = Lock::take(&self.location, &run_id, &self.clock, self.times).await?;
-        let mut claim = Claim {
+        Ok(Claim {
             location: self.location.clone(),
             clock: self.clock.clone(),
             journal: Journal::new(&self.location, &run_id, &self.clock),
@@ -258,8 +303,8 @@ impl Target {
             lock: taken.lock,
             manifest: taken.manifest,
             version: taken.version,
-        };
-        claim.repair(taken.dead.as_ref()).await;
-        Ok(claim)
+            dead: taken.dead,
+            behind: None,
+        })
     }
 }

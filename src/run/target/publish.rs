@@ -18,7 +18,7 @@ use super::is_quarantine;
 use super::manifest::{
     self, Entry, Manifest, Publication, Purpose, RunInfo, recipes_key, schema_key,
 };
-use super::staging::{self, StagedTable};
+use super::staging::StagedTable;
 use super::view::{self, Layout};
 
 /// What a run publishes.
@@ -137,17 +137,14 @@ pub(super) fn next(
 /// Publishes `next` if the manifest is still the one of `version`.
 ///
 /// # Errors
-/// [`Error::NotStaged`] before anything happened; [`Error::LeaseLost`] if
-/// another run moved the epoch; the store's error if it refused or never gave
-/// a definite answer.
+/// [`Error::LeaseLost`] if another run moved the epoch; the store's error if it
+/// refused or never gave a definite answer.
 pub(super) async fn commit(
     location: &Location,
     next: &Manifest,
     version: &UpdateVersion,
-    tables: &[StagedTable],
     run_id: &RunId,
 ) -> Result<Committed, Error> {
-    staging::verify(location, tables).await?;
     let expect = Expect::Version(version.clone());
     match manifest::write(location, next, &expect, Purpose::Publish).await? {
         Settled::Written(version) => Ok(Committed::Current(version)),

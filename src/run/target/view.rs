@@ -15,21 +15,28 @@
 //! if nobody has touched it since. A run that has lost its lock and may have put
 //! an older file over a newer one takes back what it says, whoever has written it.
 //!
+//! **Failures.** One folder that cannot be brought up to date does not keep the
+//! others from it; all that failed are told together. Parts that are surplus
+//! go before parts that are new come: a reader rather lacks rows for a moment
+//! than counts those of a day that is taken back.
+//!
 //! Stores copy objects of at most 5 GB in one request; tables are written in
 //! smaller parts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::UpdateVersion;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Depth, Expect, Location, Settled};
+use crate::storage::{Depth, Expect, Location};
 
-use super::clock::RunId;
 use super::delta::{self, Planned, Showing, Stale};
 use super::error::Error;
+use super::failures::Failures;
 use super::manifest::{self, Entry, Manifest, fresh_id};
+use super::marker::{MARKER, Marker, Shown, put_marker, read_marker};
 use super::staging::part_name;
 
 /// How a table is laid out for other engines.
@@ -43,38 +50,9 @@ pub enum Layout {
     Delta,
 }
 
-/// Says which publication the folders show.
-pub const MARKER: &str = "_tenure/view.json";
-
 /// Times the marker may be touched by runs that have lost their lock.
 pub(super) const MARKER_TRIES_MAX: usize = 4;
 const COPIES_IN_FLIGHT_MAX: usize = 8;
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Marker {
-    /// The publication that all folders show, or did before they were changed.
-    commit_id: String,
-    /// Fresh for every write, so that a doubtful one can be told from others.
-    #[serde(default)]
-    write_id: String,
-    /// `cohort_retention/as_of=2026-11-20` → what it shows.
-    shown: BTreeMap<String, Shown>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Shown {
-    /// Of whom it is; None while it is being changed, and may be anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run_id: Option<RunId>,
-    files: usize,
-    #[serde(default, skip_serializing_if = "is_hive")]
-    layout: Layout,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_hive(layout: &Layout) -> bool {
-    *layout == Layout::Hive
-}
 
 /// What the folders show now, to be marked.
 pub(super) struct Refreshed {
@@ -133,7 +111,8 @@ pub(super) async fn is_current(location: &Location, manifest: &Manifest) -> Resu
 /// # Errors
 /// [`Error::LeaseLost`] if another run took over: then the marker says that
 /// nothing is known, so that whoever comes next checks every folder. The same if the marker keeps
-/// changing under us.
+/// changing under us. [`Error::Behind`] names the folders that could not be
+/// brought up to date; the others are.
 pub(super) async fn refresh(
     showing: &Showing<'_>,
     planned: Planned,
@@ -149,9 +128,10 @@ pub(super) async fn refresh(
         return Ok(None);
     };
     // Commits first: what they replace is removed only when they stand.
+    let mut failures = Failures::default();
     let done = async {
-        let versions = commit(showing, planned, &marker, &shown).await?;
-        bring_up(showing, &wanted, &marker).await?;
+        let versions = commit(showing, planned, &marker, &shown, &mut failures).await?;
+        bring_up(showing, &wanted, &marker, &mut failures).await?;
         Ok::<_, Error>(versions)
     };
     let done = done.await;
@@ -162,7 +142,9 @@ pub(super) async fn refresh(
         return Err(error);
     }
     let marker = Marker { commit_id: publication.commit_id.clone(), write_id: fresh_id(), shown };
-    Ok(Some(Refreshed { marker, before, versions: done? }))
+    let versions = done?;
+    failures.into_result(location)?;
+    Ok(Some(Refreshed { marker, before, versions }))
 }
 
 /// Says in the marker which folders are about to change; returns what it said
@@ -186,35 +168,64 @@ async fn announce(
     Err(showing.lock.lost_to(None))
 }
 
-/// Shows the sets in the folders that the marker says are behind, and empties
-/// those of days that are no longer published.
+/// Empties the folders of days that are no longer published, and shows the sets
+/// in those that the marker says are behind.
+///
+/// # Errors
+/// The lock is lost, or cannot be asked for; what else fails is noted.
 async fn bring_up(
     showing: &Showing<'_>,
     wanted: &BTreeMap<String, Want<'_>>,
     marker: &Marker,
+    failures: &mut Failures,
 ) -> Result<(), Error> {
     let Showing { location, lock, .. } = *showing;
-    for (folder, want) in wanted {
-        if marker.shown.get(folder) == Some(&want.shown()) {
-            continue;
-        }
-        lock.verify().await?;
-        match want.layout {
-            Layout::Hive => show(location, folder, want.entry).await?,
-            Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
-            Layout::Delta => remove_parts(location, folder, 0).await?,
-        }
-        if want.layout == Layout::Hive && marker.may_be_delta(folder) {
-            remove_versions(location, folder).await?;
-        }
-    }
     let gone = marker.shown.iter().filter(|(folder, _)| !wanted.contains_key(*folder));
     for (folder, _) in gone.filter(|(_, shown)| shown.layout == Layout::Hive) {
         lock.verify().await?;
-        remove_parts(location, folder, 0).await?;
+        let begun = Instant::now();
+        let emptied = remove_parts(location, folder, 0).await;
         location.sweep(folder, Depth::All).await;
+        failures.note(folder, begun, emptied)?;
+    }
+    let stale =
+        wanted.iter().filter(|(folder, want)| marker.shown.get(*folder) != Some(&want.shown()));
+    for (folder, want) in stale {
+        // What a commit would have replaced stays where it has failed.
+        if failures.has(table_of(folder)) {
+            continue;
+        }
+        if failures.is_enough() {
+            break;
+        }
+        lock.verify().await?;
+        let begun = Instant::now();
+        let shown = bring_up_one(location, folder, want, marker).await;
+        failures.note(folder, begun, shown)?;
     }
     Ok(())
+}
+
+async fn bring_up_one(
+    location: &Location,
+    folder: &str,
+    want: &Want<'_>,
+    marker: &Marker,
+) -> Result<(), Error> {
+    match want.layout {
+        Layout::Hive => show(location, folder, want.entry).await?,
+        Layout::Delta if marker.is_delta(folder) || marker.is_new(folder) => {}
+        Layout::Delta => remove_parts(location, folder, 0).await?,
+    }
+    if want.layout == Layout::Hive && marker.may_be_delta(folder) {
+        remove_versions(location, folder).await?;
+    }
+    Ok(())
+}
+
+/// The folder of a table, by that of one of its days.
+fn table_of(folder: &str) -> &str {
+    folder.rsplit_once("/as_of=").map_or(folder, |(table, _)| table)
 }
 
 /// Says that nothing is known of the folders but that they are there: those of
@@ -240,11 +251,15 @@ pub(super) async fn mark(location: &Location, refreshed: &Refreshed) -> Result<b
 
 /// Commits to each Delta table that does not show what it should, by the
 /// marker; returns their versions.
+///
+/// # Errors
+/// The lock is lost; what else fails is noted.
 async fn commit(
     showing: &Showing<'_>,
     mut planned: Planned,
     marker: &Marker,
     shown: &BTreeMap<String, Shown>,
+    failures: &mut Failures,
 ) -> Result<BTreeMap<String, u64>, Error> {
     let folders = shown.iter().chain(&marker.shown);
     let folders = folders.filter(|(folder, with)| {
@@ -258,6 +273,9 @@ async fn commit(
     }
     let mut versions = BTreeMap::new();
     for (name, days) in stale {
+        if failures.is_enough() {
+            break;
+        }
         let stale = if marker.commit_id.is_empty() { Stale::All } else { Stale::Days(days) };
         let mut tables = showing.manifest.tables.keys().filter(|table| folder(table) == name);
         let table = tables.next().map_or(name, String::as_str);
@@ -267,7 +285,14 @@ async fn commit(
             // It was a Delta table; its history is gone, or publishing had been refused.
             continue;
         }
-        let version = delta::show(showing, table, &stale, &mut planned).await?;
+        let begun = Instant::now();
+        let version = match delta::show(showing, table, &stale, &mut planned).await {
+            Ok(version) => version,
+            Err(error) => {
+                failures.note(name, begun, Err(error))?;
+                continue;
+            }
+        };
         if showing.manifest.layout(table) == Layout::Delta {
             versions.extend(version.map(|version| (table.to_owned(), version)));
         }
@@ -289,33 +314,6 @@ impl Want<'_> {
     }
 }
 
-impl Marker {
-    /// What is to be known while the folders become what `shown` says.
-    fn changing(&self, shown: &BTreeMap<String, Shown>) -> Self {
-        let mut changing = self.clone();
-        changing.write_id = fresh_id();
-        for (folder, to) in shown.iter().filter(|(folder, to)| self.shown.get(*folder) != Some(to))
-        {
-            changing.shown.entry(folder.clone()).or_insert_with(|| to.clone()).run_id = None;
-        }
-        changing
-    }
-
-    /// Whether nothing was shown in a folder, as far as that is known.
-    fn is_new(&self, folder: &str) -> bool {
-        !self.commit_id.is_empty() && !self.shown.contains_key(folder)
-    }
-
-    /// Whether files of a Delta table may be in a folder.
-    fn may_be_delta(&self, folder: &str) -> bool {
-        self.commit_id.is_empty() || self.is_delta(folder)
-    }
-
-    fn is_delta(&self, folder: &str) -> bool {
-        self.shown.get(folder).is_some_and(|shown| shown.layout == Layout::Delta)
-    }
-}
-
 fn wanted(manifest: &Manifest) -> BTreeMap<String, Want<'_>> {
     manifest
         .entries()
@@ -326,8 +324,9 @@ fn wanted(manifest: &Manifest) -> BTreeMap<String, Want<'_>> {
         .collect()
 }
 
-/// Puts the files of `entry` into `folder`, and removes parts beyond them.
+/// Removes parts from `folder` beyond those of `entry`, and puts its files there.
 async fn show(location: &Location, folder: &str, entry: &Entry) -> Result<(), Error> {
+    remove_parts(location, folder, entry.files.len()).await?;
     let copies = entry.files.iter().zip(0u32..).map(|(file, part)| {
         let target = format!("{folder}/{}", part_name(part));
         async move { location.copy(&file.path, &target).await }
@@ -337,7 +336,7 @@ async fn show(location: &Location, folder: &str, entry: &Entry) -> Result<(), Er
         .buffer_unordered(COPIES_IN_FLIGHT_MAX)
         .try_collect::<Vec<()>>()
         .await?;
-    remove_parts(location, folder, entry.files.len()).await
+    Ok(())
 }
 
 /// Removes our parts from number `from` on. Files of other names are not ours
@@ -364,27 +363,4 @@ async fn remove_versions(location: &Location, folder: &str) -> Result<(), Error>
     let listed = location.list(folder).await?.into_iter().map(|(path, _)| path);
     let left: Vec<String> = listed.filter(|path| delta::run_of(path).is_some()).collect();
     Ok(location.delete_all(&left).await?)
-}
-
-/// The marker, and what must hold to replace it. One that cannot be read counts
-/// as none: then every folder is checked.
-async fn read_marker(location: &Location) -> Result<(Marker, Expect), Error> {
-    let Some(found) = location.get_versioned(MARKER).await? else {
-        return Ok((Marker::default(), Expect::Absent));
-    };
-    let marker = serde_json::from_slice(&found.content).unwrap_or_default();
-    Ok((marker, Expect::Version(found.version)))
-}
-
-/// Writes the marker and returns its version; None if another stands there.
-async fn put_marker(
-    location: &Location,
-    marker: &Marker,
-    expect: &Expect,
-) -> Result<Option<UpdateVersion>, Error> {
-    let body = manifest::to_json(marker, location, MARKER)?;
-    Ok(match location.put_if(MARKER, &body, expect).await? {
-        Settled::Written(version) => Some(version),
-        Settled::Carried(_) | Settled::Conflict(_) => None,
-    })
 }

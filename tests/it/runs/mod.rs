@@ -2,9 +2,11 @@
 //! and the version, and on nothing else; and no run may harm another.
 
 mod alike;
+mod damage;
 mod delta;
 mod evidence;
 mod files;
+mod folders;
 mod inputs;
 mod known_before;
 mod locks;

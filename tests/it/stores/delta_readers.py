@@ -29,6 +29,7 @@ def options():
         "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
         "AWS_ALLOW_HTTP": "aws_allow_http",
         "AZURE_STORAGE_USE_EMULATOR": "azure_storage_use_emulator",
+        "GOOGLE_SERVICE_ACCOUNT_KEY": "google_service_account_key",
     }
     found = {option: os.environ[name] for name, option in names.items() if name in os.environ}
     return found or None

@@ -34,6 +34,11 @@ fn kills_at_any_time_leave_a_whole_set_in_seaweedfs() {
     kill_at_any_time(&ready(server), kills());
 }
 
+#[test]
+fn kills_at_any_time_leave_a_whole_set_in_the_stand_in_for_gcs() {
+    kill_at_any_time(&ready(server::gcs()), kills());
+}
+
 /// Spread over a run, from its first moment to behind its end.
 fn kill_at_any_time(place: &Place, kills: usize) {
     watched(place, |length| {

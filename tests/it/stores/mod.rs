@@ -6,13 +6,16 @@ mod crowd;
 mod delta;
 mod delta_sources;
 mod faults;
+mod gcs;
 mod kills;
 mod outside;
 mod proxy;
 mod readers;
 mod refusals;
 mod server;
+mod signals;
 mod trial;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tenure::storage::{self, Location};
 
-use crate::project::{Outcome, Project, killed_at, run_id};
+use crate::project::{Outcome, Project, killed_at, run_id, signal};
 use outside::Outside;
 use server::Server;
 
@@ -95,6 +98,16 @@ impl Place {
     fn publishes(&self, as_of: &str, more: &[&str]) {
         let outcome = self.run(as_of, more);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    }
+
+    /// The folders of the tables show what the manifest names, and `verify` says
+    /// so, too.
+    fn shows_what_is_named(&self) {
+        let outside = self.outside();
+        let named = outside.whole("").expect("whole");
+        assert_eq!(outside.shown(""), named.shown(), "the folders show the same");
+        let verified = self.tenure(&["verify", "pipelines/p.yaml"]);
+        assert_eq!(verified.code, 0, "{}", verified.stderr);
     }
 
     /// All that is published of a day, as text.
@@ -179,9 +192,7 @@ struct Working(Child);
 
 impl Working {
     fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.0.id());
-        let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
-        assert!(status.success(), "{kill}");
+        signal(&self.0, name);
     }
 
     fn signal_if_alive(&mut self, name: &str) {
@@ -220,11 +231,24 @@ fn conforms(place: &Place) {
     let second = place.published(SECOND);
     let again = place.run(SECOND, &[]);
     assert!(again.stdout.contains("nothing to do") || again.stderr.contains("nothing to do"));
+    place.shows_what_is_named();
     place.publishes(SECOND, &["--param", "discount_rate=0.2"]);
     assert!(place.published(SECOND) != second, "a day is replaced");
     assert!(place.published(FIRST) == expected, "and the other is not");
+    place.shows_what_is_named();
     place.publishes(SECOND, &[]);
     assert!(place.published(SECOND) == second);
+    place.shows_what_is_named();
+
+    // Taken back, and published again.
+    let withdrawn = place.tenure(&["withdraw", "pipelines/p.yaml", "--as-of", SECOND]);
+    assert_eq!((withdrawn.code, withdrawn.stderr.as_str()), (0, ""));
+    let days: Vec<String> = place.outside().named("").runs.into_keys().collect();
+    assert_eq!(days, [format!("as_of={FIRST}")]);
+    place.shows_what_is_named();
+    place.publishes(SECOND, &[]);
+    assert!(place.published(SECOND) == second);
+    place.shows_what_is_named();
 
     // Killed at any time, the last published set stands.
     for delay in [0, 300, 900, 1800] {
@@ -349,6 +373,11 @@ fn moto_conforms() {
 fn azurite_conforms() {
     let Some(server) = server::azurite() else { return };
     conforms(&ready(server));
+}
+
+#[test]
+fn the_stand_in_for_gcs_conforms() {
+    conforms(&ready(server::gcs()));
 }
 
 /// It takes a condition and overwrites all the same.

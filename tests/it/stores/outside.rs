@@ -66,6 +66,11 @@ impl Outside {
         self.runtime.block_on(self.location.put(path, content.into())).expect("the store takes it");
     }
 
+    /// Deletes an object.
+    pub fn delete(&self, path: &str) {
+        self.runtime.block_on(self.location.delete(path)).expect("the store deletes it");
+    }
+
     /// The paths of all objects below a folder.
     pub fn list(&self, folder: &str) -> Vec<String> {
         let listed = self.runtime.block_on(self.location.list(folder)).expect("the store lists");

@@ -239,6 +239,8 @@ fn deliver(answer: &Answer, fault: Fault, mut client: &TcpStream) -> io::Result<
 fn failing(status: u16, request: &Request) -> Answer {
     let (code, message) = match status {
         409 => ("ConditionalRequestConflict", "A conflicting operation is in progress."),
+        // Google's answer to more than a write a second of one object.
+        429 => ("SlowDown", "Reduce your rate of object mutation requests."),
         503 => ("SlowDown", "Please reduce your request rate."),
         _ => ("InternalError", "We encountered an internal error. Please try again."),
     };

@@ -1,5 +1,6 @@
-//! Real object stores on this machine, each started by the test that needs it
-//! and stopped with it. `make servers` installs them.
+//! Object stores on this machine, each started by the test that needs it and
+//! stopped with it. `make servers` installs all but the stand-in for Google's,
+//! which is a part of the tests.
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +10,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use super::gcs::StandIn;
 
 /// Looks at a server that is starting, a quarter of a second apart.
 const LOOKS_MAX: usize = 240;
@@ -23,9 +26,7 @@ const BUCKET: &str = "warehouse";
 
 /// A server that runs, and how to reach it.
 pub struct Server {
-    process: Child,
-    /// What it keeps goes with it.
-    _folder: TempDir,
+    running: Running,
     /// The port it listens on.
     pub port: u16,
     /// The URL of its bucket.
@@ -40,7 +41,23 @@ pub struct Server {
     pub patience: &'static str,
 }
 
+/// What ends with a server.
+enum Running {
+    /// A process, and the folder of what it keeps.
+    Process(Child, #[expect(dead_code, reason = "removed when dropped")] TempDir),
+    /// Threads of the tests.
+    Within(#[expect(dead_code, reason = "ends when dropped")] StandIn),
+}
+
 impl Server {
+    /// Its process, if it has one of its own.
+    pub fn process(&self) -> Option<&Child> {
+        match &self.running {
+            Running::Process(process, _) => Some(process),
+            Running::Within(_) => None,
+        }
+    }
+
     /// The environment of who uses it through another port.
     pub fn through(&self, port: u16) -> Vec<(&'static str, String)> {
         let (own, other) = (format!(":{}", self.port), format!(":{port}"));
@@ -69,8 +86,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Some take their time to end politely, and keep nothing worth it.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Running::Process(process, _) = &mut self.running {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
@@ -113,8 +132,8 @@ fn start(
     let url = format!("{bucket}/shop");
     let patience = if scheme == "az" { "AZURE_TIMEOUT" } else { "AWS_TIMEOUT" };
     let within = environment.clone();
-    let server =
-        Server { process, _folder: folder, port, bucket, url, environment, within, patience };
+    let running = Running::Process(process, folder);
+    let server = Server { running, port, bucket, url, environment, within, patience };
     for _ in 0..LOOKS_MAX {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return server;
@@ -213,6 +232,22 @@ pub fn azurite() -> Option<Server> {
     let made = Command::new(python).arg(script).args([&endpoint, BUCKET, AZURITE_KEY]).status();
     assert!(made.expect("python starts").success(), "the container is made");
     Some(server)
+}
+
+/// The stand-in for Google Cloud Storage.
+pub fn gcs() -> Server {
+    let stand_in = StandIn::start(BUCKET);
+    let environment = vec![("GOOGLE_SERVICE_ACCOUNT_KEY", stand_in.account())];
+    let bucket = format!("gs://{BUCKET}");
+    Server {
+        port: stand_in.port,
+        running: Running::Within(stand_in),
+        url: format!("{bucket}/shop"),
+        bucket,
+        within: environment.clone(),
+        environment,
+        patience: "GOOGLE_TIMEOUT",
+    }
 }
 
 /// A PUT of nothing.

@@ -99,6 +99,12 @@ impl Trial {
         spoken(&mut self.command(folder, self.server.port, arguments))
     }
 
+    /// A command that reads the orders, too.
+    pub fn other_with_orders(&self, folder: &str, arguments: &[&str]) -> Said {
+        let mut command = self.command(folder, self.server.port, arguments);
+        spoken(command.env("ORDERS_URL", format!("{}/orders/*.parquet", self.server.bucket)))
+    }
+
     fn command(&self, folder: &str, port: u16, arguments: &[&str]) -> Command {
         let mut command = self.project.command(arguments);
         command.env("WAREHOUSE_URL", format!("{}/{folder}", self.server.bucket));

@@ -28,7 +28,8 @@
 //! a newer one.
 //!
 //! Reading order: `action` and `log` (the protocol), `plan`, here, `commit`,
-//! `schema`, `stats`, `checkpoint`, `expiry` (what nobody needs any more).
+//! `schema`, `stats`, `checkpoint`, `expiry` (what nobody needs any more), `shown`
+//! (what a table shows, to be compared).
 
 mod action;
 mod checkpoint;
@@ -37,6 +38,7 @@ mod expiry;
 mod log;
 mod plan;
 mod schema;
+mod shown;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +58,7 @@ use schema::DAY_COLUMN;
 
 pub(super) use expiry::{Expired, expired};
 pub(super) use plan::{admit, plan};
+pub(super) use shown::{FileState, Shown, path_of, shown};
 
 /// Whose transactions are ours.
 const APP_ID: &str = "tenure";
@@ -160,9 +163,11 @@ type Wanted<'a> = BTreeMap<String, (Day, &'a Entry, &'a DataFile)>;
 fn wanted<'a>(manifest: &'a Manifest, table: &str) -> Wanted<'a> {
     let days = manifest.tables.get(table).into_iter().flatten();
     days.flat_map(|(day, entry)| {
-        entry.files.iter().zip(0u32..).map(move |(file, part)| {
-            (format!("as_of={day}/{}", part_name(part, &entry.run_id)), (*day, entry, file))
-        })
+        entry
+            .files
+            .iter()
+            .zip(0u32..)
+            .map(move |(file, part)| (path_of(*day, part, &entry.run_id), (*day, entry, file)))
     })
     .collect()
 }

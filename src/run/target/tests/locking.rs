@@ -74,13 +74,14 @@ async fn a_run_that_lost_its_lease_cannot_publish_whenever_it_wakes() {
     let table = stage(&sleeper, TABLE, day("2026-11-20"), &["late"]).await.expect("staged");
     tokio::time::sleep(Duration::from_millis(5)).await;
     let successor = claim(location).await;
-    let error =
-        sleeper.publish(&request(day("2026-11-20"), vec![table.clone()])).await.expect_err("lost");
+    let error = publish(&mut sleeper, &request(day("2026-11-20"), vec![table.clone()]))
+        .await
+        .expect_err("lost");
     let Error::LeaseLost { to, .. } = &error else { panic!("{error}") };
     assert_eq!(to.as_ref(), Some(successor.run_id()));
     successor.release().await;
     run(location, "2026-11-20", &["right"]).await.expect("published");
-    sleeper.publish(&request(day("2026-11-20"), vec![table])).await.expect_err("still lost");
+    publish(&mut sleeper, &request(day("2026-11-20"), vec![table])).await.expect_err("still lost");
     sleeper.release().await;
     assert_eq!(
         hive(location).await["cohort_retention/as_of=2026-11-20/part-00000.parquet"],
@@ -118,7 +119,7 @@ async fn unlocking_fences_the_holder_out() {
         let removed =
             target(location).unlock(Unlock::Anyway).await.expect("unlocks").expect("was locked");
         assert_eq!(&removed.run_id, holder.run_id());
-        let error = holder.publish(&request(day("2026-11-20"), vec![table])).await;
+        let error = publish(&mut holder, &request(day("2026-11-20"), vec![table])).await;
         // Nobody has taken over: least of all the run itself.
         assert!(matches!(error, Err(Error::LeaseLost { to: None, .. })), "{error:?}");
         assert!(target(location).unlock(Unlock::Anyway).await.expect("nothing to do").is_none());

@@ -87,7 +87,7 @@ async fn other_tables_are_carried_or_dropped_as_asked() {
         let mut claim = claim(location).await;
         let table = stage(&claim, TABLE, day("2026-11-20"), &["b"]).await.expect("staged");
         let request = Request { others, ..request(day("2026-11-20"), vec![table]) };
-        claim.publish(&request).await.expect("published");
+        publish(&mut claim, &request).await.expect("published");
         assert_eq!(claim.manifest().entry(OTHER, day("2026-11-20")).is_some(), kept);
         assert_eq!(hive(location).await.keys().any(|path| path.starts_with("rfm_scores")), kept);
         claim.release().await;
@@ -102,7 +102,8 @@ async fn two_tables_of_one_folder_are_refused() {
     for table in ["facts.customers", "metrics.customers"] {
         tables.push(stage(&claim, table, day("2026-11-20"), &["a"]).await.expect("staged"));
     }
-    let error = claim.publish(&request(day("2026-11-20"), tables)).await.expect_err("refused");
+    let error =
+        publish(&mut claim, &request(day("2026-11-20"), tables)).await.expect_err("refused");
     assert!(error.to_string().starts_with(
         "`facts.customers` and `metrics.customers` would both be published as `customers/`"
     ));
@@ -116,8 +117,9 @@ async fn a_staged_file_that_is_not_whole_is_not_published() {
         let mut claim = claim(location).await;
         let table = stage(&claim, TABLE, day("2026-11-20"), &["whole"]).await.expect("staged");
         location.put(&table.files[0].path, "cut".into()).await.expect("put");
-        let error =
-            claim.publish(&request(day("2026-11-20"), vec![table])).await.expect_err("refused");
+        let error = publish(&mut claim, &request(day("2026-11-20"), vec![table]))
+            .await
+            .expect_err("refused");
         assert!(
             matches!(error, Error::NotStaged { expected_bytes: 5, found_bytes: Some(3), .. }),
             "{error}"

@@ -49,7 +49,7 @@ async fn the_next_run_repairs_folders_that_are_behind() {
 
 /// What a run finds in the marker while it brings the folders up to date.
 async fn half_refreshed(claim: &Claim, marker: &str) -> view::Refreshed {
-    claim.location.put(view::MARKER, marker.to_owned().into()).await.expect("put");
+    claim.location.put(marker::MARKER, marker.to_owned().into()).await.expect("put");
     let showing = delta::Showing {
         location: &claim.location,
         manifest: &claim.manifest,
@@ -65,14 +65,14 @@ async fn a_marker_that_a_sleeper_removes_meanwhile_is_not_set() {
     for place in both() {
         let location = &place.location;
         run(location, "2026-11-20", &["old"]).await.expect("published");
-        let marker = text(location, view::MARKER).await.expect("marker");
+        let marker = text(location, marker::MARKER).await.expect("marker");
         run(location, "2026-11-20", &["new"]).await.expect("published");
         let mut claim = claim(location).await;
         let refreshed = half_refreshed(&claim, &marker).await;
         // A run that has lost its lock wakes, copies one old file, and sees.
         let late = "cohort_retention/as_of=2026-11-20/part-00000.parquet";
         location.put(late, "old".into()).await.expect("put");
-        location.delete(view::MARKER).await.expect("deleted");
+        location.delete(marker::MARKER).await.expect("deleted");
         assert!(!view::mark(location, &refreshed).await.expect("answers"));
         assert!(!target(location).view_is_current().await.expect("looks"));
         claim.show(delta::Planned::default()).await.expect("shown");
@@ -87,7 +87,7 @@ async fn what_a_run_showed_before_it_died_goes_if_the_next_set_lacks_it() {
     for place in both() {
         let location = &place.location;
         run(location, "2026-11-20", &["a"]).await.expect("published");
-        let marker = text(location, view::MARKER).await.expect("marker");
+        let marker = text(location, marker::MARKER).await.expect("marker");
         run(location, "2026-11-21", &["b"]).await.expect("published");
         let mut claim = claim(location).await;
         // As if the second run had died before it could mark what it showed.
@@ -96,7 +96,7 @@ async fn what_a_run_showed_before_it_died_goes_if_the_next_set_lacks_it() {
         let table = stage(&claim, TABLE, day, &["c"]).await.expect("staged");
         let others = OtherTables::Drop([OTHER.to_owned()].into());
         let request = Request { others, ..request(day, vec![table]) };
-        claim.publish(&request).await.expect("published");
+        publish(&mut claim, &request).await.expect("published");
         claim.release().await;
         let files: Vec<String> = hive(location).await.into_keys().collect();
         assert_eq!(
@@ -140,7 +140,7 @@ async fn what_a_partial_rerun_left_named_is_kept_in_a_superseded_set() {
     run(location, "2026-11-20", &["a"]).await.expect("published");
     let mut claim = claim(location).await;
     let table = stage(&claim, TABLE, day("2026-11-20"), &["b"]).await.expect("staged");
-    claim.publish(&request(day("2026-11-20"), vec![table])).await.expect("published");
+    publish(&mut claim, &request(day("2026-11-20"), vec![table])).await.expect("published");
     let plan = claim.garbage(0).await.expect("plan");
     assert_eq!(plan.files(), 1);
     claim.collect(&plan).await.expect("collected");

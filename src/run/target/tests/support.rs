@@ -143,7 +143,13 @@ async fn work(claim: &mut Claim, day: Day, parts: &[&str]) -> Result<Published, 
     claim.journal().record(started).await?;
     let tables =
         vec![stage(claim, TABLE, day, parts).await?, stage(claim, OTHER, day, parts).await?];
-    claim.publish(&request(day, tables)).await
+    publish(claim, &request(day, tables)).await
+}
+
+/// Looks and publishes, as a run does.
+pub(super) async fn publish(claim: &mut Claim, request: &Request) -> Result<Published, Error> {
+    let ready = claim.ready(request).await?;
+    claim.publish(request, ready).await
 }
 
 pub(super) async fn text(location: &Location, path: &str) -> Option<String> {
