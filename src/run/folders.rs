@@ -1,4 +1,5 @@
-//! What the names of folders say of the files in them: `day=2026-11-20` is a column.
+//! What names of files and folders say: which are data, and which give a column, as
+//! `day=2026-11-20` does.
 
 use std::sync::Arc;
 
@@ -6,9 +7,59 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use percent_encoding::percent_decode_str;
 
 use super::source::Found;
-use crate::plan::SourcePlan;
+use crate::plan::{FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
+
+/// Files that belong to the data: `_SUCCESS`, hidden files and other formats in the same
+/// folder do not.
+pub fn is_data(relative: &str, format: FileFormat) -> bool {
+    !relative.split('/').any(is_hidden) && has_ending(relative, format)
+}
+
+/// Names that are no data, as Spark, Hive and DuckDB have it: a partition is one.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with('_') && !name.contains('=')
+}
+
+/// Whether a file is left out for its name alone, and may be meant all the same: what
+/// engines keep for themselves under such names is not.
+pub fn is_left_out(relative: &str, format: FileFormat) -> bool {
+    const OWN: [&str; 6] =
+        ["_temporary", "_tenure", "_delta_log", "_change_data", "_spark_metadata", "_committed"];
+    let is_own = |part: &str| OWN.contains(&part) || part.starts_with('.');
+    has_ending(relative, format)
+        && relative.split('/').any(is_hidden)
+        && !relative.split('/').any(is_own)
+}
+
+/// Whether a file is called as those of a format are.
+fn has_ending(relative: &str, format: FileFormat) -> bool {
+    let name = relative.to_lowercase();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    match format {
+        FileFormat::Parquet | FileFormat::Delta(_) => ends(&[".parquet", ".parq", ".pq"]),
+        FileFormat::Csv(_) => ends(&[".csv", ".csv.gz", ".csv.zst"]),
+        FileFormat::Json => {
+            let packed = |packer: &str| {
+                [".json", ".jsonl", ".ndjson"].map(|ending| format!("{ending}{packer}"))
+            };
+            ["", ".gz", ".zst"].iter().flat_map(|packer| packed(packer)).any(|e| name.ends_with(&e))
+        }
+    }
+}
+
+/// That files of a source are not read because of their names, which may not be meant.
+pub fn left_out(plan: &SourcePlan, files: &[String]) -> Option<String> {
+    let first = files.first()?;
+    let (source, url) = (plan.kind.name, &plan.url);
+    let (count, noun) = (files.len(), if files.len() == 1 { "file is" } else { "files are" });
+    Some(format!(
+        "source `{source}`: {count} {noun} left out of `{url}`, for a name begins with `_`: \
+         `{first}`{}; a glob reads whatever it matches",
+        if count > 1 { ", …" } else { "" }
+    ))
+}
 
 /// How Hive, Spark and the others write null in a path.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";

@@ -17,7 +17,7 @@ use super::pieces::{Cache, Renewal};
 use super::reading::{Counts, Reading};
 use super::source::{self, Opened};
 use super::target::SourceRead;
-use super::{Job, audit, classify, diagnose, history};
+use super::{Event, Job, audit, classify, diagnose, folders, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::panics;
@@ -53,6 +53,9 @@ pub async fn ingest(
     let begun = Instant::now();
     let opened = source::open(source, job.base, job.variables).await?;
     let name = source.kind.name;
+    if let Some(text) = folders::left_out(source, &opened.left_out) {
+        job.observer.event(&Event::Warning(text));
+    }
     context.register_object_store(opened.table.store.as_ref(), Arc::clone(opened.location.store()));
     let raw = context.read_table(Arc::new(opened.table.clone()));
     let raw = raw.map_err(|error| failed(name, &error))?;

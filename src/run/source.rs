@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use super::Job;
 use super::agreed::agree;
 use super::failure::of_store;
-use super::folders::{partition_columns, partitions};
+pub(super) use super::folders::is_data;
+use super::folders::{is_left_out, partition_columns, partitions};
 use super::schema::{self, FileSchema};
 use super::table_formats::{self, delta};
 use super::target::{SourceFile, SourceListed};
@@ -49,6 +50,8 @@ pub struct Opened {
     pub version: Option<u64>,
     /// What its files call its columns, where that is not what the table calls them.
     pub names: String,
+    /// Files that are not read because of a name, although they may be meant.
+    pub left_out: Vec<String>,
 }
 
 impl Opened {
@@ -64,6 +67,8 @@ pub struct Listed {
     found: Vec<Found>,
     /// The table they are of, whose log says which files count.
     table: Option<delta::Table>,
+    /// Files beside them that are not read because of a name.
+    left_out: Vec<String>,
 }
 
 impl Listed {
@@ -100,7 +105,7 @@ impl Listed {
 pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened> {
     let listed = list(plan, base, variables).await?;
     let files = listed.files();
-    let Listed { location, mut found, table } = listed;
+    let Listed { location, mut found, table, left_out } = listed;
     if let Some(table) = table {
         return table_formats::open(plan, table).await;
     }
@@ -144,7 +149,7 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     };
     let fingerprint = fingerprint(&files, None);
     let (version, names) = (None, String::new());
-    Ok(Opened { table, location, files, rows, fingerprint, version, names })
+    Ok(Opened { table, location, files, rows, fingerprint, version, names, left_out })
 }
 
 /// Lists every source of a job.
@@ -208,7 +213,12 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     if let FileFormat::Delta(version) = plan.format {
         let location = at(trimmed(&plan.url))?;
         let table = delta::list(plan, location.clone(), version).await?;
-        return Ok(Listed { location, found: Vec::new(), table: Some(table) });
+        return Ok(Listed {
+            location,
+            found: Vec::new(),
+            table: Some(table),
+            left_out: Vec::new(),
+        });
     }
     let (root, rest) = split(&plan.url);
     let location = at(root)?;
@@ -220,7 +230,7 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         let partitions = partitions(root, rest);
         let file = Found { relative: rest.into(), meta, partitions };
         not_loose(plan, &location, root, &[], std::slice::from_ref(&file)).await?;
-        return Ok(Listed { location, found: vec![file], table: None });
+        return Ok(Listed { location, found: vec![file], table: None, left_out: Vec::new() });
     }
     let pattern = has_glob(rest).then(|| Pattern::new(rest)).transpose().map_err(|error| {
         Problem::named(&plan.url, format!("source `{}`: not a glob pattern", plan.kind.name))
@@ -250,7 +260,12 @@ pub async fn list(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         return Err(nothing_there(plan, &location, &listed).into());
     }
     not_loose(plan, &location, root, &listed, &files).await?;
-    Ok(Listed { location, found: files, table: None })
+    let is_left_out = |name: &&String| {
+        let below = name.strip_prefix(&under).unwrap_or(name);
+        pattern.is_none() && is_left_out(below, plan.format)
+    };
+    let left_out = listed.iter().map(|(name, _)| name).filter(is_left_out).cloned().collect();
+    Ok(Listed { location, found: files, table: None, left_out })
 }
 
 /// That the Parquet files of a source are no part of a table, whose log has to be asked
@@ -306,28 +321,6 @@ pub(super) fn split(url: &str) -> (&str, &str) {
         None if scheme > 0 => (trimmed, ""),
         None => (".", trimmed),
     }
-}
-
-/// Files that belong to the data: `_SUCCESS`, hidden files and other formats
-/// in the same folder do not.
-pub(super) fn is_data(relative: &str, format: FileFormat) -> bool {
-    let hidden = relative.split('/').any(|part| part.starts_with(['_', '.']));
-    let name = relative.to_lowercase();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    !hidden
-        && match format {
-            FileFormat::Parquet | FileFormat::Delta(_) => ends(&[".parquet", ".parq", ".pq"]),
-            FileFormat::Csv(_) => ends(&[".csv", ".csv.gz", ".csv.zst"]),
-            FileFormat::Json => {
-                let packed = |packer: &str| {
-                    [".json", ".jsonl", ".ndjson"].map(|ending| format!("{ending}{packer}"))
-                };
-                ["", ".gz", ".zst"]
-                    .iter()
-                    .flat_map(|packer| packed(packer))
-                    .any(|e| name.ends_with(&e))
-            }
-        }
 }
 
 fn nothing_there(

@@ -85,6 +85,7 @@ pub async fn open(plan: &SourcePlan, table: Table) -> Result<Opened> {
         rows: Some(rows as u64),
         version: Some(table.version),
         names: names_read(plan, &table),
+        left_out: Vec::new(),
         location: table.location,
     })
 }

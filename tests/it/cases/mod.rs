@@ -61,7 +61,7 @@ const ANALYTICS: &str = include_str!("analytics.yaml");
 
 /// Input that is refused though it can be read, and help that leads nowhere:
 /// not silent, and no part of this suite yet.
-const REFUSED: [&str; 30] = [
+const REFUSED: [&str; 29] = [
     "09-ndjson-amount-text-and-number",
     "103-ndjson-record-over-1mib",
     "119-currency-spelling",
@@ -81,7 +81,6 @@ const REFUSED: [&str; 30] = [
     "19-upper-case-gz",
     "20-gz-named-csv",
     "21-xlsx-named-csv",
-    "24-underscore-partition",
     "40-binary-strings",
     "42-duckdb-infinity",
     "46-csv-line-number",

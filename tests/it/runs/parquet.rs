@@ -154,6 +154,21 @@ fn a_folder_that_the_url_names_is_a_column_too() {
     project.orders("_exports/p.parquet", order);
     source(&project, "url: _exports");
     assert_eq!(rows(&project, &["channel"]), ["null"], "a folder that is named is not hidden");
+    // What is left out for its name is told; a partition is not.
+    project.orders("mixed/a/p.parquet", order);
+    project.orders("mixed/_b/p.parquet", order);
+    project.orders("mixed/_temporary/p.parquet", order);
+    source(&project, "url: mixed");
+    let said = project.run(DAY).stderr;
+    assert!(
+        said.contains("1 file is left out of `mixed`") && said.contains("mixed/_b/p"),
+        "{said}"
+    );
+    source(&project, "url: mixed/*/p.parquet");
+    assert!(!project.run(DAY).stderr.contains("left out"));
+    project.orders("parts/_load=1/p.parquet", order);
+    source(&project, "url: parts");
+    assert!(!project.run(DAY).stderr.contains("left out"));
     let absolute = project.path("lake/channel=web/*/*.parquet").display().to_string();
     for url in [absolute.clone(), format!("file://{absolute}")] {
         source(&project, &format!("url: \"{url}\""));
