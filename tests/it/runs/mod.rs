@@ -6,6 +6,7 @@ mod evidence;
 mod files;
 mod inputs;
 mod known_before;
+mod lifecycle_windows;
 mod locks;
 mod mixed;
 mod models;
