@@ -108,11 +108,17 @@ impl Reasons<'_> {
             }
         }
         // Nodes were visited in order, so the reasons of published tables that
-        // this one reads are known.
-        node.reads.iter().find_map(|read| match found.get(read) {
-            Some(reason) if reason.touches_rows => Some(format!("{read} is built anew")),
-            _ => self.change(self.graph.node(read)?, table, made, found),
-        })
+        // this one reads are known. What is set aside changes with its source,
+        // which says more.
+        let reads = || node.reads.iter().filter_map(|read| self.graph.node(read));
+        let is_anew = |read: &&Node| {
+            read.kind != NodeKind::Quarantine
+                && found.get(&read.name).is_some_and(|reason| reason.touches_rows)
+        };
+        match reads().find(is_anew) {
+            Some(read) => Some(format!("{} is built anew", read.name)),
+            None => reads().find_map(|read| self.change(read, table, made, found)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! A question is a query over small tables and words for its rows. To add one,
 //! write it into a file of this folder and list it in [`QUESTIONS`].
 
+mod lifecycle;
 mod predictions;
 
 use arrow::array::RecordBatch;
@@ -46,7 +47,8 @@ struct Question {
 }
 
 /// Everything that is asked, in the order in which it is told.
-const QUESTIONS: [&Question; 2] = [&predictions::STAND_INS, &predictions::HOLDOUT];
+const QUESTIONS: [&Question; 3] =
+    [&predictions::STAND_INS, &predictions::HOLDOUT, &lifecycle::RETURNED];
 
 /// The tables that questions read: they are kept until all have been asked.
 pub fn tables() -> impl Iterator<Item = TableReference> {

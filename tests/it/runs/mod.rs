@@ -9,6 +9,7 @@ mod files;
 mod folders;
 mod inputs;
 mod known_before;
+mod lifecycle_windows;
 mod locks;
 mod mixed;
 mod models;

@@ -17,8 +17,8 @@ fn ids_of_one_person_become_one_customer_before_anything_counts() {
     project.orders("orders/all.parquet", orders);
     let customers = "\
         customer_id,acquired_at,channel,acquisition_cost
-        700,2024-01-01,ad,5.00
-        8,2024-01-02,web,6.00";
+        700,2024-01-05,ad,5.00
+        8,2024-01-06,web,6.00";
     project.orders("customers.parquet", customers);
     project.orders("ids.parquet", "source_id,customer_id\n70,7\n700,7\n99,8");
     let text = "pipeline: p\nsources:\n  orders:\n    url: orders\n  customers:\n    \
@@ -35,8 +35,8 @@ fn ids_of_one_person_become_one_customer_before_anything_counts() {
     ");
     let columns = ["customer_id", "orders", "net", "acquisition_channel", "acquired_date"];
     assert_snapshot!(project.rows("facts.customers", &columns).join("\n"), @r"
-    7 3 60.00 ad 2024-01-01
-    8 1 40.00 web 2024-01-02
+    7 3 60.00 ad 2024-01-05
+    8 1 40.00 web 2024-01-06
     ");
 }
 
