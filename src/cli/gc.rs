@@ -33,7 +33,7 @@ pub struct Arguments {
 /// # Errors
 /// Another run works on the target, or it cannot be read or written.
 pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let target = opened.target()?;
     let keep = arguments.keep_runs.map_or_else(|| opened.keep_runs(), Ok)?;
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
@@ -51,7 +51,8 @@ pub async fn gc(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let plan = collected.await;
     claim.release().await;
-    console.print(&described(&plan.map_err(run::explain)?, "removed"))
+    console.tell(&described(&plan.map_err(run::explain)?, "removed"));
+    Ok(())
 }
 
 fn described(plan: &GcPlan, what: &str) -> String {

@@ -5,6 +5,7 @@
 //! command *does* stands in `plan`, `run` and `report`.
 
 mod check;
+mod conceal;
 mod console;
 mod fit;
 mod gc;
@@ -24,6 +25,7 @@ mod unlock;
 mod withdraw;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -98,6 +100,10 @@ enum Command {
     Generate(generate::Arguments),
 }
 
+/// Stack of every thread: what compiles a query walks its tree, and 2,000 operands are
+/// a tree of that depth.
+const STACK_BYTES: usize = 16 << 20;
+
 /// How long an interrupted run's threads may take to notice.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -107,16 +113,32 @@ const GRACE: Duration = Duration::from_millis(500);
 /// not compile all that the library's futures are made of a second time.
 pub fn main(arguments: &[OsString]) -> ExitCode {
     panics::quiet();
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start the program's threads: {error}");
-            return ExitCode::FAILURE;
+    // The first thread has the stack that the system gives it.
+    std::thread::scope(|scope| {
+        let first = std::thread::Builder::new().name("tenure".into()).stack_size(STACK_BYTES);
+        match first.spawn_scoped(scope, || run_in_runtime(arguments)) {
+            // One that panics has said why.
+            Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
+            Err(error) => cannot_start(&error),
         }
+    })
+}
+
+fn run_in_runtime(arguments: &[OsString]) -> ExitCode {
+    let built = Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_start(&error),
     };
     let code = runtime.block_on(answer(arguments));
     runtime.shutdown_timeout(GRACE);
     code
+}
+
+fn cannot_start(error: &std::io::Error) -> ExitCode {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: cannot start the program's threads: {error}");
+    ExitCode::FAILURE
 }
 
 async fn answer(arguments: &[OsString]) -> ExitCode {

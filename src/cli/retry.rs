@@ -38,7 +38,7 @@ pub struct Arguments {
 /// Nothing to repeat, or something is not as it was; else what keeps any run
 /// from publishing.
 pub async fn retry(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let target = opened.target()?;
     let earlier = Earlier::find(&target, &opened.name()?, arguments.run.as_ref()).await?;
     let again = Again::of(&earlier)?;

@@ -53,7 +53,7 @@ pub struct Arguments {
 /// # Errors
 /// Whatever keeps a day from being published; the days before it are.
 pub async fn run(arguments: &Arguments, given: &[OsString], console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let given: Vec<String> =
         given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let days = days(arguments)?;
@@ -89,7 +89,7 @@ pub async fn each_day(asked: &Asked<'_>, days: &[Option<String>], console: &Cons
     }
     if days.len() > 1 && !asked.arguments.dry_run {
         let took = units::seconds(begun.elapsed());
-        console.print(&format!("{} done in {took}\n", counted(days.len(), "day")))?;
+        console.tell(&format!("{} done in {took}\n", counted(days.len(), "day")));
     }
     Ok(())
 }
@@ -130,7 +130,8 @@ async fn one_day(asked: &Asked<'_>, day: Option<&str>, console: &Console) -> Res
         report = run::execute(&job) => report,
         () = interruption() => Err(Error::Interrupted),
     };
-    progress::finish(console, &report?)
+    progress::finish(console, &report?);
+    Ok(())
 }
 
 /// That the first of some days can be gone on with. Reads no data.

@@ -33,7 +33,7 @@ pub struct Arguments {
 /// Nothing is published for that day, another run works on the target, or it
 /// cannot be read or written.
 pub async fn withdraw(arguments: &Arguments, given: &[OsString], console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let (target, pipeline, day) = (opened.target()?, opened.name()?, arguments.as_of);
     let url = target.location().url();
     if arguments.dry_run {
@@ -47,7 +47,8 @@ pub async fn withdraw(arguments: &Arguments, given: &[OsString], console: &Conso
             "withdrawn, but the folders of the tables are behind until the next run: {cause}"
         ));
     }
-    console.print(&described(&withdrawal, day, "withdrawn", url))
+    console.tell(&described(&withdrawal, day, "withdrawn", url));
+    Ok(())
 }
 
 fn described(withdrawal: &Withdrawal, day: Day, what: &str, url: &str) -> String {

@@ -17,7 +17,7 @@ use super::pieces::{Cache, Renewal};
 use super::reading::{Counts, Reading};
 use super::source::{self, Opened};
 use super::target::SourceRead;
-use super::{Job, audit, classify, diagnose, history};
+use super::{Event, Job, audit, classify, diagnose, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::panics;
@@ -61,7 +61,7 @@ pub async fn ingest(
     let ids = ids_of_orders(job, context, source).await?;
     let mapped = mapping::map(context, source, &schema, timezone, ids.as_ref());
     let mapped = mapped.map_err(Error::Invalid)?;
-    let cache = cache(job, context, source, &opened).await?;
+    let cache = cache(job, context, scratch, source, &opened).await?;
 
     let reading = Reading { context, scratch, plan: job.plan, source, mapped: &mapped };
     let counted = async {
@@ -120,6 +120,7 @@ async fn ids_of_orders(
 async fn cache(
     job: &Job<'_>,
     context: &SessionContext,
+    scratch: &Scratch,
     source: &SourcePlan,
     opened: &Opened,
 ) -> Result<Option<Cache>> {
@@ -131,7 +132,12 @@ async fn cache(
     let scheme = scheme.map_err(|error| failed(source.kind.name, &error))?;
     let target = super::open_target(&job.plan.publish, job.base, job.variables)?;
     let cache = Cache::open(target.location(), scheme, job.refresh).await;
-    Ok(Some(cache.map_err(|error| super::explained(error.explained()))?))
+    let cache = cache.map_err(|error| super::explained(error.explained()))?;
+    let (cache, damages) = cache.intact(&opened.files, scratch).await;
+    for damage in damages {
+        job.observer.event(&Event::Warning(damage));
+    }
+    Ok(Some(cache))
 }
 
 /// Accepted and rejected must be what was read, counted another way.

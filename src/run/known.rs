@@ -14,8 +14,8 @@ use datafusion::logical_expr::{col, lit};
 use object_store::ObjectStoreExt;
 
 use super::build::Builder;
-use super::engine_problem;
-use super::target::{Column, DataFile, Day, Entry, Manifest, StagedTable};
+use super::target::{Column, DataFile, Day, Entry, Manifest, StagedTable, Target};
+use super::{Event, engine_problem, intact};
 use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::nothing;
 use crate::error::Result;
@@ -98,11 +98,21 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// It is not there as the manifest says.
-    pub async fn last_backtest(&self, manifest: &Manifest) -> Result<()> {
+    pub async fn last_backtest(&self, target: &Target, manifest: &Manifest) -> Result<()> {
         let today = Day::from(self.job.plan.as_of);
         let name = TableReference::partial(SCHEMA, LAST_BACKTEST);
         let days = manifest.tables.get(BACKTEST);
-        let last = days.and_then(|days| days.range(..today).next_back());
+        let mut last = days.and_then(|days| days.range(..today).next_back());
+        if let Some((day, entry)) = last
+            && let Some(damage) = intact::damage(target, &entry.files).await?
+        {
+            // That day was published, and this one can be without it.
+            self.job.observer.event(&Event::Warning(format!(
+                "`{BACKTEST}` as of {day} is damaged, so models are compared with none before: \
+                 {damage}"
+            )));
+            last = None;
+        }
         let Some((_, entry)) = last else {
             let table = Arc::new(EmptyTable::new(last_backtest_schema()));
             let registered = self.register(name, table);

@@ -25,6 +25,7 @@ mod guess;
 mod history;
 mod ingest;
 mod instants;
+mod intact;
 mod known;
 mod malformed;
 mod mapping;
@@ -135,6 +136,9 @@ pub fn open_target(publish: &PublishPlan, base: &Path, variables: &Variables) ->
     }
     let location = storage::open(&publish.url, base, variables, &options);
     let location = location.map_err(|error| Error::Invalid(vec![explained(error.explained())]))?;
+    if location.folder().is_some_and(|folder| folder.parent().is_none()) {
+        return Err(Error::Invalid(vec![places::is_root(location.url())]));
+    }
     Ok(Target::new(location, Clock::system(), LockTimes::default()))
 }
 
@@ -217,6 +221,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
     note(claim, record::started(job)).await?;
     let listed = steps::list(job, claim).await?;
     let mut look = Look::at(job, graph, target, claim.manifest(), &listed).await?;
+    intact::leave_out_damaged(job, target, claim.manifest(), &mut look).await?;
     started(job, target, claim.run_id(), &look);
     if look.work.is_nothing() && look.is_laid_out(job.plan, claim.manifest()) {
         return Ok(nothing(&look));
@@ -232,7 +237,7 @@ async fn work(job: &Job<'_>, target: &Target, graph: &Graph, claim: &mut Claim) 
         take_over(job, claim, &builder, &look).await?;
     let Entered { read: sources, renewals } =
         steps::read(job, claim, &builder, &mut look, &mut staged).await?;
-    steps::reuse_published(claim, &builder, &look, plan).await?;
+    steps::reuse_published(job, target, claim, &builder, &look).await?;
     let taken_over = known.iter().map(|source| source.accepted);
     let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
     builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));

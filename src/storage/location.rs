@@ -378,7 +378,7 @@ fn is_passing(error: &StoreError) -> bool {
 }
 
 /// An object that may be missing.
-fn present<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(super) fn present<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_absent(&error) => Ok(None),

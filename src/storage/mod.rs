@@ -8,6 +8,7 @@
 
 mod codes;
 mod config;
+mod digest;
 mod error;
 mod exclusive;
 mod listing;
@@ -21,6 +22,7 @@ mod settle;
 mod temporary;
 mod upload;
 
+pub use digest::Digest;
 pub use error::{Action, Error, Explained, Kind};
 pub use exclusive::{Exclusive, ExclusiveGuard};
 pub use listing::Depth;

@@ -36,6 +36,7 @@ mod lock;
 mod manifest;
 mod probe;
 mod publish;
+mod seal;
 mod staging;
 mod versions;
 mod view;
@@ -148,6 +149,15 @@ impl Target {
             Err(Error::NotStaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What is wrong with a file of a table; none if it is byte by byte what was
+    /// written.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn damage(&self, file: &DataFile) -> Result<Option<String>, Error> {
+        staging::damage(&self.location, file).await
     }
 
     /// The journal of a run that needs no lock: it publishes nothing.
