@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::runtime::Builder;
 
 use crate::error::Result;
-use crate::panics;
+use crate::panics::{self, Panicked};
 use console::Console;
 
 /// Turns an order history into the tables a business runs its customers by.
@@ -117,9 +117,10 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     std::thread::scope(|scope| {
         let first = std::thread::Builder::new().name("tenure".into()).stack_size(STACK_BYTES);
         match first.spawn_scoped(scope, || run_in_runtime(arguments)) {
-            // One that panics has said why.
-            Ok(thread) => thread.join().unwrap_or(ExitCode::FAILURE),
-            Err(error) => cannot_start(&error),
+            Ok(thread) => thread.join().unwrap_or_else(|thrown| {
+                failed(&format!("the program has stopped: {}", Panicked::of(thrown.as_ref())))
+            }),
+            Err(error) => failed(&format!("cannot start the program's threads: {error}")),
         }
     })
 }
@@ -128,16 +129,16 @@ fn run_in_runtime(arguments: &[OsString]) -> ExitCode {
     let built = Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let runtime = match built {
         Ok(runtime) => runtime,
-        Err(error) => return cannot_start(&error),
+        Err(error) => return failed(&format!("cannot start the program's threads: {error}")),
     };
     let code = runtime.block_on(answer(arguments));
     runtime.shutdown_timeout(GRACE);
     code
 }
 
-fn cannot_start(error: &std::io::Error) -> ExitCode {
+fn failed(why: &str) -> ExitCode {
     // Nobody can be told that standard error is closed.
-    let _ = writeln!(std::io::stderr(), "error: cannot start the program's threads: {error}");
+    let _ = writeln!(std::io::stderr(), "error: {why}");
     ExitCode::FAILURE
 }
 

@@ -133,9 +133,12 @@ impl Cache {
     /// The store refuses or fails.
     pub async fn open(location: &Location, scheme: String, refresh: bool) -> Result<Self, Error> {
         let found: BTreeMap<_, _> = location.list(CACHE).await?.into_iter().collect();
-        let content = if refresh { None } else { location.get(INDEX).await? };
         let mut damages = Vec::new();
-        let index = content.map_or(Ok(None), |bytes| intact::index(&bytes, &scheme));
+        let index = match location.get(INDEX).await {
+            _ if refresh => Ok(None),
+            Ok(content) => content.map_or(Ok(None), |bytes| intact::index(&bytes, &scheme)),
+            Err(error) => Err(format!("cannot be read ({})", error.explained().what)),
+        };
         let index = index.unwrap_or_else(|damage| {
             let index = location.shown(INDEX);
             damages.push(format!(

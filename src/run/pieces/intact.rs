@@ -196,4 +196,46 @@ mod tests {
         let before = br#"{ "scheme": "older", "pieces": [{ "name": "x" }] }"#;
         assert!(index(before, "s").expect("not damaged").is_none());
     }
+
+    #[tokio::test]
+    async fn objects_of_another_store_are_fetched_once_and_used_where_they_are_sound() {
+        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+        let place = object_store::path::Path::from("t");
+        let location = crate::storage::Location::new(store, place, "memory://t".into());
+        let file = |name: &str| SourceFile { path: name.into(), bytes: 1, version: None };
+        let mut pieces = Vec::new();
+        for name in ["a", "b"] {
+            let part = |of: &str| Part {
+                name: of.into(),
+                bytes: 4,
+                rows: 1,
+                checksum: checksum::of_bytes(b"rows"),
+            };
+            let rows = vec![part("part-00000.parquet")];
+            let (files, keys) = (vec![file(name)], part("keys"));
+            let piece = Piece { name: name.into(), files, read: 1, rows, aside: Vec::new(), keys };
+            for part in piece.parts() {
+                location.put(&piece.path(part), "rows".into()).await.expect("put");
+            }
+            pieces.push(piece);
+        }
+        location.put(&pieces[1].path(&pieces[1].keys), "rowz".into()).await.expect("put");
+        let checksum = checksum("s", &pieces).expect("a checksum");
+        let index = Index { scheme: "s".into(), pieces: pieces.clone(), checksum };
+        let index = serde_json::to_vec(&index).expect("json");
+        location.put(super::super::INDEX, index.into()).await.expect("put");
+
+        let cache = Cache::open(&location, "s".into(), false).await.expect("open");
+        let scratch = Scratch::new(None).expect("a folder");
+        let files = [file("a"), file("b"), file("c")];
+        let (cache, damages) = cache.intact(&files, &scratch).await;
+        let choice = cache.choose(&files);
+        assert_eq!(choice.kept, pieces[..1]);
+        assert_eq!(choice.fresh, [1, 2]);
+        assert_eq!(damages.len(), 1, "{damages:?}");
+        assert!(damages[0].contains("memory://t/_tenure/cache/orders/b/keys"), "{damages:?}");
+        let copy = cache.file(&pieces[0], &pieces[0].keys).expect("a copy");
+        assert_eq!(std::fs::read(copy).expect("there"), b"rows");
+        assert!(scratch.file(&pieces[0].path(&pieces[0].rows[0])).await.is_ok());
+    }
 }
