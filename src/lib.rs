@@ -16,6 +16,7 @@ pub mod problem;
 pub mod report;
 pub mod run;
 pub mod storage;
+pub mod visible;
 
 /// Version and build of this program, as runs record it. Two builds of one
 /// version may compute differently, so they are not taken for each other.

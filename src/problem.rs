@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::visible::{visible, visible_lines};
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -65,9 +67,17 @@ impl Source {
         start + within.unwrap_or(rest.len())
     }
 
-    /// The place of a range of bytes.
+    /// The place of a range of bytes. It becomes one of whole characters of the text:
+    /// a place is for reading, never a failure.
     pub fn at(self: &Arc<Self>, range: Range<usize>) -> At {
-        At { source: Arc::clone(self), range }
+        let start = self.text.floor_char_boundary(range.start);
+        let end = self.text.ceil_char_boundary(range.end.max(range.start));
+        At { source: Arc::clone(self), range: start..end }
+    }
+
+    /// The place of the character that begins at a byte; at the end, the end.
+    pub fn character(self: &Arc<Self>, start: usize) -> At {
+        self.at(start..(start + 1).min(self.text.len()))
     }
 
     /// The place of the file as a whole: its first line.
@@ -88,7 +98,32 @@ impl At {
         let before = self.source.text.get(..self.range.start).unwrap_or("");
         before.matches('\n').count() + 1
     }
+
+    /// The text to show, the number of its first line, and the place in it. Of a long
+    /// text only the lines of the place: to render all of it for each of many problems
+    /// takes minutes.
+    fn excerpt(&self) -> (&str, usize, Range<usize>) {
+        let text = self.source.text.as_str();
+        let end = self.range.end.min(text.len());
+        let start = self.range.start.min(end);
+        if text.len() <= TEXT_BYTES_SHOWN {
+            return (text, 1, start..end);
+        }
+        let first = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let last = text[end..].find('\n').map_or(text.len(), |length| end + length);
+        // A line may be as long as a text.
+        let first = first.max(text.floor_char_boundary(start.saturating_sub(LINE_BYTES_SHOWN)));
+        let last = last.min(text.ceil_char_boundary((start + LINE_BYTES_SHOWN).min(text.len())));
+        let line = self.line();
+        (&text[first..last.max(first)], line, start - first..end.min(last).max(start) - first)
+    }
 }
+
+/// Bytes of a text up to which all of it is shown to whoever picks the lines.
+const TEXT_BYTES_SHOWN: usize = 256 << 10;
+
+/// Bytes of a line shown before a place and from it on.
+const LINE_BYTES_SHOWN: usize = 4 << 10;
 
 impl Problem {
     /// A problem with no place yet.
@@ -146,25 +181,25 @@ impl Problem {
 
     /// The problem as a person reads it on a terminal or in a log.
     pub fn render(&self, colour: Colour) -> String {
-        let mut group = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
+        let mut group = Group::with_title(Level::ERROR.primary_title(visible(&self.message)));
         match &self.place {
-            Some(Place::Text(At { source, range })) => {
-                let end = range.end.min(source.text.len());
-                let span = range.start.min(end)..end;
+            Some(Place::Text(at)) => {
+                let (text, line, span) = at.excerpt();
                 group = group.element(
-                    Snippet::source(source.text.as_str())
-                        .path(source.path.as_str())
+                    Snippet::source(text)
+                        .line_start(line)
+                        .path(visible(&at.source.path))
                         .annotation(AnnotationKind::Primary.span(span)),
                 );
             }
-            Some(Place::Named(name)) => group = group.element(Origin::path(name.as_str())),
+            Some(Place::Named(name)) => group = group.element(Origin::path(visible(name))),
             None => {}
         }
         for (label, text) in &self.notes {
-            group = group.element(Level::NOTE.with_name(*label).message(text.as_str()));
+            group = group.element(Level::NOTE.with_name(*label).message(visible_lines(text)));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(visible(help)));
         }
         let renderer = match colour {
             Colour::Always => Renderer::styled(),
@@ -189,11 +224,17 @@ pub enum Colour {
     Never,
 }
 
+/// Letters of a word up to which others are looked for that are like it.
+const WORD_MAX: usize = 128;
+
 /// `did you mean …?` for a misspelt word, or the list of what there is.
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
+    // The distance takes time by both lengths, and nobody mistypes a name into that.
+    let is_word = word.chars().nth(WORD_MAX).is_none();
     let near = known
         .iter()
+        .filter(|candidate| is_word && candidate.chars().nth(WORD_MAX).is_none())
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
         .min_by_key(|(distance, _)| *distance);

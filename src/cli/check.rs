@@ -40,8 +40,11 @@ pub async fn check(arguments: &Arguments, console: &Console) -> Result<()> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut models = BTreeSet::new();
     // All cores: each pipeline type-checks the whole project.
-    let compiles: Vec<_> =
-        arguments.pipelines.iter().map(|path| tokio::spawn(compile(path.clone()))).collect();
+    let compiles: Vec<_> = arguments
+        .pipelines
+        .iter()
+        .map(|path| tokio::spawn(compile(path.clone(), console.clone())))
+        .collect();
     for compiled in compiles {
         let compiled = compiled
             .await
@@ -69,8 +72,8 @@ pub async fn check(arguments: &Arguments, console: &Console) -> Result<()> {
     ))
 }
 
-async fn compile(path: PathBuf) -> Result<Opened> {
-    let opened = project::open(&path)?;
+async fn compile(path: PathBuf, console: Console) -> Result<Opened> {
+    let opened = project::open(&path, &console)?;
     let request = Request { purpose: Purpose::Check, ..Request::default() };
     let plan = opened.compile(&request).await?;
     run::check_places(&plan)?;
@@ -88,7 +91,7 @@ async fn fix(pipelines: &[PathBuf], console: &Console) -> Result<()> {
     let mut files = BTreeSet::new();
     let mut problems = Vec::new();
     for path in pipelines {
-        let opened = project::open(path)?;
+        let opened = project::open(path, console)?;
         // The binary's own models are sound, and there is no file to write.
         if opened.origin == Origin::Binary || !done.insert(opened.base.clone()) {
             continue;
@@ -105,7 +108,7 @@ async fn fix(pipelines: &[PathBuf], console: &Console) -> Result<()> {
         }
     }
     for file in files {
-        console.print(&format!("rewrote the header of {file}\n"))?;
+        console.tell(&format!("rewrote the header of {file}\n"));
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }

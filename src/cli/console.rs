@@ -2,23 +2,29 @@
 //! never through a progress bar that is being drawn.
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::{Value, json};
 
 use super::LogFormat;
+use super::conceal::Concealed;
 use crate::error::{Error, Result};
+use crate::plan::Variables;
 use crate::problem::{Colour, Place, Problem};
+use crate::visible::{visible_json, visible_lines};
 
 /// The two streams of the process and how they are written.
 #[derive(Debug, Clone)]
 pub struct Console {
     format: LogFormat,
     colour: Colour,
+    is_terminal: bool,
     bar: ProgressBar,
+    /// What is not told of a failure.
+    concealed: Arc<Mutex<Concealed>>,
 }
 
 /// How someone watches.
@@ -37,23 +43,34 @@ impl Console {
     pub fn open(format: LogFormat) -> Self {
         let terminal = stderr().is_terminal() && format == LogFormat::Text;
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let target = match terminal {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
         Self {
             format,
             colour: if terminal && !plain { Colour::Always } else { Colour::Never },
-            bar: ProgressBar::with_draw_target(Some(0), target),
+            is_terminal: terminal,
+            // Drawn once something goes on that has steps: see `draw`.
+            bar: ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()),
+            concealed: Arc::default(),
         }
+    }
+
+    /// Begins to draw the bar, where somebody watches.
+    pub fn draw(&self) {
+        if self.is_terminal {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// Tells failures from here on without the values of a pipeline's variables.
+    pub fn conceal(&self, pipeline: &str, variables: &Variables) {
+        self.concealed.lock().unwrap_or_else(PoisonError::into_inner).add(pipeline, variables);
     }
 
     /// Who reads standard error.
     pub fn audience(&self) -> Audience {
         match self.format {
             LogFormat::Json => Audience::Program,
-            LogFormat::Text if self.bar.is_hidden() => Audience::Pipe,
-            LogFormat::Text => Audience::Terminal,
+            LogFormat::Text if self.is_terminal => Audience::Terminal,
+            LogFormat::Text => Audience::Pipe,
         }
     }
 
@@ -65,16 +82,31 @@ impl Console {
     /// Writes a result to standard output.
     ///
     /// # Errors
-    /// The stream is closed or full; a reader that has seen enough is no error.
+    /// The stream is full; a reader that has seen enough is no error.
     pub fn print(&self, text: &str) -> Result<()> {
-        self.bar.suspend(|| {
-            let mut out = Output::open();
-            written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-        })
+        self.bar.suspend(|| written(write_out(&mut Output::open(), text)))
+    }
+
+    /// Writes what was done to standard output. It is done, whether somebody reads it
+    /// or not: where it cannot be written, that is a warning.
+    pub fn tell(&self, text: &str) {
+        let mut out = Output::open();
+        let told = self.bar.suspend(|| write_out(&mut out, text));
+        let why = match told {
+            Ok(()) if !out.is_closed() => return,
+            Ok(()) => "it is closed".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.warning(&format!("standard output could not be written: {why}; all is done"));
     }
 
     /// Writes a line about the work to standard error.
     pub fn line(&self, text: &str) {
+        self.raw_line(&visible_lines(text));
+    }
+
+    /// A line in which nothing comes from data as it is.
+    fn raw_line(&self, text: &str) {
         // Nobody can be told that standard error is closed.
         self.bar.suspend(|| drop(writeln!(stderr().lock(), "{text}")));
     }
@@ -86,11 +118,12 @@ impl Console {
         if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields) {
             object.extend(fields);
         }
-        self.line(&object.to_string());
+        self.raw_line(&visible_json(&object.to_string()));
     }
 
     /// Says that something is odd, though the work goes on.
     pub fn warning(&self, text: &str) {
+        let text = &self.concealed().in_text(text);
         match self.format {
             LogFormat::Json => self.event("warning", json!({ "message": text })),
             LogFormat::Text => self.line(&format!("warning: {text}")),
@@ -106,20 +139,44 @@ impl Console {
             _ => None,
         };
         let last = last.map(Problem::new);
+        let concealed = self.concealed();
         for (index, problem) in error.problems().iter().chain(&last).enumerate() {
             if index > 0 && self.format == LogFormat::Text {
                 self.line("");
             }
-            self.problem(problem);
+            self.problem(&told(problem, &concealed));
         }
+    }
+
+    fn concealed(&self) -> Concealed {
+        self.concealed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn problem(&self, problem: &Problem) {
         match self.format {
             LogFormat::Json => self.event("error", fields(problem)),
-            LogFormat::Text => self.line(&problem.render(self.colour)),
+            LogFormat::Text => self.raw_line(&problem.render(self.colour)),
         }
     }
+}
+
+/// A problem without the values of variables.
+fn told(problem: &Problem, concealed: &Concealed) -> Problem {
+    let text = |text: &String| concealed.in_text(text);
+    Problem {
+        message: text(&problem.message),
+        place: match &problem.place {
+            Some(Place::Named(name)) => Some(Place::Named(concealed.in_place(name))),
+            other => other.clone(),
+        },
+        notes: problem.notes.iter().map(|(label, note)| (*label, text(note))).collect(),
+        help: problem.help.as_ref().map(text),
+    }
+}
+
+fn write_out(out: &mut Output, text: &str) -> std::io::Result<()> {
+    out.write_all(visible_lines(text).as_bytes())?;
+    out.flush()
 }
 
 /// Standard output. A reader that has seen enough, such as `head`, is no

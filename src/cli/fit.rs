@@ -46,7 +46,7 @@ const TABLES: [&str; 3] = ["metrics.model_fit", "metrics.model_warnings", "metri
 /// # Errors
 /// Every problem of the project, or a source that cannot be read.
 pub async fn fit(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let mut params = arguments.params.clone();
     params.extend(arguments.model.iter().map(|model| ("purchase_model".into(), model.clone())));
     let mut request = RequestArguments::of(params).on(arguments.as_of.as_deref());

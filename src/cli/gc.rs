@@ -33,7 +33,7 @@ pub struct Arguments {
 /// # Errors
 /// Another run works on the target, or it cannot be read or written.
 pub async fn gc(arguments: &Arguments, console: &Console, stop: &Stop) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let target = opened.target()?;
     let keep = arguments.keep_runs.map_or_else(|| opened.keep_runs(), Ok)?;
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
@@ -52,7 +52,7 @@ pub async fn gc(arguments: &Arguments, console: &Console, stop: &Stop) -> Result
     let plan = collected.await;
     let behind = claim.behind().map(|error| run::explained(&error.explained()));
     run::release(claim, stop).await;
-    console.print(&described(&plan?, "removed"))?;
+    console.tell(&described(&plan?, "removed"));
     match behind {
         Some(problem) => Err(problem.into()),
         None => Ok(()),

@@ -69,14 +69,15 @@ pub fn generate(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let made = generate::generate(&options, &arguments.folder).map_err(explain)?;
     let last = made.end.pred_opt().unwrap_or(made.end);
-    console.print(&format!(
+    console.tell(&format!(
         "{} orders and {} refunds of {} customers, {} to {last}, in {}\n",
         grouped(made.sales),
         grouped(made.refunds),
         grouped(made.customers),
         made.start,
         arguments.folder.display(),
-    ))
+    ));
+    Ok(())
 }
 
 fn explain(error: GenerateError) -> Error {

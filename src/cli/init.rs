@@ -48,7 +48,8 @@ pub fn init(arguments: &Arguments, console: &Console) -> Result<()> {
         0 => String::new(),
         kept => format!("; {} kept as they were", counted(kept, "file")),
     };
-    console.print(&format!("{written} written to {place}{kept}\nnext: read {place}/README.md\n"))
+    console.tell(&format!("{written} written to {place}{kept}\nnext: read {place}/README.md\n"));
+    Ok(())
 }
 
 /// Everything a project begins with.

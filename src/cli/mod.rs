@@ -5,6 +5,7 @@
 //! command *does* stands in `plan`, `run` and `report`.
 
 mod check;
+mod conceal;
 mod console;
 mod fit;
 mod gc;
@@ -26,6 +27,7 @@ mod verify;
 mod withdraw;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::runtime::Builder;
 
 use crate::error::Result;
-use crate::panics;
+use crate::panics::{self, Panicked};
 use console::Console;
 
 /// Turns an order history into the tables a business runs its customers by.
@@ -102,6 +104,10 @@ enum Command {
     Generate(generate::Arguments),
 }
 
+/// Stack of every thread: what compiles a query walks its tree, and 2,000 operands are
+/// a tree of that depth.
+const STACK_BYTES: usize = 16 << 20;
+
 /// How long an interrupted run's threads may take to notice.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -114,16 +120,33 @@ pub type Exit = fn(u8) -> std::convert::Infallible;
 /// not compile all that the library's futures are made of a second time.
 pub fn main(arguments: &[OsString], exit: Exit) -> ExitCode {
     panics::quiet();
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start the program's threads: {error}");
-            return ExitCode::FAILURE;
+    // The first thread has the stack that the system gives it.
+    std::thread::scope(|scope| {
+        let first = std::thread::Builder::new().name("tenure".into()).stack_size(STACK_BYTES);
+        match first.spawn_scoped(scope, || run_in_runtime(arguments, exit)) {
+            Ok(thread) => thread.join().unwrap_or_else(|thrown| {
+                failed(&format!("the program has stopped: {}", Panicked::of(thrown.as_ref())))
+            }),
+            Err(error) => failed(&format!("cannot start the program's threads: {error}")),
         }
+    })
+}
+
+fn run_in_runtime(arguments: &[OsString], exit: Exit) -> ExitCode {
+    let built = Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start the program's threads: {error}")),
     };
     let code = runtime.block_on(answer(arguments, exit));
     runtime.shutdown_timeout(GRACE);
     code
+}
+
+fn failed(why: &str) -> ExitCode {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: {why}");
+    ExitCode::FAILURE
 }
 
 async fn answer(arguments: &[OsString], exit: Exit) -> ExitCode {

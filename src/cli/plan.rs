@@ -33,7 +33,7 @@ pub struct Arguments {
 /// # Errors
 /// Every problem of the project.
 pub async fn plan(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let request = arguments.request.on(arguments.as_of.as_deref());
     let plan = opened.compile(&request).await?;
     let observer = progress::observer(console);

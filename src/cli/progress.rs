@@ -6,7 +6,6 @@ use indicatif::ProgressStyle;
 use serde_json::json;
 
 use super::console::{Audience, Console, counted};
-use crate::error::Result;
 use crate::plan::{Role, TableFormat};
 use crate::report::units;
 use crate::run::target::{SourceRead, is_quarantine};
@@ -25,16 +24,13 @@ pub fn observer(console: &Console) -> Box<dyn Observer> {
 }
 
 /// Says what a run has done.
-///
-/// # Errors
-/// Standard output cannot be written.
-pub fn finish(console: &Console, report: &Report) -> Result<()> {
+pub fn finish(console: &Console, report: &Report) {
     console.bar().finish_and_clear();
     if console.audience() == Audience::Program {
         console.event("finished", finished(report));
-        return Ok(());
+        return;
     }
-    console.print(&format!("{}\n", summed_up(report)))
+    console.tell(&format!("{}\n", summed_up(report)));
 }
 
 /// `5 tables as of 2026-11-20 published to s3://… in 0.8 s (13 checks passed, …)`
@@ -134,10 +130,13 @@ impl Observer for Terminal {
     fn event(&self, event: &Event) {
         let bar = self.0.bar();
         match event {
+            // Where all stands there is nothing to draw.
+            Event::Started { steps: 0, .. } => {}
             Event::Started { steps, .. } => {
                 bar.reset();
                 bar.set_length(*steps as u64);
                 bar.set_style(style());
+                self.0.draw();
                 bar.enable_steady_tick(TICK);
             }
             // The bar counts steps as they begin: not every end is an event.

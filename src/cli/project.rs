@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::console::Console;
 use super::standard;
 use crate::error::{Error, Result};
 use crate::plan::fingerprint::of_text;
@@ -44,13 +45,15 @@ pub enum Origin {
 ///
 /// # Errors
 /// A file that is missing or cannot be read.
-pub fn open(path: &Path) -> Result<Opened> {
+pub fn open(path: &Path, console: &Console) -> Result<Opened> {
     let absolute = std::path::absolute(path)
         .map_err(|error| invalid(Problem::named(shown(path), "not a path").causes(&error)))?;
     let base = base(&absolute);
     let pipeline = read_pipeline(path, &absolute, &base)?;
+    let variables = process_environment();
+    console.conceal(&pipeline.text, &variables);
     let (project, origin) = read_project(&base)?;
-    Ok(Opened { base, pipeline, project, origin, variables: process_environment() })
+    Ok(Opened { base, pipeline, project, origin, variables })
 }
 
 impl Opened {

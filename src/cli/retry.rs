@@ -38,7 +38,7 @@ pub struct Arguments {
 /// Nothing to repeat, or something is not as it was; else what keeps any run
 /// from publishing.
 pub async fn retry(arguments: &Arguments, console: &Console, stop: &Stop) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let target = opened.target()?;
     let name = opened.name()?;
     let earlier = Earlier::find(&target, &name, arguments.run.as_ref());

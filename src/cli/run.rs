@@ -58,7 +58,7 @@ pub async fn run(
     console: &Console,
     stop: &Stop,
 ) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let given: Vec<String> =
         given.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let days = days(arguments)?;
@@ -100,7 +100,7 @@ pub async fn each_day(
     }
     if days.len() > 1 && !asked.arguments.dry_run {
         let took = units::seconds(begun.elapsed());
-        console.print(&format!("{} done in {took}\n", counted(days.len(), "day")))?;
+        console.tell(&format!("{} done in {took}\n", counted(days.len(), "day")));
     }
     Ok(())
 }
@@ -142,7 +142,7 @@ async fn one_day(
         return console.print(&plan::describe(&plan, &preview));
     }
     let report = run::execute(&job, stop).await?;
-    progress::finish(console, &report)?;
+    progress::finish(console, &report);
     match report.behind {
         Some(problem) => Err(problem.into()),
         None => Ok(()),

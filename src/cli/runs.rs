@@ -31,7 +31,7 @@ pub struct Arguments {
 /// # Errors
 /// The target cannot be read.
 pub async fn runs(arguments: &Arguments, console: &Console) -> Result<()> {
-    let target = project::open(&arguments.pipeline)?.target()?;
+    let target = project::open(&arguments.pipeline, console)?.target()?;
     let summaries = target.runs(arguments.limit).await.map_err(run::explain)?;
     if summaries.is_empty() {
         return console.print(&format!("no run has worked on {} yet\n", target.location().url()));

@@ -72,7 +72,7 @@ enum Format {
 /// # Errors
 /// No such table, or it cannot be read.
 pub async fn show(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let target = opened.target()?;
     let table = find(arguments, &opened, &target, console).await?;
     let excerpt = Excerpt { columns: arguments.columns.clone(), rows_max: arguments.limit };

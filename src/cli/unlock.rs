@@ -32,7 +32,7 @@ pub struct Arguments {
 /// The holder is alive and not to be forced out, or the target cannot be
 /// written.
 pub async fn unlock(arguments: &Arguments, console: &Console) -> Result<()> {
-    let target = project::open(&arguments.pipeline)?.target()?;
+    let target = project::open(&arguments.pipeline, console)?.target()?;
     let url = target.location().url();
     let state = target.lock_state().await.map_err(run::explain)?;
     let Some(state) = state.filter(|state| state.life != Life::Released) else {
@@ -43,12 +43,13 @@ pub async fn unlock(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let how = if arguments.force { Unlock::Anyway } else { Unlock::Dead };
     match target.unlock(how).await.map_err(run::explain)? {
-        None => console.print(&format!("nobody holds {url} any more\n")),
+        None => console.tell(&format!("nobody holds {url} any more\n")),
         Some(lease) => {
             let text = described(&LockState { lease, life: state.life });
-            console.print(&format!("{text}its lock is removed\n"))
+            console.tell(&format!("{text}its lock is removed\n"));
         }
     }
+    Ok(())
 }
 
 fn described(state: &LockState) -> String {

@@ -38,7 +38,7 @@ pub async fn withdraw(
     console: &Console,
     stop: &Stop,
 ) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let (target, pipeline, day) = (opened.target()?, opened.name()?, arguments.as_of);
     let url = target.location().url();
     if arguments.dry_run {
@@ -52,7 +52,7 @@ pub async fn withdraw(
             "withdrawn, but the folders of the tables are behind until the next run: {cause}"
         ));
     }
-    console.print(&described(&withdrawal, day, "withdrawn", url))?;
+    console.tell(&described(&withdrawal, day, "withdrawn", url));
     match withdrawal.still_behind {
         Some(problem) => Err(problem.into()),
         None => Ok(()),

@@ -5,13 +5,15 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef};
 use datafusion::common::hash_utils::create_hashes;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::repartition::REPARTITION_RANDOM_STATE;
+
+use super::checksum::Summed;
 
 /// Parts by the high bits of an image: small enough to be sorted in a cache.
 const PARTS: usize = 256;
@@ -102,7 +104,8 @@ impl Keys {
 /// # Errors
 /// The disk fails.
 pub fn write(held: &[Keys], files: &[KeyFile], path: PathBuf) -> Result<KeyFile> {
-    let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(&path)?);
+    let file = Summed::new(File::create(&path)?);
+    let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
     let mut counts = vec![0_u64; PARTS];
     for (part, count) in counts.iter_mut().enumerate() {
         *count = held.iter().map(|keys| keys.parts[part].len() as u64).sum();
@@ -116,8 +119,8 @@ pub fn write(held: &[Keys], files: &[KeyFile], path: PathBuf) -> Result<KeyFile>
             file.write_all(&image.to_le_bytes())?;
         }
     }
-    file.flush()?;
-    Ok(KeyFile { path, counts })
+    let file = file.into_inner().map_err(IntoInnerError::into_error)?;
+    Ok(KeyFile { path, counts, checksum: file.checksum() })
 }
 
 /// Keys in a file.
@@ -125,17 +128,30 @@ pub fn write(held: &[Keys], files: &[KeyFile], path: PathBuf) -> Result<KeyFile>
 pub struct KeyFile {
     path: PathBuf,
     counts: Vec<u64>,
+    checksum: u64,
 }
 
 impl KeyFile {
-    /// Opens a file that was written.
+    /// Opens a file that was written, and has this checksum.
     ///
     /// # Errors
-    /// It is not there, or is none.
-    pub fn open(path: PathBuf) -> Result<Self> {
+    /// It is not there, or is none: its counts are not what it has room for.
+    pub fn open(path: PathBuf, checksum: u64) -> Result<Self> {
+        let mut file = File::open(&path)?;
+        let words = file.metadata()?.len() / IMAGE_BYTES;
         let mut counts = Vec::with_capacity(PARTS);
-        read(&mut File::open(&path)?, PARTS as u64, &mut counts)?;
-        Ok(Self { path, counts })
+        read(&mut file, PARTS as u64, &mut counts)?;
+        let all = counts.iter().try_fold(PARTS as u64, |all, count| all.checked_add(*count));
+        if all != Some(words) {
+            let message = format!("{} has not as many keys as it says", path.display());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message).into());
+        }
+        Ok(Self { path, counts, checksum })
+    }
+
+    /// The checksum of its bytes.
+    pub fn checksum(&self) -> u64 {
+        self.checksum
     }
 
     /// Where it is.
@@ -157,9 +173,12 @@ impl KeyFile {
 }
 
 fn read(file: &mut File, count: u64, into: &mut Vec<u64>) -> Result<()> {
-    let length = usize::try_from(count * IMAGE_BYTES).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(length);
-    file.take(count * IMAGE_BYTES).read_to_end(&mut bytes)?;
+    // Counts are held against the length of the file when it is opened: this is no
+    // more than there is.
+    let length = count.checked_mul(IMAGE_BYTES).ok_or(std::io::ErrorKind::InvalidData);
+    let length = length.map_err(std::io::Error::from)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut bytes)?;
     let (words, _) = bytes.as_chunks::<8>();
     if words.len() as u64 != count {
         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
@@ -244,6 +263,25 @@ mod tests {
         let found = repeats(&held, &[file], 3).expect("repeats");
         let expected = [image(&[ints(vec![4999])]), image(&[ints(vec![12])])];
         assert_eq!(found, expected.into_iter().collect());
+    }
+
+    #[test]
+    fn a_file_whose_counts_are_not_its_own_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let file = keys(&[ids]).write(folder.path().join("k")).expect("k");
+        let (path, checksum) = (file.path().to_path_buf(), file.checksum());
+        assert_eq!(KeyFile::open(path.clone(), checksum).expect("sound").count(), 1000);
+        let sound = std::fs::read(&path).expect("bytes");
+        // The highest bit of a count is 64 GiB and more.
+        for place in [4, 5, 6, 7, 15] {
+            let mut bytes = sound.clone();
+            bytes[place] ^= 0x80;
+            std::fs::write(&path, bytes).expect("written");
+            assert!(KeyFile::open(path.clone(), checksum).is_err(), "{place}");
+        }
+        std::fs::write(&path, &sound[..100]).expect("written");
+        assert!(KeyFile::open(path, checksum).is_err(), "cut short");
     }
 
     #[test]

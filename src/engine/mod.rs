@@ -2,6 +2,7 @@
 //!
 //! Not here: what is computed (`plan`), nor what becomes of it (`run`).
 
+pub mod checksum;
 mod chunk;
 pub mod cluster;
 pub mod collect;

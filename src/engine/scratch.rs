@@ -24,6 +24,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 use tokio::fs::File;
 
+use super::checksum::Summed;
 use super::files::{FilesTable, Layout, TableFile};
 use super::kept::{Disk, KeptTable, Room, Spare};
 use super::owned::OwnedFolder;
@@ -149,7 +150,7 @@ impl Scratch {
     }
 
     /// Computes a query into files of a folder, one a partition, that may be kept for
-    /// other runs: the table, and the rows of each file.
+    /// other runs: the table, and what each file has.
     ///
     /// # Errors
     /// The query or the disk fails.
@@ -158,9 +159,9 @@ impl Scratch {
         context: &SessionContext,
         plan: &Arc<dyn ExecutionPlan>,
         folder: &str,
-    ) -> Result<(FilesTable, Vec<usize>)> {
+    ) -> Result<(FilesTable, Vec<Written>)> {
         let written = self.write_files(context, plan, folder).await?;
-        let counts = written.iter().map(|(_, rows)| *rows).collect();
+        let contents = written.iter().map(|(_, written)| *written).collect();
         let layout = match plan.output_partitioning() {
             Partitioning::Hash(..) => Some(plan.output_partitioning().clone()),
             _ if written.len() == 1 => Some(Partitioning::UnknownPartitioning(1)),
@@ -168,7 +169,7 @@ impl Scratch {
         };
         let layout = layout
             .map(|partitioning| Layout { partitioning, ordering: plan.output_ordering().cloned() });
-        Ok((FilesTable { layout, ..self.table(context, plan.schema(), written) }, counts))
+        Ok((FilesTable { layout, ..self.table(context, plan.schema(), written) }, contents))
     }
 
     /// Files as a table.
@@ -176,12 +177,12 @@ impl Scratch {
         &self,
         context: &SessionContext,
         schema: SchemaRef,
-        files: Vec<(TableFile, usize)>,
+        files: Vec<(TableFile, Written)>,
     ) -> FilesTable {
         context.register_object_store(self.url.as_ref(), Arc::clone(&self.store) as _);
         FilesTable {
             store: self.url.clone(),
-            rows: Some(files.iter().map(|(_, rows)| rows).sum()),
+            rows: Some(files.iter().map(|(_, written)| written.rows).sum()),
             files: files.into_iter().map(|(file, _)| file).collect(),
             schema,
             partition_columns: Vec::new(),
@@ -195,12 +196,12 @@ impl Scratch {
     ///
     /// # Errors
     /// The disk fails.
-    pub async fn create(&self, name: &str, schema: &SchemaRef) -> Result<AsyncArrowWriter<File>> {
+    pub async fn create(&self, name: &str, schema: &SchemaRef) -> Result<ScratchWriter> {
         let path = self.folder.path().join(name);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = File::create(&path).await?;
+        let file = Summed::new(File::create(&path).await?);
         Ok(AsyncArrowWriter::try_new(file, Arc::clone(schema), Some(spooled()))?)
     }
 
@@ -224,7 +225,7 @@ impl Scratch {
         context: &SessionContext,
         plan: &Arc<dyn ExecutionPlan>,
         folder: &str,
-    ) -> Result<Vec<(TableFile, usize)>> {
+    ) -> Result<Vec<(TableFile, Written)>> {
         let disk = self.folder.path().join(folder);
         std::fs::create_dir_all(&disk)?;
         let streams = execute_stream_partitioned(Arc::clone(plan), context.task_ctx())?;
@@ -234,7 +235,7 @@ impl Scratch {
             let path = disk.join(format!("{part:05}.parquet"));
             let schema = plan.schema();
             tasks.spawn(async move {
-                let file = tokio::fs::File::create(&path).await?;
+                let file = Summed::new(File::create(&path).await?);
                 let packed = packed(&schema);
                 let mut writer = AsyncArrowWriter::try_new(file, schema, Some(packed))?;
                 let mut rows = 0;
@@ -243,20 +244,42 @@ impl Scratch {
                     rows += batch.num_rows();
                     writer.write(&batch).await?;
                 }
-                writer.close().await?;
-                Ok::<_, DataFusionError>((part, rows))
+                Ok::<_, DataFusionError>((part, Written::end(writer, rows).await?))
             });
         }
         let mut parts = Vec::new();
         while let Some(done) = tasks.join_next().await {
             parts.push(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
         }
-        parts.sort_unstable();
+        parts.sort_unstable_by_key(|(part, _)| *part);
         let mut files = Vec::with_capacity(parts.len());
-        for (part, rows) in parts {
-            files.push((self.file(&format!("{folder}/{part:05}.parquet")).await?, rows));
+        for (part, written) in parts {
+            files.push((self.file(&format!("{folder}/{part:05}.parquet")).await?, written));
         }
         Ok(files)
+    }
+}
+
+/// Writes a file of the scratch folder.
+pub type ScratchWriter = AsyncArrowWriter<Summed<File>>;
+
+/// What a file has.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// Its rows.
+    pub rows: usize,
+    /// The checksum of its bytes.
+    pub checksum: u64,
+}
+
+impl Written {
+    /// Completes a file of so many rows.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn end(mut writer: ScratchWriter, rows: usize) -> Result<Self> {
+        writer.finish().await?;
+        Ok(Self { rows, checksum: writer.into_inner().checksum() })
     }
 }
 

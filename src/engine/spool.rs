@@ -8,12 +8,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
-use parquet::arrow::AsyncArrowWriter;
-use tokio::fs::File;
 use tokio::sync::Mutex;
 
 use super::files::{FilesTable, TableFile};
-use super::scratch::Scratch;
+use super::scratch::{Scratch, ScratchWriter, Written};
 
 /// A table that is being written, by any number of writers.
 pub struct Spool {
@@ -21,7 +19,7 @@ pub struct Spool {
     folder: String,
     schema: SchemaRef,
     next: AtomicUsize,
-    written: Mutex<Vec<(TableFile, usize)>>,
+    written: Mutex<Vec<(TableFile, Written)>>,
 }
 
 impl Spool {
@@ -48,21 +46,21 @@ impl Spool {
 
     /// The table. All writers have closed.
     pub async fn table(&self, context: &SessionContext) -> FilesTable {
-        self.counted(context).await.0
+        self.with_contents(context).await.0
     }
 
-    /// The same, telling the rows of each file.
-    pub async fn counted(&self, context: &SessionContext) -> (FilesTable, Vec<usize>) {
+    /// The same, telling what each file has.
+    pub async fn with_contents(&self, context: &SessionContext) -> (FilesTable, Vec<Written>) {
         let files = self.written.lock().await.clone();
-        let counts: Vec<usize> = files.iter().map(|(_, rows)| *rows).collect();
-        (self.scratch.table(context, Arc::clone(&self.schema), files), counts)
+        let contents: Vec<Written> = files.iter().map(|(_, written)| *written).collect();
+        (self.scratch.table(context, Arc::clone(&self.schema), files), contents)
     }
 }
 
 /// Writes some rows of a spooled table.
 pub struct SpoolWriter {
     spool: Arc<Spool>,
-    open: Option<(String, AsyncArrowWriter<File>)>,
+    open: Option<(String, ScratchWriter)>,
     rows: usize,
 }
 
@@ -95,9 +93,9 @@ impl SpoolWriter {
     /// The disk fails.
     pub async fn close(self) -> Result<()> {
         if let Some((name, writer)) = self.open {
-            writer.close().await?;
+            let written = Written::end(writer, self.rows).await?;
             let file = self.spool.scratch.file(&name).await?;
-            self.spool.written.lock().await.push((file, self.rows));
+            self.spool.written.lock().await.push((file, written));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Decides. Text becomes a [`Plan`], and nothing here touches storage, the
 //! clock or the environment: the same texts and values give the same plan.
 
+mod bounded;
 pub mod bounds;
 pub mod compile;
 pub mod fingerprint;
@@ -8,6 +9,7 @@ pub mod fitted;
 mod fix;
 pub mod header;
 mod keys;
+mod limits;
 pub mod model;
 pub mod order;
 mod outer;
@@ -22,6 +24,7 @@ pub mod spec;
 mod tables;
 pub mod typecheck;
 pub mod types;
+mod unheeded;
 mod uses;
 mod values;
 pub mod why;

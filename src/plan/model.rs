@@ -16,8 +16,8 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::header::{self, Header};
 use super::params::{ParamValue, Params, Values};
-use super::pitfalls;
 use super::spec::Spanned;
+use super::{limits, pitfalls, unheeded};
 use crate::problem::{At, Problem, Source};
 
 /// `schema.table`.
@@ -140,13 +140,19 @@ pub fn at(source: &Arc<Source>, span: Span) -> At {
     }
     let start = source.offset(span.start.line as usize, span.start.column as usize);
     let end = source.offset(span.end.line as usize, span.end.column as usize);
-    source.at(start..end.max(start + 1))
+    match end > start {
+        true => source.at(start..end),
+        false => source.character(start),
+    }
 }
 
 fn parse(source: &Arc<Source>) -> Result<Statement, Problem> {
     let dialect = GenericDialect {};
     // As wide as the mark, for places are in characters.
     let text = source.text.replacen(header::BYTE_ORDER_MARK, " ", usize::from(is_marked(source)));
+    if let Some((span, message)) = limits::exceeded(&text) {
+        return Err(Problem::at(&at(source, span), message));
+    }
     let statements = DFParserBuilder::new(text.as_str())
         .with_dialect(&dialect)
         .build()
@@ -161,6 +167,10 @@ fn parse(source: &Arc<Source>) -> Result<Statement, Problem> {
             written_by(&inner, source)?;
             if let Some(span) = pitfalls::swallowing(inner.as_ref()) {
                 return Err(Problem::at(&at(source, span), pitfalls::SWALLOWED));
+            }
+            if let Some(found) = unheeded::unheeded(inner.as_ref()) {
+                let (span, message) = found.told(&text);
+                return Err(Problem::at(&at(source, span), message).help(found.help));
             }
             pitfalls::group_once(&mut inner);
             Ok(Statement::Statement(inner))
@@ -211,6 +221,10 @@ fn body(source: &Source) -> Range<usize> {
 
 /// A parser's error: its message ends in ` at Line: 3, Column: 7`.
 pub fn syntax(source: &Arc<Source>, error: &str) -> Problem {
+    if error.to_lowercase().contains("recursion limit") {
+        return Problem::at(&source.at(body(source)), "the query is nested too deep to be read")
+            .help("give its inner parts names, in `with … as (…)` or in models of their own");
+    }
     let error = error.strip_prefix("SQL error: ").unwrap_or(error);
     let inner = error.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"'));
     let error = inner.map_or(error, |(text, _)| text).replace("\\\"", "\"");
@@ -228,7 +242,10 @@ pub fn syntax(source: &Arc<Source>, error: &str) -> Problem {
         |(line, column)| {
             let start = source.offset(line, column);
             let word = source.text[start..].find(|c: char| c.is_whitespace() || c == ',');
-            source.at(start..start + word.unwrap_or(1).max(1))
+            match word.unwrap_or(0) {
+                0 => source.character(start),
+                length => source.at(start..start + length),
+            }
         },
     );
     Problem::at(&at, format!("not valid SQL: {}", decapitalised(&message)))

@@ -8,12 +8,11 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::compile::{Purpose, Variables};
-use super::pitfalls;
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
 use super::{
     Delimiter, Encodings, EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows,
-    SourcePlan, TableFormat, Writers,
+    SourcePlan, TableFormat, Writers, limits, pitfalls, unheeded,
 };
 use crate::problem::{Problem, suggest};
 
@@ -129,6 +128,13 @@ fn mappings(
             let message = format!("column `{}` is mapped twice", name.value);
             problems.push(Problem::at(&name.at, message));
         }
+        // Whether it is a column or SQL shows when the source is opened; what would be
+        // left out of SQL, or break the parser, shows now.
+        if let Err(refusal) = parse_within_limits(&expression.value)
+            && let Refusal::Beyond(message) = refusal
+        {
+            problems.push(Problem::at(&expression.at, message));
+        }
         mappings.push(Mapping {
             column,
             expression: expression.value.clone(),
@@ -151,8 +157,13 @@ fn rejections(source: &SourceSpec, problems: &mut Vec<Problem>) -> Vec<Rejection
     for (reason, expression) in &source.reject {
         // Whether it is a predicate over the source's columns shows when the
         // source is opened; whether it is SQL at all shows now.
-        if let Err(error) = parse_expression(&expression.value) {
-            let message = format!("`{}` is not a SQL predicate: {error}", reason.value);
+        if let Err(refusal) = parse_within_limits(&expression.value) {
+            let message = match refusal {
+                Refusal::Syntax(error) => {
+                    format!("`{}` is not a SQL predicate: {error}", reason.value)
+                }
+                Refusal::Beyond(message) => message,
+            };
             problems.push(Problem::at(&expression.at, message));
         }
         rejections.push(Rejection {
@@ -169,6 +180,23 @@ fn rejections(source: &SourceSpec, problems: &mut Vec<Problem>) -> Vec<Rejection
 /// # Errors
 /// The parser's message.
 pub fn parse_expression(text: &str) -> Result<Expr, String> {
+    parse_within_limits(text).map_err(|refusal| match refusal {
+        Refusal::Syntax(message) | Refusal::Beyond(message) => message,
+    })
+}
+
+/// Why an expression is not taken.
+enum Refusal {
+    /// It is no SQL.
+    Syntax(String),
+    /// It is SQL, and not what it seems, or too much of it.
+    Beyond(String),
+}
+
+fn parse_within_limits(text: &str) -> Result<Expr, Refusal> {
+    if let Some((_, message)) = limits::exceeded(text) {
+        return Err(Refusal::Beyond(message));
+    }
     let dialect = GenericDialect {};
     let parsed = Parser::new(&dialect).try_with_sql(text).and_then(|mut parser| {
         let expression = parser.parse_expr()?;
@@ -178,10 +206,13 @@ pub fn parse_expression(text: &str) -> Result<Expr, String> {
     let expression = parsed.map_err(|error| {
         let text = error.to_string();
         let text = text.trim_start_matches("sql parser error: ");
-        text.split(" at Line").next().unwrap_or(text).to_string()
+        Refusal::Syntax(text.split(" at Line").next().unwrap_or(text).to_string())
     })?;
-    match pitfalls::swallowing(&expression) {
-        Some(_) => Err(pitfalls::SWALLOWED.into()),
+    if pitfalls::swallowing(&expression).is_some() {
+        return Err(Refusal::Beyond(pitfalls::SWALLOWED.into()));
+    }
+    match unheeded::unheeded(&expression) {
+        Some(found) => Err(Refusal::Beyond(format!("{}; {}", found.told(text).1, found.help))),
         None => Ok(expression),
     }
 }

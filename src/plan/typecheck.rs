@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
+use super::bounded;
 use super::header::Column;
 use super::keys::Independent;
 use super::model::{Model, TableName};
@@ -42,6 +43,7 @@ pub fn session_in(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Sessio
         .with_relation_planners(vec![Arc::new(Independent)])
         .build();
     let context = SessionContext::new_with_state(state);
+    bounded::register(&context);
     // It drops sort keys by functional dependencies, which DataFusion 55 gets
     // wrong behind a join: `group by a, b order by a, b` sorts by `a` alone
     // where `a` was unique in one of the sides.

@@ -1,5 +1,6 @@
 //! Rows as text: a table for people, CSV and JSON lines for programs.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -11,6 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, Table, TableComponent, presets};
 
 use super::units;
+use crate::visible::visible;
 
 /// Places of a number that is neither money nor a share.
 const DECIMALS: usize = 4;
@@ -34,13 +36,13 @@ impl TextTable {
         table.load_preset(presets::NOTHING);
         table.set_style(TableComponent::HeaderLines, '─');
         table.set_style(TableComponent::MiddleHeaderIntersections, '─');
-        table.set_header(head.into_iter().map(|name| Cell::new(name.as_ref())));
+        table.set_header(head.into_iter().map(|name| Cell::new(visible(name.as_ref()))));
         Self { table }
     }
 
     /// Adds a row.
     pub fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.table.add_row(cells.into_iter().map(|cell| Cell::new(cell.as_ref())));
+        self.table.add_row(cells.into_iter().map(|cell| Cell::new(visible(cell.as_ref()))));
     }
 
     /// Aligns a column to the right, as numbers are read.
@@ -98,6 +100,14 @@ fn real(name: &str, array: &dyn Array, row: usize) -> Option<String> {
     Some(text.trim_end_matches('0').trim_end_matches('.').to_string())
 }
 
+/// A name as CSV has it.
+fn quoted(name: &str) -> Cow<'_, str> {
+    match name.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")).into(),
+        false => name.into(),
+    }
+}
+
 /// Rows for programs, written as they come.
 #[derive(Debug)]
 pub struct Rows<W: Write> {
@@ -117,6 +127,7 @@ impl<W: Write> Rows<W> {
     /// # Errors
     /// The head cannot be written.
     pub fn csv(mut out: W, head: &[String]) -> Result<Self, ArrowError> {
+        let head: Vec<_> = head.iter().map(|name| quoted(name)).collect();
         writeln!(out, "{}", head.join(","))?;
         let writer = csv::WriterBuilder::new().with_header(false).build(out);
         Ok(Self { out: Encoder::Csv(Box::new(writer)) })

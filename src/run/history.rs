@@ -18,9 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
 
 use super::agreed::is_read;
 use super::classify::{self, Rule};
@@ -34,16 +32,14 @@ use crate::engine::cluster::layout;
 use crate::engine::collect::Collected;
 use crate::engine::files::{FilesTable, TableFile};
 use crate::engine::keys::KeyFile;
+use crate::engine::scratch::Written;
 use crate::engine::spool::Spool;
 use crate::engine::spread::partitions;
 use crate::plan::SourcePlan;
 use crate::storage::hex;
 
-/// Changes when pieces are made in another way.
-const FORMAT: u32 = 4;
-
 /// What makes pieces of one run usable in another: all that their rows depend
-/// on but the files.
+/// on but the files. Two builds of one version may make them differently.
 ///
 /// # Errors
 /// The identity map cannot be read.
@@ -55,7 +51,7 @@ pub async fn scheme(
 ) -> Result<String> {
     let mut hasher = Sha256::new();
     let partitions = context.state().config().target_partitions();
-    hasher.update(format!("{FORMAT} {} {partitions} {timezone}\n", env!("CARGO_PKG_VERSION")));
+    hasher.update(format!("{} {partitions} {timezone}\n", crate::VERSION));
     // Another hash function would look for customers elsewhere.
     hasher.update(format!("{:?}\n", probe()?));
     hasher.update(format!("{:?} {:?}\n", source.format, opened.table.compression));
@@ -152,34 +148,33 @@ impl Reading<'_> {
         let location = cache.location();
         let store = ObjectStoreUrl::parse("target://set")?;
         self.context.register_object_store(store.as_ref(), Arc::clone(location.store()));
-        let table = |parts: &[Part], schema: &SchemaRef| {
-            let file = |part: &Part| cache.meta(piece, part).cloned().map(TableFile::named);
-            let files = parts.iter().filter_map(file).collect();
+        let table = async |parts: &[Part], schema: &SchemaRef| -> Result<FilesTable> {
             let count = parts.iter().map(|part| part.rows).sum::<u64>();
             let rows = usize::try_from(count).ok();
             let none = self.scratch.table(self.context, Arc::clone(schema), Vec::new());
-            FilesTable { store: store.clone(), files, rows, ..none }
+            if location.folder().is_some() {
+                let file = |part: &Part| cache.meta(piece, part).cloned().map(TableFile::named);
+                let files = parts.iter().filter_map(file).collect();
+                return Ok(FilesTable { store: store.clone(), files, rows, ..none });
+            }
+            let mut files = Vec::with_capacity(parts.len());
+            for part in parts {
+                files.push(self.scratch.file(&piece.path(part)).await?);
+            }
+            Ok(FilesTable { files, rows, ..none })
         };
         let layout = Some(layout(rows, self.partitions())?);
-        let path = piece.path(&piece.keys);
-        let keys = match location.folder() {
-            Some(folder) => folder.join(path),
-            None => {
-                let local = self.scratch.path(&format!("{}-keys", piece.name));
-                let object = location.store().get(&location.path(&path)).await?;
-                let mut stream = object.into_stream();
-                let mut file = tokio::fs::File::create(&local).await?;
-                while let Some(bytes) = stream.next().await {
-                    file.write_all(&bytes?).await?;
-                }
-                file.flush().await?;
-                local
-            }
+        let keys = cache.file(piece, &piece.keys);
+        let keys =
+            keys.ok_or_else(|| DataFusionError::Internal("keys that are not there".into()))?;
+        let aside = match piece.aside.is_empty() {
+            true => None,
+            false => Some(table(&piece.aside, aside).await?),
         };
         Ok(Readable {
-            rows: FilesTable { layout, ..table(&piece.rows, rows) },
-            aside: (!piece.aside.is_empty()).then(|| table(&piece.aside, aside)),
-            keys: KeyFile::open(keys)?,
+            rows: FilesTable { layout, ..table(&piece.rows, rows).await? },
+            aside,
+            keys: KeyFile::open(keys, piece.keys.checksum)?,
         })
     }
 
@@ -196,19 +191,23 @@ impl Reading<'_> {
         };
         let keys = collected.write_keys(self.scratch.path("fresh-keys"));
         let plan: Arc<dyn ExecutionPlan> = Arc::new(collected.cluster().await?.plan());
-        let (rows, row_counts) = self.scratch.write(self.context, &plan, "fresh").await?;
+        let (rows, row_contents) = self.scratch.write(self.context, &plan, "fresh").await?;
         let keys = keys.join().await;
         let keys = keys.map_err(|error| DataFusionError::External(Box::new(error)))??;
-        let (aside, aside_counts) = passed.aside.counted(self.context).await;
-        let mut piece = Piece {
+        let (aside, aside_contents) = passed.aside.with_contents(self.context).await;
+        let piece = Piece {
             name: cache.name(&files),
             files,
             read: passed.rows,
-            rows: parts("part", &rows, &row_counts),
-            aside: parts("aside", &aside, &aside_counts),
-            keys: Part { name: "keys".into(), bytes: 0, rows: keys.count() },
+            rows: parts("part", &rows, &row_contents),
+            aside: parts("aside", &aside, &aside_contents),
+            keys: Part {
+                name: "keys".into(),
+                bytes: std::fs::metadata(keys.path())?.len(),
+                rows: keys.count(),
+                checksum: keys.checksum(),
+            },
         };
-        piece.keys.bytes = std::fs::metadata(keys.path())?.len();
         let local = |file: &TableFile| self.scratch.path(file.meta.location.as_ref());
         let mut objects = vec![(keys.path().to_path_buf(), piece.path(&piece.keys))];
         for (table, parts) in [(&rows, &piece.rows), (&aside, &piece.aside)] {
@@ -297,12 +296,13 @@ impl Reading<'_> {
     }
 }
 
-fn parts(name: &str, table: &FilesTable, counts: &[usize]) -> Vec<Part> {
-    let files = table.files.iter().zip(counts).enumerate();
-    let part = |(number, (file, rows)): (usize, (&TableFile, &usize))| Part {
+fn parts(name: &str, table: &FilesTable, contents: &[Written]) -> Vec<Part> {
+    let files = table.files.iter().zip(contents).enumerate();
+    let part = |(number, (file, written)): (usize, (&TableFile, &Written))| Part {
         name: format!("{name}-{number:05}.parquet"),
         bytes: file.meta.size,
-        rows: *rows as u64,
+        rows: written.rows as u64,
+        checksum: written.checksum,
     };
     files.map(part).collect()
 }

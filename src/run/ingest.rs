@@ -64,7 +64,7 @@ pub async fn ingest(
     let ids = ids_of_orders(job, context, source).await?;
     let mapped = mapping::map(context, source, &schema, timezone, ids.as_ref());
     let mapped = mapped.map_err(Error::Invalid)?;
-    let cache = cache(job, context, source, &opened).await?;
+    let cache = cache(job, context, scratch, source, &opened).await?;
 
     let reading = Reading { context, scratch, plan: job.plan, source, mapped: &mapped };
     let counted = async {
@@ -123,6 +123,7 @@ async fn ids_of_orders(
 async fn cache(
     job: &Job<'_>,
     context: &SessionContext,
+    scratch: &Scratch,
     source: &SourcePlan,
     opened: &Opened,
 ) -> Result<Option<Cache>> {
@@ -134,7 +135,12 @@ async fn cache(
     let scheme = scheme.map_err(|error| failed(source.kind.name, &error))?;
     let target = super::open_target(&job.plan.publish, job.base, job.variables)?;
     let cache = Cache::open(target.location(), scheme, job.refresh).await;
-    Ok(Some(cache.map_err(|error| super::explained(error.explained()))?))
+    let cache = cache.map_err(|error| super::explained(error.explained()))?;
+    let (cache, damages) = cache.intact(&opened.files, scratch).await;
+    for damage in damages {
+        job.observer.event(&Event::Warning(damage));
+    }
+    Ok(Some(cache))
 }
 
 /// Accepted and rejected must be what was read, counted another way.

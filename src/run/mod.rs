@@ -25,6 +25,7 @@ mod guess;
 mod history;
 mod ingest;
 mod instants;
+mod intact;
 mod known;
 mod malformed;
 mod mapping;
@@ -153,6 +154,9 @@ pub fn open_target(publish: &PublishPlan, base: &Path, variables: &Variables) ->
     }
     let location = storage::open(&publish.url, base, variables, &options);
     let location = location.map_err(|error| Error::Invalid(vec![explained(error.explained())]))?;
+    if location.folder().is_some_and(|folder| folder.parent().is_none()) {
+        return Err(Error::Invalid(vec![places::is_root(location.url())]));
+    }
     Ok(Target::new(location, Clock::system(), LockTimes::default()))
 }
 
@@ -235,7 +239,9 @@ async fn work(
     let look = stop.unless_asked(async {
         note(claim, record::started(job)).await?;
         let listed = steps::list(job, claim).await?;
-        Look::at(job, graph, target, claim.manifest(), &listed).await
+        let mut look = Look::at(job, graph, target, claim.manifest(), &listed).await?;
+        intact::leave_out_damaged(job, target, claim.manifest(), &mut look).await?;
+        Ok(look)
     });
     let mut look = look.await?;
     started(job, target, claim.run_id(), &look);
@@ -251,7 +257,7 @@ async fn work(
     stop.unless_asked(admitted).await?;
     let (scratch, context) = build::place(job)?;
     let builder = build::Builder { job, context: &context, scratch: &scratch };
-    let made = make(job, claim, &builder, &mut look);
+    let made = make(job, target, claim, &builder, &mut look);
     let Made { known, entered, staged, tables } = stop.unless_asked(made).await?;
     let Entered { read: sources, renewals } = entered;
     let turned_over = look.turned_over(plan, claim.manifest());
@@ -290,6 +296,7 @@ struct Made {
 /// Reads the sources, builds the tables where nobody sees them, and audits them.
 async fn make(
     job: &Job<'_>,
+    target: &Target,
     claim: &Claim,
     builder: &build::Builder<'_>,
     look: &mut Look<'_>,
@@ -298,7 +305,7 @@ async fn make(
     let Taken { mut staged, mut tables, read: known } =
         take_over(job, claim, builder, look).await?;
     let entered = steps::read(job, claim, builder, look, &mut staged).await?;
-    steps::reuse_published(claim, builder, look, plan).await?;
+    steps::reuse_published(job, target, claim, builder, look).await?;
     let taken_over = known.iter().map(|source| source.accepted);
     let stand = taken_over.chain(staged.iter().map(StagedTable::rows)).sum::<u64>();
     builder.make_room("what stands", stand + look.rows_read_back(claim.manifest()));

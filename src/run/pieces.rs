@@ -10,9 +10,12 @@
 //! ```
 //!
 //! **Invariant:** the index is written after all it names, and a piece that is
-//! not as the index says does not count. So whatever a crash leaves can be
-//! used or is ignored. Nothing is published from here that the files of the
-//! source would not give.
+//! not as the index says does not count: every object of it has its size and
+//! checksum there, and so has the index itself (see `intact`). So whatever a crash
+//! or a decaying disk leaves can be used or is read again. Nothing is published
+//! from here that the files of the source would not give.
+
+mod intact;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,6 +48,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 struct Index {
     scheme: String,
     pieces: Vec<Piece>,
+    /// Of the other two.
+    checksum: u64,
 }
 
 /// Rows of some files of the source.
@@ -73,6 +78,8 @@ pub struct Part {
     pub bytes: u64,
     /// Its rows, or keys.
     pub rows: u64,
+    /// The checksum of its bytes.
+    pub checksum: u64,
 }
 
 impl Piece {
@@ -103,6 +110,10 @@ pub struct Cache {
     pieces: Vec<Piece>,
     /// What was there when it was opened.
     found: BTreeMap<String, ObjectMeta>,
+    /// Copies on this machine of objects of another store, by path.
+    copies: BTreeMap<String, PathBuf>,
+    /// What is to be told of pieces that cannot be used.
+    damages: Vec<String>,
 }
 
 /// Which pieces stay and which files are read.
@@ -122,23 +133,37 @@ impl Cache {
     /// The store refuses or fails.
     pub async fn open(location: &Location, scheme: String, refresh: bool) -> Result<Self, Error> {
         let found: BTreeMap<_, _> = location.list(CACHE).await?.into_iter().collect();
-        let index = match location.get(INDEX).await? {
-            // What cannot be read was written by another version.
-            Some(bytes) => serde_json::from_slice::<Index>(&bytes).unwrap_or_default(),
-            None => Index::default(),
+        let mut damages = Vec::new();
+        let index = match location.get(INDEX).await {
+            _ if refresh => Ok(None),
+            Ok(content) => content.map_or(Ok(None), |bytes| intact::index(&bytes, &scheme)),
+            Err(error) => Err(format!("cannot be read ({})", error.explained().what)),
         };
-        let mut pieces = index.pieces;
-        let whole = |piece: &Piece| {
-            let size = |part: &Part| found.get(&piece.path(part)).map(|meta| meta.size);
-            piece.parts().all(|part| size(part) == Some(part.bytes))
-        };
-        pieces.retain(|piece| !refresh && index.scheme == scheme && whole(piece));
-        Ok(Self { location: location.clone(), scheme, pieces, found })
+        let index = index.unwrap_or_else(|damage| {
+            let index = location.shown(INDEX);
+            damages.push(format!(
+                "the kept order history is damaged, and all orders are read again: {index} {damage}"
+            ));
+            None
+        });
+        let made_alike = index.filter(|index| index.scheme == scheme);
+        let pieces = made_alike.map(|index| index.pieces).unwrap_or_default();
+        let (location, copies) = (location.clone(), BTreeMap::new());
+        Ok(Self { location, scheme, pieces, found, copies, damages })
     }
 
     /// An object of a piece that is there.
     pub fn meta(&self, piece: &Piece, part: &Part) -> Option<&ObjectMeta> {
         self.found.get(&piece.path(part))
+    }
+
+    /// The file of this machine that an object of a piece is, or is copied to.
+    pub fn file(&self, piece: &Piece, part: &Part) -> Option<PathBuf> {
+        let path = piece.path(part);
+        match self.location.folder() {
+            Some(folder) => Some(folder.join(path)),
+            None => self.copies.get(&path).cloned(),
+        }
     }
 
     /// Where the pieces are.
@@ -167,8 +192,21 @@ impl Cache {
         Choice { kept, fresh }
     }
 
-    /// The name of a piece of these files.
+    /// The name of a piece of these files that is not there yet: what the index names
+    /// must not be written over by a run that may still fail.
     pub fn name(&self, files: &[SourceFile]) -> String {
+        let name = self.name_of(files);
+        let is_taken = |name: &str| {
+            let folder = format!("{CACHE}/{name}/");
+            let next = self.found.range(folder.clone()..).next();
+            next.is_some_and(|(path, _)| path.starts_with(&folder))
+        };
+        let again = (1_u32..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.clone()).chain(again);
+        names.find(|name| !is_taken(name)).unwrap_or_default()
+    }
+
+    fn name_of(&self, files: &[SourceFile]) -> String {
         let mut hasher = Sha256::new();
         hasher.update(&self.scheme);
         for file in files {
@@ -266,11 +304,12 @@ impl Renewal {
 impl Cache {
     /// Names the pieces that count from now on, and removes what is none of theirs.
     async fn index(self, pieces: Vec<Piece>) -> Result<(), Failed> {
-        let Self { location, scheme, found, pieces: before } = self;
+        let Self { location, scheme, found, pieces: before, .. } = self;
         let named: BTreeSet<String> =
             pieces.iter().flat_map(Piece::paths).chain([INDEX.to_string()]).collect();
         if before != pieces {
-            let index = Index { scheme, pieces };
+            let checksum = intact::checksum(&scheme, &pieces)?;
+            let index = Index { scheme, pieces, checksum };
             location.put(INDEX, serde_json::to_vec_pretty(&index)?.into()).await?;
         }
         // Only what was there before: another run may have begun its own.

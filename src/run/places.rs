@@ -24,8 +24,18 @@ pub fn check_places(plan: &Plan) -> Result<()> {
     {
         problems.push(explained(error.explained()));
     }
+    if is_told(url) && plain(url) == "/" {
+        problems.push(is_root(url));
+    }
     problems.extend(plan.sources.iter().filter_map(|source| reads_what_is_published(plan, source)));
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+}
+
+/// That tables would be published beside the folders of the system.
+pub fn is_root(url: &str) -> Problem {
+    Problem::named(url, "tables cannot be published to the root of a disk")
+        .note("note", "their folders would stand, and be removed, beside those of the system")
+        .help("name a folder: `publish: { url: … }`; is a variable in it empty?")
 }
 
 /// Whether the text of a place tells which store it is in. Where it begins with

@@ -29,6 +29,8 @@ pub struct Look<'a> {
     pub refresh: bool,
     /// What is to be done.
     pub work: Work,
+    /// Published tables whose files were found to be what was written.
+    pub intact: BTreeSet<String>,
 }
 
 impl<'a> Look<'a> {
@@ -70,7 +72,14 @@ impl<'a> Look<'a> {
     ) -> Self {
         let now = graph.fingerprints(&snapshots);
         let work = Work::of(graph, &now, &standing, refresh);
-        Self { graph, snapshots, now, standing, offers: BTreeMap::new(), refresh, work }
+        let (offers, intact) = (BTreeMap::new(), BTreeSet::new());
+        Self { graph, snapshots, now, standing, offers, refresh, work, intact }
+    }
+
+    /// Takes note that a published table cannot be read, so that it is built again.
+    pub fn does_not_stand(&mut self, table: &str) {
+        self.standing.tables.remove(table);
+        self.work = Work::of(self.graph, &self.now, &self.standing, self.refresh);
     }
 
     /// Takes note of the files a source was in fact read from; they may have

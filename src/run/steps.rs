@@ -10,10 +10,10 @@ use super::build::Builder;
 use super::pieces::Renewal;
 use super::reuse::Look;
 use super::target::{
-    Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, View,
+    Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, Target, View,
     is_quarantine,
 };
-use super::{Event, Job, Stop, audit, explain, ingest, note, record, source, working};
+use super::{Event, Job, Stop, audit, explain, ingest, intact, note, record, source, working};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
@@ -119,19 +119,27 @@ async fn too_much_aside(
 /// Makes known what stands and is read on, and what is not there at all.
 ///
 /// # Errors
-/// A published file is not there.
+/// A published file is not there, or not as it was published.
 pub async fn reuse_published(
+    job: &Job<'_>,
+    target: &Target,
     claim: &Claim,
     builder: &Builder<'_>,
     look: &Look<'_>,
-    plan: &Plan,
 ) -> Result<()> {
     builder.absent_sources(claim.manifest()).await?;
-    builder.last_backtest(claim.manifest()).await?;
+    builder.last_backtest(target, claim.manifest()).await?;
+    let day = Day::from(job.plan.as_of);
     for name in &look.work.read_back {
+        // Most were looked at before it was decided to read them.
+        if !look.intact.contains(name)
+            && let Some(entry) = claim.manifest().entry(name, day)
+            && let Some(damage) = intact::damage(target, &entry.files).await?
+        {
+            return Err(intact::damaged(name, &damage).into());
+        }
         builder.reuse(claim.manifest(), name).await?;
     }
-    let day = Day::from(plan.as_of);
     let reused = look.work.reuse.iter().filter_map(|table| {
         let from = claim.manifest().entry(table, day)?.run_id.clone();
         Some(note(claim, Step::TableReused { table: table.clone(), day, from }))

@@ -12,6 +12,8 @@ mod project;
 mod errors;
 /// Damaged files: no panic, and no row lost in silence.
 mod fuzz;
+/// What a disk, a text, a folder or a terminal can do to a run.
+mod hardening;
 /// The rules of the house that a machine can keep.
 mod house;
 /// A second, naive implementation of the core tables, which must agree.

@@ -61,6 +61,12 @@ impl Halted {
         signal(&self.process, name);
     }
 
+    /// Ends it where it is.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("a status");
+    }
+
     /// Lets it go on to its end. Its exit code, and what it says from here on.
     pub fn go_on(mut self) -> (Option<i32>, String) {
         signal(&self.process, "CONT");

@@ -52,7 +52,9 @@ pub struct Entry {
 /// key is not text or is written twice.
 pub fn read(source: &Arc<Source>) -> Result<Node, Problem> {
     // It is no part of the text, nor of its first key.
-    let parsed = serde_yaml::from_str(&source.text[header::beginning(&source.text)..]);
+    let begin = header::beginning(&source.text);
+    too_deep(source)?;
+    let parsed = serde_yaml::from_str(&source.text[begin..]);
     let value: Value = parsed.map_err(|error| {
         let repeated = Marks::new(source).node().ok().and_then(|tree| repeated(&tree, source));
         repeated.unwrap_or_else(|| syntax(source, &error))
@@ -60,6 +62,39 @@ pub fn read(source: &Arc<Source>) -> Result<Node, Problem> {
     let mut marks = Marks::new(source);
     let tree = marks.node()?;
     join(value, tree, source)
+}
+
+/// Maps and lists within each other: a pipeline needs four. `serde_yaml` takes 128.
+const DEPTH_MAX: usize = 64;
+
+/// Refuses what is nested too deep to be walked. An error of syntax before that is told
+/// later.
+fn too_deep(source: &Arc<Source>) -> Result<(), Problem> {
+    let mut marks = Marks::new(source);
+    let mut depth = 0_usize;
+    loop {
+        let (event, range) = match marks.events.next() {
+            Some(Ok((event, span))) => (event, marks.range(span)),
+            // The scanner looks ahead, and has a limit of its own.
+            Some(Err(error)) if error.info().contains("recursion limit") => {
+                return Err(nested_at(&source.character(marks.byte(error.marker().index()))));
+            }
+            Some(Err(_)) | None => return Ok(()),
+        };
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Err(nested_at(&source.character(range.start)));
+        }
+    }
+}
+
+fn nested_at(at: &At) -> Problem {
+    Problem::at(at, format!("maps and lists are nested more than {DEPTH_MAX} deep here"))
+        .help("a pipeline needs four levels: look for brackets or indents")
 }
 
 /// A key that stands a second time in its map.
@@ -88,12 +123,13 @@ fn syntax(source: &Arc<Source>, error: &serde_yaml::Error) -> Problem {
         || source.whole(),
         |location| {
             let start = source.offset(location.line(), location.column());
-            source.at(start..start + 1)
+            source.character(start)
         },
     );
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text);
-    let is_tab = source.text[at.range.start..].trim_start_matches(' ').starts_with('\t');
+    let rest = source.text.get(at.range.start..).unwrap_or("");
+    let is_tab = rest.trim_start_matches(' ').starts_with('\t');
     let help = is_tab.then(|| "indent with spaces: YAML takes no tabs".to_owned());
     Problem::at(&at, format!("not valid YAML: {text}")).maybe_help(help)
 }
@@ -135,7 +171,7 @@ impl<'a> Marks<'a> {
                 Some(Ok((event, span))) => return Ok((event, self.range(span))),
                 Some(Err(error)) => {
                     let start = self.byte(error.marker().index());
-                    let at = self.source.at(start..start + 1);
+                    let at = self.source.character(start);
                     return Err(Problem::at(&at, format!("not valid YAML: {}", error.info())));
                 }
                 None => return Ok((Event::StreamEnd, 0..0)),

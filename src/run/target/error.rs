@@ -157,7 +157,7 @@ impl Error {
                 if place.ends_with(LEASE) {
                     "it only says who works here: delete it, when no run does".to_owned()
                 } else {
-                    "it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target".to_owned()
+                    "it was changed by hand, cut short or has decayed; restore it from a backup or object versions, or publish to a new target".to_owned()
                 },
             ),
             Self::NoConditionalWrites { url } => explain(

@@ -21,6 +21,7 @@ use crate::storage::{Expect, Location, Settled, hex};
 
 use super::clock::{Day, RunId, instant};
 use super::error::Error;
+use super::seal;
 use super::view::Layout;
 
 /// Where the manifest is, relative to the target.
@@ -64,6 +65,10 @@ pub struct Manifest {
     /// telling people what changed; see the plan.
     #[serde(default)]
     pub recipes: BTreeMap<String, Value>,
+    /// The write id, and the SHA-256 of this object with zeros in its place. None if it
+    /// was written by a version that did not seal it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
     /// Fields of later versions, kept as they are.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
@@ -199,6 +204,7 @@ impl Manifest {
             checks: BTreeMap::new(),
             delta: BTreeMap::new(),
             recipes: BTreeMap::new(),
+            seal: None,
             more: BTreeMap::new(),
         }
     }
@@ -332,7 +338,7 @@ pub(super) async fn write(
     expect: &Expect,
     purpose: Purpose,
 ) -> Result<Settled, Error> {
-    let body = to_json(manifest, location, CURRENT)?;
+    let body = seal::sealed(manifest, location)?;
     let carried_on = |content: &[u8]| {
         purpose == Purpose::Publish
             && parse(content, CURRENT).is_ok_and(|found| commit_of(&found) == commit_of(manifest))
@@ -344,7 +350,7 @@ fn commit_of(manifest: &Manifest) -> Option<&str> {
     manifest.publication.as_ref().map(|publication| publication.commit_id.as_str())
 }
 
-fn parse(content: &[u8], place: &str) -> Result<Manifest, Error> {
+pub(super) fn parse(content: &[u8], place: &str) -> Result<Manifest, Error> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -354,7 +360,12 @@ fn parse(content: &[u8], place: &str) -> Result<Manifest, Error> {
     if found > FORMAT {
         return Err(Error::NewerFormat { place: place.to_owned(), found, known: FORMAT });
     }
-    from_json(content, place)
+    let manifest: Manifest = from_json(content, place)?;
+    if seal::is_unbroken(&manifest, content) {
+        return Ok(manifest);
+    }
+    let cause = "it has another checksum than it was written with".to_owned();
+    Err(Error::Unreadable { place: place.to_owned(), cause })
 }
 
 /// Reads a record; `place` names it in the error.

@@ -38,6 +38,7 @@ mod manifest;
 mod marker;
 mod probe;
 mod publish;
+mod seal;
 mod staging;
 mod verify;
 mod versions;
@@ -174,6 +175,15 @@ impl Target {
     /// When the store refuses or fails; what is damaged is told in the result.
     pub async fn verify(&self, scope: &Scope) -> Result<Checked, Error> {
         verify::verify(self, scope).await
+    }
+
+    /// What is wrong with a file of a table; none if it is byte by byte what was
+    /// written.
+    ///
+    /// # Errors
+    /// When the store refuses or fails.
+    pub async fn damage(&self, file: &DataFile) -> Result<Option<String>, Error> {
+        staging::damage(&self.location, file).await
     }
 
     /// The journal of a run that needs no lock: it publishes nothing.

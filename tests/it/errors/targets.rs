@@ -130,7 +130,7 @@ fn a_broken_record_of_the_target_is_named() {
     error: a record of this target cannot be read
     --> [TMP]/out/_tenure/current.json
      = cause: key must be a string at line 1 column 3
-     = help: it was changed by hand or cut short; restore it from a backup or object versions, or publish to a new target
+     = help: it was changed by hand, cut short or has decayed; restore it from a backup or object versions, or publish to a new target
     exit 1
     ");
 }

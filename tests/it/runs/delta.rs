@@ -207,6 +207,8 @@ fn a_version_taken_by_others_is_not_named_behind_a_checkpoint() {
     let path = project.path("out/_tenure/current.json");
     let text = fs::read_to_string(&path).expect("a manifest");
     let planned = text.replace("\"facts.customers\": 3", "\"facts.customers\": 2");
+    // Nobody has sealed what is written by hand.
+    let planned = planned.replace("\"seal\":", "\"former_seal\":");
     assert_ne!(planned, text);
     fs::write(&path, planned).expect("written");
     fs::remove_file(project.path("out/_tenure/view.json")).expect("removed");

@@ -75,7 +75,7 @@ fn pipeline(project: &Project, orders: &str, tables: &str) {
 
 /// Asserts that two sets of published files are the same, naming the first
 /// that is not.
-fn assert_same(expected: &[(String, Vec<u8>)], found: &[(String, Vec<u8>)], what: &str) {
+pub fn assert_same(expected: &[(String, Vec<u8>)], found: &[(String, Vec<u8>)], what: &str) {
     let names = |files: &[(String, Vec<u8>)]| {
         files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };

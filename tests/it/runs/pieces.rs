@@ -251,25 +251,11 @@ fn pieces_are_of_the_type_that_ids_have() {
 }
 
 #[test]
-fn pieces_that_are_broken_or_of_another_mapping_are_made_again() {
+fn pieces_of_another_mapping_are_made_again() {
     let project = Project::new();
     two_files(&project);
     project.run("2024-01-31");
-    let expected = project.published();
     let first = pieces(&project);
-    for pattern in
-        ["out/_tenure/cache/orders/*/part-00001.parquet", "out/_tenure/cache/orders/*/keys"]
-    {
-        let path = super::paths(&project, pattern).pop().expect("a part");
-        std::fs::write(path, "half").expect("written");
-        project.run("2024-01-31");
-        assert_same(&expected, &project.published(), pattern);
-        assert_eq!(pieces(&project), first);
-    }
-    project.file("out/_tenure/cache/orders/index.json", "{ \"pieces\": [");
-    project.run("2024-01-31");
-    assert_same(&expected, &project.published(), "an index cut short");
-
     let text = std::fs::read_to_string(project.path("pipelines/p.yaml")).expect("the pipeline");
     let reject = "    url: orders\n    reject:\n      web: channel = 'web'\n";
     project.file("pipelines/p.yaml", &text.replace("    url: orders\n", reject));
