@@ -72,6 +72,9 @@ const LIMIT: f64 = 41.446_531_673_892_82;
 /// coordinates have followed.
 const WORTH_TRYING: f64 = 0.01;
 
+/// A step that is as good as none.
+const STEP_MAX: f64 = 0.01;
+
 /// The cost of a point at which the likelihood is no number.
 const WALL: f64 = 1e154;
 
@@ -193,7 +196,12 @@ fn climb<const N: usize>(
     let here = surface.point(at);
     // Covariance is the inverse of the information, that of all customers.
     let customers = likelihood.observations();
-    let covariance = inverse(&surface.curvature(&at));
+    // A Newton's step that is still to be taken leads on to a limit.
+    let is_there = |inverse: &[[f64; N]; N]| {
+        let step = |row: &[f64; N]| (0..N).map(|n| row[n] * here.gradient[n]).sum::<f64>();
+        inverse.iter().all(|row| step(row).abs() < STEP_MAX)
+    };
+    let covariance = inverse(&surface.curvature(&at)).filter(is_there);
     let covariance = covariance.map(|matrix| matrix.map(|row| row.map(|one| one / customers)));
     Maximum {
         parameters: at.map(coordinate),
