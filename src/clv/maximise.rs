@@ -72,6 +72,9 @@ const LIMIT: f64 = 41.446_531_673_892_82;
 /// coordinates have followed.
 const WORTH_TRYING: f64 = 0.01;
 
+/// A step that is as good as none.
+const STEP_MAX: f64 = 0.01;
+
 /// The cost of a point at which the likelihood is no number.
 const WALL: f64 = 1e154;
 
@@ -117,7 +120,10 @@ pub fn maximise<const N: usize>(
     starts.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let mut best: Option<Maximum<N>> = None;
     for (_, start) in starts {
-        let found = climb(likelihood, start.map(log), free);
+        // One that has come to rest is passed soon or never.
+        let least = best.as_ref().filter(|best| best.has_converged());
+        let least = least.map_or(f64::NEG_INFINITY, |best| best.log_likelihood);
+        let found = climb(likelihood, start.map(log), free, least);
         let is_better = best.as_ref().is_none_or(|best| found.log_likelihood > best.log_likelihood);
         let is_certain = found.is_certain();
         if is_better {
@@ -127,7 +133,7 @@ pub fn maximise<const N: usize>(
             break;
         }
     }
-    let best = best.unwrap_or_else(|| climb(likelihood, [0.0; N], free));
+    let best = best.unwrap_or_else(|| climb(likelihood, [0.0; N], free, f64::NEG_INFINITY));
     if best.is_certain() { best } else { settle(likelihood, best) }
 }
 
@@ -149,8 +155,8 @@ fn settle<const N: usize>(likelihood: &impl Likelihood<N>, found: Maximum<N>) ->
             }
             let mut tried = held;
             tried[n] = true;
-            let next = climb(likelihood, start, tried);
             let least = best.log_likelihood - ROUNDING * best.log_likelihood.abs();
+            let next = climb(likelihood, start, tried, near);
             let is_sound = next.has_converged() || !best.has_converged();
             if is_sound && next.log_likelihood >= least {
                 best = Maximum { iterations: best.iterations + next.iterations, ..next };
@@ -163,11 +169,13 @@ fn settle<const N: usize>(likelihood: &impl Likelihood<N>, found: Maximum<N>) ->
 }
 
 /// Searches from the logarithms of a start; the coordinates that are held stay
-/// where they are.
+/// where they are. Where it comes near a flat place that is less likely than
+/// `least`, it does not look for the last digits.
 fn climb<const N: usize>(
     likelihood: &impl Likelihood<N>,
     start: [f64; N],
     held: [bool; N],
+    least: f64,
 ) -> Maximum<N> {
     let surface = Surface {
         likelihood,
@@ -178,7 +186,8 @@ fn climb<const N: usize>(
     };
     let mut at = start;
     let mut steps = descend(&surface, &mut at, ROUGH) + polish(&surface, &mut at);
-    if surface.point(at).slope() >= FLAT {
+    let here = surface.point(at);
+    if here.slope() >= FLAT && -here.cost * likelihood.observations() >= least {
         // A ridge, on which Newton's steps lead nowhere.
         steps += descend(&surface, &mut at, FLAT / 2.0) + polish(&surface, &mut at);
     }
@@ -187,7 +196,12 @@ fn climb<const N: usize>(
     let here = surface.point(at);
     // Covariance is the inverse of the information, that of all customers.
     let customers = likelihood.observations();
-    let covariance = inverse(&surface.curvature(&at));
+    // A Newton's step that is still to be taken leads on to a limit.
+    let is_there = |inverse: &[[f64; N]; N]| {
+        let step = |row: &[f64; N]| (0..N).map(|n| row[n] * here.gradient[n]).sum::<f64>();
+        inverse.iter().all(|row| step(row).abs() < STEP_MAX)
+    };
+    let covariance = inverse(&surface.curvature(&at)).filter(is_there);
     let covariance = covariance.map(|matrix| matrix.map(|row| row.map(|one| one / customers)));
     Maximum {
         parameters: at.map(coordinate),

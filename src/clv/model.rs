@@ -249,10 +249,12 @@ pub fn fit(kind: Kind, histories: &Histories) -> Result<PurchaseFit, Impossible>
                 [1.43 * rate, 1.0, 0.1, 0.91],
                 [1.25 * rate, 4.0, 0.3, 0.154],
                 // The limits in which everybody drops out alike, everybody
-                // buys alike, and nobody drops out.
+                // buys alike, and nobody drops out; and where hardly anybody
+                // does, from where the last one is too flat to be left.
                 [1.25 * rate, 2.0, 0.3, 1e-7],
                 [1.25 * rate, 1e-7, 0.1, 0.1],
                 [mean, kappa, 1e-12, 1.0],
+                [mean, kappa, 1e-3, 0.2],
             ];
             let found = maximise(&likelihood, &starts);
             let model = BetaGeometric::at(&found.parameters, from_first);
@@ -267,6 +269,7 @@ pub fn fit(kind: Kind, histories: &Histories) -> Result<PurchaseFit, Impossible>
                 [1.25 * rate, 2.0, rate, 1e-6],
                 [1.25 * rate, 1e-7, 0.1 * rate, 0.1],
                 [mean, kappa, 1e-11 * mean, 1.0],
+                [mean, kappa, 1e-3 * mean, 1.0],
             ];
             let found = maximise(&ParetoLikelihood { histories }, &starts);
             let model = ParetoNbd::at(&found.parameters);

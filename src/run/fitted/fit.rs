@@ -302,7 +302,9 @@ fn spending(spend: &[Spend]) -> Fitted {
     }
     // At a limit, where days or customers are alike, parameters are open and
     // what they predict is not.
-    let is_sound = warnings.iter().all(|reason| *reason == FLAT_LIKELIHOOD && found.is_determined);
+    let is_sound = warnings.iter().all(|reason| {
+        *reason == FLAT_LIKELIHOOD && found.is_determined && explains(spend, &found.parameters)
+    });
     Fitted {
         model: GAMMA_GAMMA,
         parameters,
@@ -318,6 +320,28 @@ fn spending(spend: &[Spend]) -> Fitted {
         used: if is_sound { GAMMA_GAMMA } else { OWN_AVERAGE },
         warnings,
     }
+}
+
+/// From here on customers are alike to the model.
+const ALIKE: f64 = 1e12;
+
+/// How much more than they do customers may differ by chance under such a model.
+const SPREAD_MAX: f64 = 2.0;
+
+/// Whether a model in which customers are alike has their means differ about as much as
+/// they do. Where some pay next to nothing and the others alike it puts the difference
+/// down to chance within a customer, and would have all of them pay the same.
+fn explains(spend: &[Spend], &[p, q, v]: &[f64; 3]) -> bool {
+    if q < ALIKE {
+        return true;
+    }
+    let mean = p * (v / q);
+    let sum = |of: &dyn Fn(&Spend) -> f64| -> f64 {
+        spend.iter().map(|one| one.customers * of(one)).sum()
+    };
+    let found = sum(&|one| (one.mean - mean) * (one.mean - mean));
+    let implied = sum(&|one| mean * mean / (p * f64::from(one.frequency)));
+    implied <= SPREAD_MAX * found
 }
 
 /// A row a parameter.

@@ -223,9 +223,9 @@ fn who_has_come_back_and_paid_nothing_is_expected_to_pay_nothing() {
     assert_eq!(shares, ["0.4"]);
 }
 
-/// The same by Gamma-Gamma, which is fitted on those who pay.
-#[test]
-fn a_model_of_spend_knows_who_pays_nothing() {
+/// Customers of whom every third pays in advance, and then so much a visit; the others
+/// spend what they do, or all the same but for chance.
+fn visits(prepaid: &str, alike: bool) -> Project {
     let mut rows = "order_id,customer_id,ordered_at,amount\n".to_string();
     let mut draw = 7_u64;
     let mut next = |below: u64| {
@@ -237,10 +237,10 @@ fn a_model_of_spend_knows_who_pays_nothing() {
         let (level, pace, age) = (20 + next(60), 40 + next(200), 300 + next(100));
         let mut left = age;
         loop {
-            // Every third pays in advance, and then nothing.
             let amount = match customer % 3 {
                 0 if left == age => "500.00".to_string(),
-                0 => "0.00".into(),
+                0 => prepaid.to_string(),
+                _ if alike => format!("{}.00", 30 + next(25)),
                 1 => format!("{}.00", level + next(20)),
                 _ => format!("{}.50", level / 2 + next(9)),
             };
@@ -260,6 +260,28 @@ fn a_model_of_spend_knows_who_pays_nothing() {
         "models: { purchases: mbg_nbd }\n",
     );
     project.run(AS_OF);
+    project
+}
+
+/// Gamma-Gamma puts it down to chance that some pay a cent and all others some 40: in
+/// it customers are alike. Then it is no model of them, for all would pay the same.
+#[test]
+fn who_pays_a_cent_a_visit_is_not_expected_to_pay_as_others_do() {
+    let project = visits("0.01", true);
+    let fit = project.rows("metrics.model_fit", &["model", "used", "warnings"]);
+    assert!(fit.contains(&"gamma_gamma own average flat_likelihood".to_string()), "{fit:?}");
+    let histories = numbers(&project, "facts.purchase_histories", &["frequency", "repeat_spend"]);
+    let spends = numbers(&project, "metrics.customer_predictions", &["expected_spend"]);
+    let is_cent = |history: &[f64]| history[0] > 0.0 && history[1] < 1.0;
+    let cents = histories.iter().zip(&spends).filter(|(history, _)| is_cent(history));
+    let cents: Vec<f64> = cents.map(|(_, spend)| spend[0]).collect();
+    assert!(cents.len() > 100 && cents.iter().all(|spend| *spend == 0.01), "{cents:?}");
+}
+
+/// Nothing is known to be nothing by Gamma-Gamma, too, which is fitted on those who pay.
+#[test]
+fn a_model_of_spend_knows_who_pays_nothing() {
+    let project = visits("0.00", false);
     let fit = project.rows("metrics.model_fit", &["model", "used", "estimate"]);
     let spend: Vec<&String> = fit.iter().filter(|row| row.starts_with("gamma_gamma ")).collect();
     assert!(spend.iter().all(|row| row.starts_with("gamma_gamma gamma_gamma ")), "{fit:?}");
