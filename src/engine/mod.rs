@@ -13,6 +13,7 @@ mod kept;
 pub mod keys;
 pub mod life;
 pub mod merge;
+pub mod naming;
 mod owned;
 mod passing;
 mod ranged;
@@ -24,6 +25,7 @@ mod slots;
 pub mod spool;
 pub mod spread;
 mod unordered;
+pub mod without;
 
 pub use kept::nothing;
 

@@ -4,8 +4,10 @@
 mod delta;
 mod evidence;
 mod files;
+mod identities;
 mod inputs;
 mod known_before;
+mod lines;
 mod locks;
 mod mixed;
 mod models;
@@ -16,6 +18,7 @@ mod planner;
 mod plans;
 mod predictions;
 mod quarantine;
+mod refunds;
 mod repeats;
 mod retries;
 mod reuse;
