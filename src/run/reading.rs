@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{case, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
@@ -250,12 +251,21 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// The session as it joins rows of which there may be many: by sorting, which spills,
+    /// where a hash table of one side would have to fit into memory.
+    pub fn joining(&self) -> SessionContext {
+        let mut config = self.context.copied_config();
+        config.options_mut().optimizer.prefer_hash_join = false;
+        let state = SessionStateBuilder::new_from_existing(self.context.state());
+        SessionContext::new_with_state(state.with_config(config).build())
+    }
+
     /// Keeps the result of a query in the scratch folder.
     ///
     /// # Errors
     /// The query or the disk fails.
     pub async fn spool(&self, name: &str, sql: &str) -> Result<()> {
-        let frame = self.context.sql(sql).await?;
+        let frame = self.joining().sql(sql).await?;
         let schema = nullable(&frame);
         let folder = format!("ingest/{}/{name}", self.source.kind.name);
         let spool = Arc::new(Spool::new(self.scratch, &folder, schema));

@@ -196,7 +196,8 @@ impl Reading<'_> {
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let collector = Collector::new(self.context, self.scratch, &schema, &[]);
         let collector = Arc::new(collector);
-        let mut stream = self.context.sql(&settled(&names, money)).await?.execute_stream().await?;
+        let joining = self.joining();
+        let mut stream = joining.sql(&settled(&names, money)).await?.execute_stream().await?;
         let mut buffer = Vec::new();
         let mut rows = 0;
         while let Some(batch) = stream.next().await {
@@ -206,7 +207,7 @@ impl Reading<'_> {
         }
         collected.take_in(Collector::finish(collector)?);
         let left = "select count(*) as n from ingest.left_out";
-        let left = number(&self.context.sql(left).await?.collect().await?);
+        let left = number(&joining.sql(left).await?.collect().await?);
         Ok(PutBack { rows, left })
     }
 }

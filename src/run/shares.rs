@@ -16,6 +16,9 @@ const SHARE_MAX: f64 = 0.05;
 /// Reasons of rows that a run leaves out because of its day or its parameters.
 const OF_OTHER_DAYS: [&str; 2] = ["after_as_of", "before_history"];
 
+/// The reason of rows whose amounts are no money that could be compared.
+const OTHER_CURRENCY: &str = "other_currency";
+
 /// That a large share of a source is set aside. Where a pipeline says by `reject_max`
 /// how much may be, that is what it expects.
 pub async fn warning(
@@ -42,6 +45,9 @@ pub async fn warning(
     if !is_large(&of_rows) && !money.as_ref().is_some_and(is_large) {
         return None;
     }
+    // What other currencies would add to it is not known.
+    let is_all = !reasons.contains_key(OTHER_CURRENCY);
+    let money = money.filter(|share| is_all || is_large(share));
     let name = source.kind.name;
     let told = reasons.iter().map(|(reason, rows)| format!("{reason} {rows}"));
     let told = told.collect::<Vec<_>>().join(", ");
@@ -54,8 +60,7 @@ pub async fn warning(
     ))
 }
 
-/// The share of the money of orders that is set aside. Amounts in another currency are
-/// no money that could be compared.
+/// The share of the money of orders that is set aside, but for other currencies.
 async fn money_aside(context: &SessionContext, source: &SourcePlan) -> Option<f64> {
     if source.kind.name != "orders" {
         return None;
@@ -63,7 +68,7 @@ async fn money_aside(context: &SessionContext, source: &SourcePlan) -> Option<f6
     let others = OF_OTHER_DAYS.map(|reason| format!("'{reason}'")).join(", ");
     let aside = format!(
         "select sum(abs(amount)) as amount from quarantine.orders \
-         where reason not in ({others}, 'other_currency')"
+         where reason not in ({others}, '{OTHER_CURRENCY}')"
     );
     let aside = sum(context, &aside).await?;
     let counted = sum(context, "select sum(abs(amount)) as amount from sources.orders").await?;
