@@ -26,8 +26,8 @@
 --
 -- Refunds stand on the day they were made; those made before the customer's first
 -- sale stand on the day of that sale, so that no life begins with a refund. Whether
--- the cost of a refund is known, its sale says: the latest at or before it, else the
--- first. Without a cost of its own it took back no goods.
+-- the cost of a refund is known, its sale says: the one it names, else the latest at
+-- or before it, else the first. Without a cost of its own it took back no goods.
 
 with
 
@@ -37,13 +37,17 @@ orders as (
         customer_id,
         ordered_at,
         order_id,
+        order_rank,
         order_date,
         is_refund,
         gross,
         refunded,
         net,
         cost,
-        case when not is_refund then cost is not null end as is_costed_sale
+        case when not is_refund then cost is not null end as is_costed_sale,
+        -- A refund that names its sale has a cost where the sale has one.
+        case when refund_of is not null then cost is not null end
+            as is_costed_by_name
 
     from staging.orders
 
@@ -64,16 +68,16 @@ lives as (
 
         min(case when not is_refund then order_date end) over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
             rows between unbounded preceding and unbounded following
         ) as first_order_date,
         lag(is_costed_sale) ignore nulls over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
         ) as is_costed_before,
         lead(is_costed_sale) ignore nulls over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
         ) as is_costed_behind
 
     from orders
@@ -91,7 +95,12 @@ booked as (
         refunded,
         net,
         cost,
-        coalesce(is_costed_sale, is_costed_before, is_costed_behind) as is_costed
+        coalesce(
+            is_costed_sale,
+            is_costed_by_name,
+            is_costed_before,
+            is_costed_behind
+        ) as is_costed
 
     from lives
 

@@ -32,9 +32,10 @@
 -- store                text           null where not mapped
 -- campaign             text           null where not mapped
 --
--- A refund belongs to the customer's latest sale at or before it; one that comes
--- before the first sale, to the first. Orders of one instant stand in the order
--- of their ids.
+-- A refund that names its sale, by refund_of or by carrying its number, belongs to
+-- that very sale. Any other belongs to the customer's latest sale at or before it;
+-- one that comes before the first sale, to the first. Orders of one instant stand in
+-- the order of their ids, whole numbers by their value.
 
 with
 
@@ -44,13 +45,18 @@ orders as (
         order_id,
         customer_id,
         ordered_at,
+        order_rank,
         order_date,
         kind,
         is_refund,
         gross,
-        refunded,
         net,
         cost,
+        named_refunds,
+        named_cost,
+        -- What a refund has that names no sale.
+        case when refund_of is null then refunded end as placed_refund,
+        case when refund_of is null then cost end as placed_cost,
         discount,
         channel,
         store,
@@ -75,7 +81,7 @@ numbered as (
 
         count(case when not is_refund then 1 end) over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
             rows between unbounded preceding and current row
         ) as order_number
 
@@ -92,7 +98,7 @@ placed as (
 
         count(case when not is_refund and order_number > 1 then 1 end) over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
             rows between unbounded preceding and current row
         ) as place
 
@@ -105,18 +111,22 @@ settled as (
     select
         *,
 
-        sum(refunded) over (partition by customer_id, place) as own_refunds,
-        sum(cost) over (partition by customer_id, place) as own_cost
+        sum(placed_refund) over (partition by customer_id, place) as placed_refunds,
+        sum(placed_cost) over (partition by customer_id, place) as placed_costs
 
     from placed
 
 ),
 
--- From here on a row is a sale. Refunds of a customer who never bought stand in
--- facts.unattributed_refunds.
+-- Each sale with all its refunds. From here on a row is a sale. Refunds of a customer
+-- who never bought stand in facts.unattributed_refunds.
 sales as (
 
-    select *
+    select
+        *,
+
+        placed_refunds + coalesce(named_refunds, 0) as own_refunds,
+        placed_costs + coalesce(named_cost, 0) as own_cost
 
     from settled
 
@@ -139,11 +149,11 @@ sequenced as (
     window
         customer as (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
         ),
         so_far as (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
             rows between unbounded preceding and current row
         )
 
@@ -158,7 +168,7 @@ dated as (
             case when order_date is distinct from previous_order_date then 1 end
         ) over (
             partition by customer_id
-            order by ordered_at, is_refund, order_id
+            order by ordered_at, is_refund, order_rank, order_id
             rows between unbounded preceding and current row
         ) as purchase_day_number
 

@@ -21,7 +21,7 @@
 --
 -- The window is the $rfm_window_days up to the snapshot, its own day included;
 -- null: all history. Refunds count on their day, in the channel or store of the
--- sale they belong to. What was bought where is not known counts under all only.
+-- sale they belong to: the one they name, else the latest. What was bought where is not known counts under all only.
 -- The earlier snapshot comes from the history, which shows
 -- later corrections too, not from an earlier run.
 
@@ -61,6 +61,7 @@ placed_orders as (
     select
         customer_id,
         ordered_at,
+        order_rank,
         order_id,
         order_date,
         is_refund,
@@ -70,7 +71,13 @@ placed_orders as (
             when is_refund then null
             when $rfm_scope = 'channel' then coalesce(channel, '')
             else coalesce(store, '')
-        end as place
+        end as place,
+        -- A refund that names its sale has the channel and store of the sale.
+        case
+            when refund_of is null then null
+            when $rfm_scope = 'channel' then coalesce(channel, '')
+            else coalesce(store, '')
+        end as named_place
 
     from staging.orders
 
@@ -78,7 +85,7 @@ placed_orders as (
 
 ),
 
--- A refund goes where the customer's latest sale went.
+-- Any other refund goes where the customer's latest sale went.
 scoped_orders as (
 
     select
@@ -88,9 +95,10 @@ scoped_orders as (
         net,
         coalesce(
             place,
+            named_place,
             lag(place) ignore nulls over (
                 partition by customer_id
-                order by ordered_at, is_refund, order_id
+                order by ordered_at, is_refund, order_rank, order_id
             )
         ) as scope_value
 

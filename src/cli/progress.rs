@@ -8,7 +8,7 @@ use serde_json::json;
 use super::console::{Audience, Console, counted};
 use crate::plan::{Role, TableFormat};
 use crate::report::units;
-use crate::run::target::{SourceRead, is_quarantine};
+use crate::run::target::{Merged, SourceRead, is_quarantine};
 use crate::run::{Event, Evidence, Observer, Outcome, Report, TableReport};
 
 /// How often the spinner turns: often enough to look alive.
@@ -196,13 +196,24 @@ fn columns(name: &str, rows: u64, bytes: u64, took: &str) -> String {
     format!("{name:<40} {rows:>13} rows {bytes:>11} {took:>8}")
 }
 
+/// `1 id`, `2 000 ids`
+fn grouped(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", units::grouped(number))
+}
+
 fn source(read: &SourceRead, elapsed: Duration) -> String {
     let name = format!("sources.{}", read.source);
     let line = columns(&name, read.read, read.bytes, &units::seconds(elapsed));
-    let line = match read.table_version {
+    let mut line = match read.table_version {
         Some(version) => format!("{line}  version {version}"),
         None => line,
     };
+    if let Some(merged) = read.merged.filter(|merged| merged.ids > 0) {
+        let Merged { ids, customers, .. } = merged;
+        let (ids, customers) = (grouped(ids, "id"), grouped(customers, "customer"));
+        line += &format!("\n  {ids} merged into {customers}");
+    }
     let aside: Vec<String> = read
         .rejected
         .iter()
@@ -250,6 +261,7 @@ fn source_fields(read: &SourceRead, elapsed: Duration) -> serde_json::Value {
         "read": read.read,
         "accepted": read.accepted,
         "rejected": read.rejected,
+        "merged": read.merged,
         "seconds": elapsed.as_secs_f64(),
     })
 }

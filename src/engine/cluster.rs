@@ -23,11 +23,11 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
-use super::collect::Without;
 use super::files::Layout;
 pub use super::life::LIFE;
 use super::life::Lives;
 use super::merge::merge;
+use super::without::Without;
 
 /// Rows by customer and life, in one piece or several.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct Clustered {
     pieces: Arc<Vec<Piece>>,
     properties: Arc<PlanProperties>,
     /// Memory that the pieces hold, given back with the last of them.
-    _reservation: Arc<Option<MemoryReservation>>,
+    _reservations: Arc<Vec<MemoryReservation>>,
 }
 
 /// Rows by customer and life.
@@ -61,7 +61,7 @@ impl Clustered {
         schema: &SchemaRef,
         partitions: usize,
         mut pieces: Vec<Piece>,
-        reservation: Option<MemoryReservation>,
+        reservations: Vec<MemoryReservation>,
     ) -> Result<Self> {
         // A piece of no rows would only cost a merge.
         if pieces.len() > 1 {
@@ -78,7 +78,7 @@ impl Clustered {
         Ok(Self {
             pieces: Arc::new(pieces),
             properties: Arc::new(properties),
-            _reservation: Arc::new(reservation),
+            _reservations: Arc::new(reservations),
         })
     }
 

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch, not};
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::{cast, not};
+use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
@@ -23,7 +23,9 @@ use super::cluster::{Clustered, Piece};
 use super::kept::KeptTable;
 use super::keys::{self, KEY_BYTES, KeyFile, Keys};
 use super::life::Lives;
+use super::naming::{self, Naming};
 use super::scratch::Scratch;
+use super::without::Without;
 
 /// Rows on their way into the clustered order.
 pub struct Collector {
@@ -118,7 +120,8 @@ impl Collector {
         }
         let partitions = threads(&self.context);
         let lives = Arc::new(Lives::new(chunks, &self.schema, partitions).await?);
-        let sorted = Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], None)?;
+        let sorted =
+            Clustered::new(&self.schema, partitions, vec![Piece::Held(lives)], Vec::new())?;
         let plan: Arc<dyn ExecutionPlan> = Arc::new(sorted.plan());
         let task = self.context.task_ctx();
         let table = KeptTable::write(&plan, task, &self.scratch.on_disk()).await?;
@@ -172,6 +175,7 @@ impl Collector {
             scans: pieces,
             key_files,
             without: None,
+            back: Vec::new(),
         })
     }
 }
@@ -189,13 +193,8 @@ pub struct Collected {
     scans: Vec<Arc<dyn ExecutionPlan>>,
     key_files: Vec<KeyFile>,
     without: Option<Without>,
-}
-
-/// Rows that are looked at on their own, by the images of their keys.
-#[derive(Debug, Clone)]
-pub struct Without {
-    key: Vec<usize>,
-    images: Arc<HashSet<u64>>,
+    /// What was taken in again, of which nothing is left out.
+    back: Vec<Collected>,
 }
 
 impl Collected {
@@ -223,6 +222,7 @@ impl Collected {
             scans,
             key_files,
             without: None,
+            back: Vec::new(),
         })
     }
 
@@ -245,17 +245,45 @@ impl Collected {
         }
     }
 
-    /// The images of keys that stand more than once.
+    /// The images of keys that stand more than once, here or in `beside`.
     ///
     /// # Errors
     /// The disk fails.
-    pub async fn repeats(&mut self) -> Result<HashSet<u64>> {
+    pub async fn repeats(&mut self, beside: Keys) -> Result<HashSet<u64>> {
         let keys = std::mem::take(&mut self.keys);
         let files = std::mem::take(&mut self.key_files);
         let threads = threads(&self.context);
-        let found = spawn_blocking(move || keys::repeats(&[keys], &files, threads)).await;
+        let found = spawn_blocking(move || keys::repeats(&[keys, beside], &files, threads)).await;
         self.forget_keys();
         found.map_err(|error| DataFusionError::External(Box::new(error)))?
+    }
+
+    /// The images of what refunds name, and of their own numbers: of each row that is
+    /// one and names something. The columns are those of [`Naming`].
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn named(&self, naming: Naming) -> Result<HashSet<u64>> {
+        let mut all = HashSet::new();
+        for chunk in &self.chunks {
+            let column = |index| chunk.lying(index).whole();
+            // Columns of nothing but nulls, which most are, are not looked at.
+            let named = column(naming.refund_of)?;
+            if named.null_count() < named.len() {
+                let (is_refund, id) = (column(naming.is_refund)?, column(naming.order_id)?);
+                naming::add(&is_refund, &named, &id, &mut all)?;
+            }
+        }
+        for scan in &self.scans {
+            let mut stream = execute_stream(Arc::clone(scan), self.context.task_ctx())?;
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                let column = |index| batch.column(index);
+                let (is_refund, id) = (column(naming.is_refund), column(naming.order_id));
+                naming::add(is_refund, column(naming.refund_of), id, &mut all)?;
+            }
+        }
+        Ok(all)
     }
 
     /// Takes out the rows whose keys have such images, and hands them on.
@@ -289,17 +317,21 @@ impl Collected {
         Ok(())
     }
 
-    /// Puts rows back.
+    /// Takes in again what was taken out and has been collected anew, in the columns of
+    /// this.
+    pub fn take_in(&mut self, rows: Self) {
+        self.back.push(rows);
+    }
+
+    /// The columns of a batch in the types of these rows.
     ///
     /// # Errors
-    /// Their columns are not the same.
-    pub fn put_back(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// It has others.
+    pub fn fitted(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let cast = |(column, field): (&ArrayRef, &FieldRef)| cast(column, field.data_type());
         let columns = batch.columns().iter().zip(self.schema.fields()).map(cast);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        self.chunks.push(Chunk::new(&batch, &self.schema));
-        Ok(())
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
     /// The columns of the rows.
@@ -313,54 +345,18 @@ impl Collected {
     /// A row lacks what it is sorted by.
     pub async fn cluster(self) -> Result<Clustered> {
         let partitions = threads(&self.context);
-        let lives = Arc::new(Lives::new(self.chunks, &self.schema, partitions).await?);
-        let written = |scan| Piece::Written { scan, without: self.without.clone() };
-        let mut pieces: Vec<Piece> = self.scans.into_iter().map(written).collect();
-        pieces.push(Piece::Held(lives));
-        Clustered::new(&self.schema, partitions, pieces, self.reservation)
-    }
-}
-
-impl Without {
-    /// Rows of a schema, by the columns of their key.
-    ///
-    /// # Errors
-    /// The schema has no such column.
-    pub fn new(schema: &Schema, key: &[&str], images: HashSet<u64>) -> Result<Self> {
-        let key = key.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
-        Ok(Self { key, images: Arc::new(images) })
-    }
-
-    /// These rows of a batch.
-    ///
-    /// # Errors
-    /// A type that has no hash.
-    pub fn these(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        Ok(filter_record_batch(batch, &self.of(batch)?)?)
-    }
-
-    fn of(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        let column = |index: &usize| Arc::clone(batch.column(*index));
-        self.found(&self.key.iter().map(column).collect::<Vec<_>>())
-    }
-
-    /// Which rows these are, by their keys.
-    fn found(&self, key: &[ArrayRef]) -> Result<BooleanArray> {
-        let mut images = Vec::new();
-        keys::images(key, &mut images)?;
-        let found = images
-            .iter()
-            .enumerate()
-            .map(|(row, image)| Some(self.images.contains(image) && keys::present(key, row)));
-        Ok(found.collect())
-    }
-
-    /// The other rows of a batch.
-    ///
-    /// # Errors
-    /// A type that has no hash.
-    pub fn rest(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        Ok(filter_record_batch(batch, &not(&self.of(batch)?)?)?)
+        let (mut chunks, mut pieces, mut reservations) = (Vec::new(), Vec::new(), Vec::new());
+        let schema = Arc::clone(&self.schema);
+        let mut all = vec![self];
+        while let Some(rows) = all.pop() {
+            let written = |scan| Piece::Written { scan, without: rows.without.clone() };
+            pieces.extend(rows.scans.into_iter().map(written));
+            chunks.extend(rows.chunks);
+            reservations.extend(rows.reservation);
+            all.extend(rows.back);
+        }
+        pieces.push(Piece::Held(Arc::new(Lives::new(chunks, &schema, partitions).await?)));
+        Clustered::new(&schema, partitions, pieces, reservations)
     }
 }
 

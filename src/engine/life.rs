@@ -17,7 +17,7 @@ use super::slots::{Slots, deal, gather};
 use super::spread::to_u32;
 
 /// The order of a customer's life: what staging and facts stream along.
-pub const LIFE: [&str; 4] = ["customer_id", "ordered_at", "is_refund", "order_id"];
+pub const LIFE: [&str; 5] = ["customer_id", "ordered_at", "is_refund", "order_rank", "order_id"];
 
 /// Rows that have been dealt and can be read in order.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Lives {
     customers: Compared,
     times: Compared,
     refunds: Compared,
+    ranks: Compared,
     orders: Compared,
     /// Where the slots of each chunk begin.
     starts: Vec<Vec<usize>>,
@@ -44,6 +45,7 @@ pub struct LifeColumns {
     pub(super) customer: usize,
     pub(super) time: usize,
     pub(super) refund: usize,
+    pub(super) rank: usize,
     pub(super) order: usize,
 }
 
@@ -53,8 +55,8 @@ impl LifeColumns {
     /// # Errors
     /// One of them is missing.
     pub fn of(schema: &SchemaRef) -> Result<Self> {
-        let [customer, time, refund, order] = LIFE.map(|name| schema.index_of(name));
-        Ok(Self { customer: customer?, time: time?, refund: refund?, order: order? })
+        let [customer, time, refund, rank, order] = LIFE.map(|name| schema.index_of(name));
+        Ok(Self { customer: customer?, time: time?, refund: refund?, rank: rank?, order: order? })
     }
 }
 
@@ -99,6 +101,7 @@ impl Lives {
             customers: compared(life.customer)?,
             times: compared(life.time)?,
             refunds: compared(life.refund)?,
+            ranks: compared(life.rank)?,
             orders: compared(life.order)?,
             starts,
             columns,
@@ -174,7 +177,8 @@ impl Lives {
     /// Orders of one customer at one time.
     fn tie(&self, a: &Row, b: &Row) -> Ordering {
         let (a, b) = (a.at(), b.at());
-        self.refunds.compare(a, b).then_with(|| self.orders.compare(a, b))
+        let refund = self.refunds.compare(a, b).then_with(|| self.ranks.compare(a, b));
+        refund.then_with(|| self.orders.compare(a, b))
     }
 }
 

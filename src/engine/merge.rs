@@ -209,6 +209,7 @@ struct Keys {
     customers: ArrayRef,
     times: PrimitiveArray<TimestampMicrosecondType>,
     refunds: BooleanArray,
+    ranks: PrimitiveArray<Int64Type>,
     orders: ArrayRef,
 }
 
@@ -222,6 +223,7 @@ impl Keys {
             customers: ids(column(batch, columns.customer)?)?,
             times: times(column(batch, columns.time)?)?.clone(),
             refunds: column(batch, columns.refund)?.as_boolean().clone(),
+            ranks: ranks(column(batch, columns.rank)?)?.clone(),
             orders: ids(column(batch, columns.order)?)?,
         })
     }
@@ -236,7 +238,9 @@ impl Keys {
     /// Orders of one customer at one time.
     fn compare_at_once(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         let refund = self.refunds.value(row).cmp(&other.refunds.value(other_row));
-        refund.then_with(|| compare_ids(&self.orders, row, &other.orders, other_row))
+        refund
+            .then_with(|| self.ranks.value(row).cmp(&other.ranks.value(other_row)))
+            .then_with(|| compare_ids(&self.orders, row, &other.orders, other_row))
     }
 }
 
@@ -254,6 +258,13 @@ fn column(batch: &RecordBatch, index: usize) -> Result<&ArrayRef> {
         0 => Ok(column),
         _ => Err(DataFusionError::Internal(format!("column {index} of accepted orders has nulls"))),
     }
+}
+
+fn ranks(column: &ArrayRef) -> Result<&PrimitiveArray<Int64Type>> {
+    column.as_primitive_opt::<Int64Type>().ok_or_else(|| {
+        let kind: &DataType = column.data_type();
+        DataFusionError::Internal(format!("order_rank is {kind}, not a whole number"))
+    })
 }
 
 fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>> {

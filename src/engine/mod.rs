@@ -14,6 +14,7 @@ mod kept;
 pub mod keys;
 pub mod life;
 pub mod merge;
+pub mod naming;
 mod owned;
 mod passing;
 mod ranged;
@@ -25,6 +26,7 @@ mod slots;
 pub mod spool;
 pub mod spread;
 mod unordered;
+pub mod without;
 
 pub use kept::nothing;
 

@@ -70,6 +70,7 @@ pub const SOURCES: &[SourceKind] = &[
                 "sale, refund or redemption; else by the sign of amount",
             ),
             column("is_refund", Boolean, Derived, "kind is refund"),
+            column("refund_of", Id, Optional, "the order_id of the sale that a refund is of"),
             column("line_id", Text, Optional, "tells equal lines of one order apart"),
             column("channel", Text, Optional, "where it was bought"),
             column("store", Text, Optional, "which shop"),
@@ -77,6 +78,15 @@ pub const SOURCES: &[SourceKind] = &[
             column("currency", Text, Optional, "of amount"),
             column("discount", MONEY, Optional, "money taken off"),
             column("cost", MONEY, Optional, "what the goods cost"),
+            column(
+                "order_rank",
+                ColumnType::Bigint,
+                Derived,
+                "the number that a text order_id spells, the highest where it spells none; 0 of ids \
+                 that are numbers",
+            ),
+            column("named_refunds", MONEY, Derived, "money of refunds that name this sale"),
+            column("named_cost", MONEY, Derived, "cost of refunds that name this sale"),
         ],
     },
     SourceKind {

@@ -19,7 +19,6 @@ use datafusion::physical_plan::{
 };
 use datafusion::prelude::SessionContext;
 
-use super::classify;
 use super::evidence;
 use super::fitted;
 use super::ingest::Ingested;
@@ -29,7 +28,6 @@ use super::stage::{self, Cut, TableShape};
 use super::target::{Claim, Day, StagedTable};
 use super::{Job, TableReport, engine_problem, is_published, table_problem};
 use crate::engine;
-use crate::engine::collect::Collector;
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::error::Result;
@@ -189,15 +187,7 @@ impl Builder<'_> {
 
     async fn keep_rows(&self, source: &SourcePlan) -> datafusion::error::Result<()> {
         let name = TableReference::partial("sources", source.kind.name);
-        let mut frame = self.context.table(name.clone()).await?;
-        if classify::is_lines(source) {
-            let orders = frame.create_physical_plan().await?;
-            let schema = orders.schema();
-            let collector = Arc::new(Collector::new(self.context, self.scratch, &schema, &[]));
-            collector.drain(orders).await?;
-            let clustered = Collector::finish(collector)?.cluster().await?;
-            frame = self.context.read_table(Arc::new(clustered))?;
-        }
+        let frame = self.context.table(name.clone()).await?;
         let physical = frame.create_physical_plan().await?;
         self.scratch.keep(self.context, name, physical).await
     }

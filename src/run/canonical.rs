@@ -18,13 +18,8 @@ pub fn query(source: &SourcePlan, mapping: &Mapped, merges: bool, as_of: NaiveDa
     }
     let has_kind =
         mapping.columns.iter().any(|column| column.column.name == "kind" && column.raw.is_some());
-    let events = match (source.rows, has_kind) {
-        (Rows::Orders, _) => ONE_ROW,
-        (Rows::Lines, false) => SUMMED,
-        (Rows::Lines, true) => SUMMED_BY_KIND,
-    };
-    // Without kinds, a refund is what is negative already.
-    let amount = match has_kind {
+    // Without kinds, a refund is what is negative already; lines were signed when added.
+    let amount = match has_kind && source.rows == Rows::Orders {
         true => {
             "case when is_refund then -abs(amount) when kind = 'redemption' then 0 \
              else amount end"
@@ -35,7 +30,8 @@ pub fn query(source: &SourcePlan, mapping: &Mapped, merges: bool, as_of: NaiveDa
         "select order_id, customer_id, ordered_at, order_date, \
          cast({amount} as decimal(18, 2)) as amount, \
          case when is_refund then 'refund' else coalesce(kind, 'sale') end as kind, is_refund, \
-         channel, store, campaign, currency, discount, cost from ({events})"
+         case when is_refund then refund_of end as refund_of, channel, store, campaign, \
+         currency, discount, cost, order_rank, named_refunds, named_cost from ingest.clustered"
     )
 }
 
@@ -56,43 +52,3 @@ fn merged(as_of: NaiveDate) -> String {
          group by customer_id"
     )
 }
-
-/// Rows that are orders.
-const ONE_ROW: &str = "select * from ingest.clustered";
-
-/// Lines of one order, summed; the sum says whether it is a refund.
-const SUMMED: &str = "select *, amount < 0 as is_refund from ( \
-    select lines.order_id, min(lines.customer_id) as customer_id, \
-    min(lines.ordered_at) as ordered_at, min(lines.order_date) as order_date, \
-    sum(lines.amount) as amount, cast(null as varchar) as kind, \
-    min(lines.channel) as channel, min(lines.store) as store, min(lines.campaign) as campaign, \
-    min(lines.currency) as currency, cast(sum(lines.discount) as decimal(18, 2)) as discount, \
-    cast(sum(lines.cost) as decimal(18, 2)) as cost from ingest.lines as lines \
-    left anti join ingest.torn as torn on lines.order_id = torn.order_id \
-    group by lines.order_id )";
-
-/// Lines of one order, sales and refunds apart: an order may take something
-/// back in the same breath. Sales that sum below zero are a refund as well, so
-/// each order ends in at most one row of either.
-const SUMMED_BY_KIND: &str = "select order_id, is_refund, min(customer_id) as customer_id, \
-    min(ordered_at) as ordered_at, min(order_date) as order_date, sum(amount) as amount, \
-    case when max(case when kind = 'redemption' then 0 else 1 end) = 0 then 'redemption' \
-         else 'sale' end as kind, \
-    min(channel) as channel, min(store) as store, min(campaign) as campaign, \
-    min(currency) as currency, cast(sum(discount) as decimal(18, 2)) as discount, \
-    cast(sum(cost) as decimal(18, 2)) as cost from ( \
-      select *, refund_line or amount < 0 as is_refund from ( \
-        select lines.order_id, lines.kind is not distinct from 'refund' as refund_line, \
-        min(lines.customer_id) as customer_id, min(lines.ordered_at) as ordered_at, \
-        min(lines.order_date) as order_date, \
-        case when lines.kind is not distinct from 'refund' then -abs(sum(lines.amount)) \
-             else sum(case when lines.kind = 'redemption' then 0 else lines.amount end) \
-             end as amount, \
-        max(case when lines.kind = 'redemption' then 'redemption' else 'sale' end) as kind, \
-        min(lines.channel) as channel, min(lines.store) as store, \
-        min(lines.campaign) as campaign, min(lines.currency) as currency, \
-        sum(lines.discount) as discount, sum(lines.cost) as cost \
-        from ingest.lines as lines \
-        left anti join ingest.torn as torn on lines.order_id = torn.order_id \
-        group by lines.order_id, lines.kind is not distinct from 'refund' ) ) \
-    group by order_id, is_refund";

@@ -2,47 +2,60 @@
 //! `ingest`, as text.
 //!
 //! ```text
-//! mapped ─► identified ─► (one pass) ─┬─► aside ─► rejected ────────┐
-//!                                     │                             ▼
+//! mapped ─► identified ─► (one pass) ─┬─► aside ─► rejected ──────┐
+//!                                     │                           ▼
 //!                                     ├─► suspects ─► verdicts ─► quarantine.<name>
-//!                                     │                  │          ▲
-//!                                     └─► lines ◄────────┘ ─► torn ─┘
-//!                                           └─► sources.<name>
+//!                                     │                  │        ▲
+//!                                     └─► rows ◄─────────┘        │
+//!                                          └─► lines, refunds ────┘
+//!                                               └─► sources.<name>
 //! ```
 //!
-//! Suspects are rows whose key may stand twice; there are hardly any.
+//! Suspects are rows whose key may stand twice; there are hardly any. What lines of
+//! one order say together stands in `lines`, what refunds say of their sales in
+//! `refunds`.
+
+use std::collections::BTreeSet;
 
 use arrow::datatypes::Schema;
 use chrono::NaiveDate;
+
+use super::lines;
 
 use crate::plan::sources::{Need, SourceKind};
 use crate::plan::types::ColumnType;
 use crate::plan::{Plan, Rows, SourcePlan};
 
-/// The canonical columns a row has before `is_refund` is decided.
+/// What is not mapped but follows from the columns of an order.
+pub const FOLLOWING: [&str; 4] = ["is_refund", "order_rank", "named_refunds", "named_cost"];
+
+/// The canonical columns a row has before what follows from them is decided.
 pub(super) fn columns(kind: &SourceKind) -> Vec<&'static str> {
     let names = kind.columns.iter().map(|column| column.name);
-    names.filter(|name| *name != "is_refund").collect()
+    names.filter(|name| !FOLLOWING.contains(name)).collect()
 }
 
 pub(super) fn list(names: &[&str]) -> String {
     names.join(", ")
 }
 
-/// `mapped` with ids that are one person made one.
+/// `mapped` with ids that are one person made one, in every column that names a
+/// customer.
 pub fn identified(source: &SourcePlan) -> String {
-    let columns = columns(source.kind).into_iter().map(|name| match name {
-        "customer_id" => {
-            "coalesce(customer_ids.customer_id, mapped.customer_id) as customer_id".to_string()
+    let names_a_customer =
+        |name: &str| source.kind.column(name).is_some_and(|column| column.names_a_customer());
+    let mut joins = String::new();
+    let columns = columns(source.kind).into_iter().map(|name| {
+        if !names_a_customer(name) {
+            return format!("mapped.{name}");
         }
-        name => format!("mapped.{name}"),
+        joins += &format!(
+            " left join sources.customer_ids as of_{name} on mapped.{name} = of_{name}.source_id"
+        );
+        format!("coalesce(of_{name}.customer_id, mapped.{name}) as {name}")
     });
-    format!(
-        "select {}, mapped.reject from ingest.mapped as mapped \
-         left join sources.customer_ids as customer_ids \
-         on mapped.customer_id = customer_ids.source_id",
-        columns.collect::<Vec<_>>().join(", ")
-    )
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    format!("select {columns}, mapped.reject from ingest.mapped as mapped{joins}")
 }
 
 /// Why a row is set aside: the reason, and a predicate over `identified`.
@@ -77,22 +90,48 @@ pub fn rules(source: &SourcePlan, plan: &Plan, types: &Schema) -> Vec<Rule> {
 
 /// What one pass over a source computes: the canonical columns, the reason of
 /// the pipeline's own (`reject`), whether the row is set aside at all, and
-/// for orders whether it takes something back.
-pub fn pass(source: &SourcePlan, rules: &[Rule]) -> String {
-    let refund = match is_orders(source) {
-        true => format!(", {REFUND} as is_refund"),
+/// for orders what follows from them.
+pub fn pass(source: &SourcePlan, rules: &[Rule], types: &Schema) -> String {
+    let following = match is_orders(source) {
+        true => format!(", {}", following(REFUND, types)),
         false => String::new(),
     };
+    let columns = match is_lines(source) {
+        true => lines::columns(source, types),
+        false => list(&columns(source.kind)),
+    };
     format!(
-        "select {}, reject, (reject is not null or {}) as set_aside{refund} \
+        "select {columns}, reject, (reject is not null or {}) as set_aside{following} \
          from ingest.identified",
-        list(&columns(source.kind)),
         any(rules)
     )
 }
 
+/// What follows from the columns of an order that is a refund or not; no refund has
+/// named it yet.
+pub fn following(is_refund: &str, types: &Schema) -> String {
+    format!(
+        "{is_refund} as is_refund, {} as order_rank, \
+         cast(null as decimal(18, 2)) as named_refunds, \
+         cast(null as decimal(18, 2)) as named_cost",
+        rank(types)
+    )
+}
+
+/// The rank of an order among those of one instant, so that ids that are whole
+/// numbers stand in the same order whether files hold numbers or texts.
+fn rank(types: &Schema) -> String {
+    match types.field_with_name("order_id").is_ok_and(|id| id.data_type().is_numeric()) {
+        true => "cast(0 as bigint)".into(),
+        false => format!("coalesce(try_cast(order_id as bigint), {})", i64::MAX),
+    }
+}
+
 /// Whether any of some rules applies; never null.
 pub fn any(rules: &[Rule]) -> String {
+    if rules.is_empty() {
+        return "false".into();
+    }
     let tests = rules.iter().map(|(_, test)| format!("({test}) is true"));
     tests.collect::<Vec<_>>().join(" or ")
 }
@@ -109,13 +148,17 @@ pub fn late(source: &SourcePlan, rules: &[Rule]) -> String {
 /// Rows set aside, with the first reason that applies. The pipeline's own
 /// reasons come first: they know the source best.
 pub fn rejected(source: &SourcePlan, rules: &[Rule]) -> String {
-    let whens: Vec<String> =
-        rules.iter().map(|(reason, test)| format!("when {test} then '{reason}'")).collect();
     format!(
-        "select {}, coalesce(reject, case {} end) as reason from ingest.aside",
+        "select {}, coalesce(reject, {}) as reason from ingest.aside as aside",
         list(&columns(source.kind)),
-        whens.join(" ")
+        first(rules)
     )
+}
+
+/// The first reason that applies.
+pub fn first(rules: &[Rule]) -> String {
+    let whens = rules.iter().map(|(reason, test)| format!("when {test} then '{reason}'"));
+    format!("case {} end", whens.collect::<Vec<_>>().join(" "))
 }
 
 /// The reason of a row in which a column is null that must be there.
@@ -131,12 +174,18 @@ pub fn absent_reason(column: &str) -> String {
 /// canonical orders alone. They come last.
 pub fn day_rules(plan: &Plan) -> Vec<Rule> {
     let mut rules = other_days(plan);
-    if let Some(currency) = plan.text("currency") {
-        let quoted = currency.replace('\'', "''");
-        let test = format!("currency is distinct from '{quoted}'");
-        rules.push(("other_currency".into(), test));
-    }
+    rules.extend(currency_rules(plan));
     rules
+}
+
+/// Those of them about the currency: another one than the run counts in, or none.
+fn currency_rules(plan: &Plan) -> Vec<Rule> {
+    let Some(currency) = plan.text("currency") else { return Vec::new() };
+    let quoted = currency.replace('\'', "''");
+    vec![
+        ("other_currency".into(), format!("currency <> '{quoted}'")),
+        ("no_currency".into(), "currency is null".into()),
+    ]
 }
 
 /// Those of them about days that the run is not about.
@@ -149,7 +198,8 @@ fn other_days(plan: &Plan) -> Vec<Rule> {
     std::iter::once(after).chain(before).collect()
 }
 
-/// The columns that may not stand twice among accepted rows.
+/// The columns that may not stand twice among accepted rows; of orders, those that a
+/// sale and its refunds have in common.
 pub fn key(source: &SourcePlan) -> Vec<&'static str> {
     let line_id = || source.columns.is_empty() || mapped(source, "line_id");
     match (source.kind.name, source.rows) {
@@ -166,31 +216,63 @@ fn mapped(source: &SourcePlan, name: &str) -> bool {
     source.columns.iter().any(|mapping| mapping.column.name == name)
 }
 
+/// The columns by which a suspect is one of a kind. What takes something back is told
+/// apart by its time (`moment`), too: an order, or a line of one, may come back in parts.
+fn whole_key(source: &SourcePlan) -> Vec<&'static str> {
+    let more: &[&str] = match (is_orders(source), is_lines(source)) {
+        (true, _) => &["takes_back", "moment", "part"],
+        (_, true) => &["takes_back", "moment"],
+        _ => &[],
+    };
+    [&key(source), more].concat()
+}
+
+/// Rows of a table with all columns of the whole key, of which none is null: of rows
+/// that are orders, `line_id` tells what takes something back apart (`part`).
+pub fn keyed(source: &SourcePlan, table: &str) -> String {
+    if source.kind.name != "orders" {
+        return format!("select * from ingest.{table}");
+    }
+    // The sign of a line says what it is where the line does not.
+    let takes_back = match is_lines(source) {
+        true => "case when kind is null then amount < 0 else kind = 'refund' end",
+        false => REFUND,
+    };
+    format!(
+        "select *, case when takes_back then coalesce(cast(ordered_at as bigint), -1) else 0 end \
+         as moment, case when takes_back then coalesce(line_id, '') else '' end as part \
+         from (select *, coalesce({takes_back}, false) as takes_back from ingest.{table})"
+    )
+}
+
 /// Keys that stand more than once. (Suspects have all columns of the key.)
 pub fn repeated(source: &SourcePlan) -> String {
-    let key = list(&key(source));
-    format!("select {key} from ingest.suspects group by {key} having count(*) > 1")
+    let key = list(&whole_key(source));
+    format!("select {key} from ingest.keyed group by {key} having count(*) > 1")
 }
 
 /// `a.x = b.x and …` for the columns of the key.
 fn same_key(source: &SourcePlan, left: &str, right: &str) -> String {
-    let pairs = key(source).into_iter().map(|name| format!("{left}.{name} = {right}.{name}"));
+    let pairs = whole_key(source).into_iter().map(|name| format!("{left}.{name} = {right}.{name}"));
     pairs.collect::<Vec<_>>().join(" and ")
 }
 
 /// Each content that stands under a repeated key: how often it does
 /// (`copies`), and how many contents the key has (`contents`).
 pub fn verdicts(source: &SourcePlan) -> String {
-    let columns = columns(source.kind);
-    let key = key(source);
-    let qualified: Vec<String> = columns.iter().map(|name| format!("suspects.{name}")).collect();
+    let key = whole_key(source);
+    let mut columns = columns(source.kind);
+    // The others of the key follow from the columns.
+    let following: Vec<&str> = key.iter().copied().filter(|name| !columns.contains(name)).collect();
+    columns.extend(following);
+    let qualified: Vec<String> = columns.iter().map(|name| format!("keyed.{name}")).collect();
     let (columns, qualified) = (list(&columns), qualified.join(", "));
     format!(
         "select {columns}, copies, count(*) over (partition by {}) as contents from ( \
-           select {qualified}, count(*) as copies from ingest.suspects as suspects \
+           select {qualified}, count(*) as copies from ingest.keyed as keyed \
            left semi join ingest.repeated as repeated on {} group by {qualified} )",
         list(&key),
-        same_key(source, "suspects", "repeated")
+        same_key(source, "keyed", "repeated")
     )
 }
 
@@ -208,28 +290,16 @@ pub fn accepted(source: &SourcePlan, table: &str) -> String {
     )
 }
 
-/// Rows with what is not stored but follows: whether they take something back.
-pub fn with_refund(rows: &str) -> String {
-    format!("select *, {REFUND} as is_refund from ({rows})")
-}
-
-/// Orders whose lines do not agree: they name several customers, or one of them
-/// (of `suspects`) stands twice with other contents.
-pub fn torn(suspects: bool) -> String {
-    let several = "select order_id from ingest.lines group by order_id \
-                   having min(customer_id) <> max(customer_id)";
-    match suspects {
-        false => several.into(),
-        true => format!("{several} union select order_id from ingest.verdicts where contents > 1"),
-    }
+/// Rows with what is not stored but follows.
+pub fn with_following(rows: &str, types: &Schema) -> String {
+    format!("select *, {} from ({rows})", following(REFUND, types))
 }
 
 /// Rows that do not count by the tables they are in: rejected ones are always
-/// looked for, suspects and torn orders where there are any.
-pub fn set_aside(source: &SourcePlan, suspects: bool, torn: bool) -> String {
-    let columns = columns(source.kind);
-    let all = list(&columns);
-    let qualified: Vec<String> = columns.iter().map(|name| format!("lines.{name}")).collect();
+/// looked for, suspects where there are any, and what other modules found (`more`:
+/// reason and all columns).
+pub fn set_aside(source: &SourcePlan, suspects: bool, more: &[String]) -> String {
+    let all = list(&columns(source.kind));
     let mut parts = vec![format!("select reason, {all} from ingest.rejected")];
     if suspects {
         parts.push(format!(
@@ -237,18 +307,20 @@ pub fn set_aside(source: &SourcePlan, suspects: bool, torn: bool) -> String {
              unnest(range(1, copies)) from ingest.verdicts where contents = 1)"
         ));
         parts.push(format!(
-            "select reason, {all} from (select 'contradiction' as reason, {all}, \
-             unnest(range(0, copies)) from ingest.verdicts where contents > 1)"
+            "select 'contradiction' as reason, {all} from ({})",
+            contradictions(&all)
         ));
     }
-    if torn {
-        parts.push(format!(
-            "select 'contradiction' as reason, {} from ingest.lines as lines \
-             left semi join ingest.torn as torn on lines.order_id = torn.order_id",
-            qualified.join(", ")
-        ));
-    }
+    parts.extend(more.iter().cloned());
     parts.join(" union all ")
+}
+
+/// Some columns of the suspects that contradict each other, each copy a row.
+pub fn contradictions(columns: &str) -> String {
+    format!(
+        "select {columns} from (select *, unnest(range(0, copies)) from ingest.verdicts \
+         where contents > 1)"
+    )
 }
 
 /// Every row that does not count, numbered so that equal rows stay apart.
@@ -270,11 +342,12 @@ pub fn examples<'a>(
 ) -> String {
     let about = reasons.filter_map(|reason| match reason.as_str() {
         "unknown_kind" => Some("kind"),
-        "other_currency" => Some("currency"),
+        "other_currency" | "no_currency" => Some("currency"),
+        SALE_SET_ASIDE => Some("refund_of"),
         _ => None,
     });
     // A pipeline may give one of its own reasons the same name.
-    let about = about.filter(|name| source.kind.column(name).is_some());
+    let about: BTreeSet<&str> = about.filter(|name| source.kind.column(name).is_some()).collect();
     let required = source.kind.columns.iter().filter(|column| column.need == Need::Required);
     let names: Vec<&str> = required.map(|column| column.name).chain(about).collect();
     format!(
@@ -313,11 +386,10 @@ pub fn is_lines(source: &SourcePlan) -> bool {
 /// Rows that do not count by reason.
 pub const COUNTS: &str = "select reason, count(*) as n from ingest.set_aside group by reason";
 
-/// Lines that go with orders whose lines do not agree.
-pub const TORN_LINES: &str = "select count(*) as n from ingest.lines as lines \
-    left semi join ingest.torn as torn on lines.order_id = torn.order_id";
+/// The reason of a refund whose sale was set aside.
+pub const SALE_SET_ASIDE: &str = "sale_set_aside";
 
 /// Whether a row takes something back. (`is distinct from` takes all that
 /// follows it for its right side: hence the parentheses.)
-const REFUND: &str = "((kind is not distinct from 'refund') or \
+pub const REFUND: &str = "((kind is not distinct from 'refund') or \
     ((kind is distinct from 'redemption') and amount < 0))";

@@ -115,15 +115,17 @@ impl Look<'_> {
                 .note("column", &text)
                 .help(map_bytes(at, name, &text));
         }
-        let is_of_orders = column.column.names_a_customer() && column.stored.is_integer();
+        let (decides, noun_of_orders) = match name {
+            "refund_of" => ("order_id", "a whole number, as `order_id` is"),
+            _ => ("customer_id", "a whole number, as ids of customers are in `orders`"),
+        };
+        let is_of_orders =
+            (name == "refund_of" || column.column.names_a_customer()) && column.stored.is_integer();
         if is_of_orders && self.is_text(raw) {
-            return self
-                .wrong(column, value, "a whole number, as ids of customers are in `orders`")
-                .note("column", &text)
-                .help(format!(
-                    "if it is one, map `customer_id` of `orders` as a text, \
-                     `cast(… as varchar)`; if not, `{name}: try_cast({text} as bigint)`"
-                ));
+            return self.wrong(column, value, noun_of_orders).note("column", &text).help(format!(
+                "if it is one, map `{decides}` of `orders` as a text, \
+                 `cast(… as varchar)`; if not, `{name}: try_cast({text} as bigint)`"
+            ));
         }
         if kind == ColumnType::Id {
             // Whole numbers are ids of 64 bits with a sign; texts are whatever they are.

@@ -25,8 +25,9 @@ use super::classify::{self, Rule};
 
 use super::pass::{Pass, Rest};
 use super::pieces::{Cache, Part, Piece, Renewal};
-use super::reading::{Counts, Reading, provide};
+use super::reading::{Counts, Reading};
 use super::source::Opened;
+use super::tables::provide;
 use super::target::SourceFile;
 use crate::engine::cluster::layout;
 use crate::engine::collect::Collected;
@@ -257,8 +258,8 @@ impl Reading<'_> {
         let schema = first.schema();
         let key = classify::key(self.source);
         let collected = Collected::of(context, &schema, &key, scans, keys)?;
-        let accepted = self.orders(collected, accepted, sole).await?;
-        Ok(Counts { read, accepted, rejected: self.rejected().await?, is_kept: true })
+        let accepted = self.orders(collected, accepted, sole, rules).await?;
+        Ok(Counts::of_orders(read, accepted, self.rejected().await?))
     }
 
     /// Puts the rows of a piece aside that do not count on the day of the run;

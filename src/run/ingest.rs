@@ -36,6 +36,8 @@ pub struct Ingested {
     pub is_kept: bool,
     /// Pieces for later runs, on their way.
     pub renewal: Option<Renewal>,
+    /// What is odd about it.
+    pub warnings: Vec<String>,
 }
 
 /// Reads a source; registers `sources.<name>` and `quarantine.<name>` in the
@@ -85,11 +87,11 @@ pub async fn ingest(
             return Err(found.unwrap_or_else(|| failed(name, &error)).into());
         }
     };
-    let is_kept = counts.is_kept;
+    let (is_kept, warnings) = (counts.is_kept, counts.warnings.clone());
     let read = tally(&opened, source, counts)?;
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
-    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal })
+    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal, warnings })
 }
 
 /// The type that ids of customers have in orders, for the other sources: a number
@@ -165,6 +167,7 @@ fn tally(opened: &Opened, source: &SourcePlan, counts: Counts) -> Result<SourceR
         read,
         accepted: counts.accepted,
         rejected: counts.rejected,
+        merged: counts.merged,
         fingerprint: opened.fingerprint.clone(),
         files: opened.files.clone(),
         table_version: opened.version,

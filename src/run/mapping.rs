@@ -72,12 +72,17 @@ pub fn map(
     timezone: &str,
     ids: Option<&DataType>,
 ) -> Result<Mapped, Vec<Problem>> {
-    let mapper = Mapper { context, plan, schema, timezone, ids };
+    let mut mapper = Mapper { context, plan, schema, timezone, ids, orders: None };
     let mut problems = Vec::new();
     let mut columns = Vec::new();
     for column in plan.kind.columns.iter().filter(|column| column.need != Need::Derived) {
         match mapper.column(column) {
-            Ok(mapped) => columns.push(mapped),
+            Ok(mapped) => {
+                if column.name == "order_id" {
+                    mapper.orders = Some(mapped.stored.clone());
+                }
+                columns.push(mapped);
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -101,7 +106,10 @@ struct Mapper<'a> {
     plan: &'a SourcePlan,
     schema: &'a SchemaRef,
     timezone: &'a str,
+    /// The type of ids of customers, where other sources decide it.
     ids: Option<&'a DataType>,
+    /// The type of ids of orders, once it is known.
+    orders: Option<DataType>,
 }
 
 impl Mapper<'_> {
@@ -120,7 +128,8 @@ impl Mapper<'_> {
                 return Err(self.not_there(&Ident::new(column.name), &self.plan.at));
             }
             None => {
-                let stored = stored(column.kind, &DataType::Null);
+                let ids = self.ids_of(column).cloned();
+                let stored = ids.unwrap_or_else(|| stored(column.kind, &DataType::Null));
                 let value = lit(ScalarValue::try_from(&stored).unwrap_or(ScalarValue::Null));
                 return Ok(MappedColumn { column: *column, value, raw: None, stored });
             }
@@ -175,6 +184,9 @@ impl Mapper<'_> {
 
     /// The type that a column must have because those of orders have it.
     fn ids_of(&self, column: &SourceColumn) -> Option<&DataType> {
+        if column.name == "refund_of" {
+            return self.orders.as_ref();
+        }
         self.ids.filter(|_| column.names_a_customer())
     }
 
@@ -207,11 +219,9 @@ impl Mapper<'_> {
                 map_bytes(at, name, &text)
             }
             (Id, DataType::Decimal128(_, 1..) | DataType::Boolean) if ids_are_numbers => {
-                "ids of customers are whole numbers in `orders`".to_string()
+                are_numbers(column)
             }
-            (Id, kind) if ids_are_numbers && kind.is_temporal() => {
-                "ids of customers are whole numbers in `orders`".to_string()
-            }
+            (Id, kind) if ids_are_numbers && kind.is_temporal() => are_numbers(column),
             (Timestamp | Date, kind) if kind.is_numeric() => {
                 times::of_numbers(at, name, &text, kind)
             }
@@ -334,6 +344,14 @@ impl VisitorMut for Names<'_> {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// That ids which decide the type of a column are whole numbers.
+fn are_numbers(column: &SourceColumn) -> String {
+    match column.name {
+        "refund_of" => "`order_id` of `orders` is a whole number".into(),
+        _ => "ids of customers are whole numbers in `orders`".into(),
     }
 }
 

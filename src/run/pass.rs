@@ -32,6 +32,8 @@ pub struct Pass<'a> {
     scratch: &'a Arc<Scratch>,
     source: &'a SourcePlan,
     plan: Arc<dyn ExecutionPlan>,
+    /// Columns that lines of one order have in common.
+    common: Vec<&'static str>,
     /// The columns of rows that are accepted.
     pub accepted: SchemaRef,
     /// The columns of rows that are set aside.
@@ -44,7 +46,9 @@ pub struct Passed {
     pub rows: u64,
     /// Rows that were not set aside.
     pub accepted: u64,
-    /// Those that were.
+    /// Whether any of these lacks what other lines of its order may say.
+    pub has_gaps: bool,
+    /// Rows that were set aside.
     pub aside: Arc<Spool>,
     /// Where the others are.
     pub rest: Rest,
@@ -79,11 +83,13 @@ impl KeyFiles {
 struct Shared {
     aside: Arc<Spool>,
     sink: Sink,
-    /// Canonical columns; `reject`, `set_aside` and `is_refund` follow.
+    /// Canonical columns; `reject`, `set_aside` and what follows from them are behind.
     columns: usize,
     /// Columns that are accepted.
     accepted: Vec<usize>,
     key: Vec<usize>,
+    /// Columns that lines of one order have in common.
+    common: Vec<usize>,
     name: &'static str,
     scratch: Arc<Scratch>,
     key_files: AtomicUsize,
@@ -95,7 +101,8 @@ enum Sink {
 }
 
 impl<'a> Pass<'a> {
-    /// A pass over the rows of `classify::pass`.
+    /// A pass over the rows of `classify::pass`; `common` are columns that lines of one
+    /// order have in common.
     ///
     /// # Errors
     /// They cannot be planned.
@@ -104,6 +111,7 @@ impl<'a> Pass<'a> {
         scratch: &'a Arc<Scratch>,
         source: &'a SourcePlan,
         rows: DataFrame,
+        common: Vec<&'static str>,
     ) -> Result<Self> {
         let plan = rows.create_physical_plan().await?;
         let schema = plan.schema();
@@ -111,7 +119,7 @@ impl<'a> Pass<'a> {
         let aside = schema.project(&(0..=columns).collect::<Vec<_>>())?;
         let accepted = schema.project(&accepted(&schema)?)?;
         let (accepted, aside) = (Arc::new(accepted), Arc::new(aside));
-        Ok(Self { context, scratch, source, plan, accepted, aside })
+        Ok(Self { context, scratch, source, plan, common, accepted, aside })
     }
 
     /// Runs it.
@@ -136,7 +144,8 @@ impl<'a> Pass<'a> {
             Sink::Spool(spool) => Rest::Spooled(spool, all.keys),
             Sink::Cluster(collector) => Rest::Collected(Collector::finish(collector)?),
         };
-        Ok(Passed { rows: all.rows, accepted: all.accepted, aside, rest })
+        let Part { rows, accepted, has_gaps, .. } = all;
+        Ok(Passed { rows, accepted, has_gaps, aside, rest })
     }
 
     fn shared(&self) -> Result<Shared> {
@@ -144,6 +153,8 @@ impl<'a> Pass<'a> {
         let rest = Arc::clone(&self.accepted);
         let key = classify::key(self.source);
         let key = key.iter().map(|name| rest.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let common = self.common.iter().map(|name| rest.index_of(name));
+        let common = common.collect::<Result<Vec<_>, _>>()?;
         let sink = match classify::is_orders(self.source) {
             true => {
                 let collector = Collector::new(self.context, self.scratch, &rest, &key);
@@ -161,6 +172,7 @@ impl<'a> Pass<'a> {
             columns: schema.index_of("reject")?,
             accepted: accepted(&schema)?,
             key,
+            common,
             name: self.source.kind.name,
             scratch: Arc::clone(self.scratch),
             key_files: AtomicUsize::new(0),
@@ -175,7 +187,7 @@ impl<'a> Pass<'a> {
 /// The columns that are accepted.
 fn accepted(schema: &SchemaRef) -> Result<Vec<usize>> {
     let mut accepted: Vec<usize> = (0..schema.index_of("reject")?).collect();
-    accepted.extend(schema.index_of("is_refund"));
+    accepted.extend(classify::FOLLOWING.iter().filter_map(|name| schema.index_of(name).ok()));
     Ok(accepted)
 }
 
@@ -184,6 +196,7 @@ fn accepted(schema: &SchemaRef) -> Result<Vec<usize>> {
 struct Part {
     rows: u64,
     accepted: u64,
+    has_gaps: bool,
     keys: KeyFiles,
 }
 
@@ -191,6 +204,7 @@ impl Part {
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.accepted += other.accepted;
+        self.has_gaps |= other.has_gaps;
         self.keys.held.extend(other.keys.held);
         self.keys.files.extend(other.keys.files);
     }
@@ -210,6 +224,7 @@ async fn work(mut stream: SendableRecordBatchStream, shared: Arc<Shared>) -> Res
         part.rows += batch.num_rows() as u64;
         let rest = shared.split(&batch, &mut aside).await?;
         part.accepted += rest.num_rows() as u64;
+        part.has_gaps |= shared.common.iter().any(|index| rest.column(*index).null_count() > 0);
         match (&shared.sink, &mut spool) {
             (Sink::Cluster(collector), _) => collector.push(&rest, &mut buffer).await?,
             (Sink::Spool(_), None) => {}

@@ -13,7 +13,9 @@ use super::target::{
     Claim, Day, OtherTables, Request, SourceListed, SourceRead, StagedTable, Step, Target, View,
     is_quarantine,
 };
-use super::{Event, Job, Stop, audit, explain, ingest, intact, note, record, source, working};
+use super::{
+    Event, Job, Stop, audit, explain, ingest, intact, note, record, shares, source, working,
+};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SourcePlan};
 use crate::problem::Problem;
@@ -83,7 +85,9 @@ pub async fn read(
             staged.push(done);
         }
         job.observer.event(&Event::Source(ingested.read.clone(), ingested.elapsed));
-        if let Some(text) = ingest::nothing_counts(source, &ingested.read) {
+        let share = shares::warning(builder.context, source, &ingested.read).await;
+        let odd = ingest::nothing_counts(source, &ingested.read).into_iter().chain(share);
+        for text in ingested.warnings.into_iter().chain(odd) {
             job.observer.event(&Event::Warning(text));
         }
         read.push(ingested.read);

@@ -282,7 +282,7 @@ fn type_of(name: &str, column: &ArrayRef) -> DataType {
     let text = column.as_string::<i32>();
     let digits = |value: &str| !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     match name {
-        "order_id" | "customer_id" | "source_id" => {
+        "order_id" | "customer_id" | "source_id" | "refund_of" => {
             let all = (0..text.len()).all(|row| text.is_null(row) || digits(text.value(row)));
             if all { DataType::Int64 } else { DataType::Utf8 }
         }

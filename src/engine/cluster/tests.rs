@@ -18,6 +18,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::engine::collect::{Collected, Collector};
+use crate::engine::keys::Keys;
 use crate::engine::scratch::Scratch;
 use crate::engine::session;
 use crate::engine::spread::partitions;
@@ -56,6 +57,10 @@ fn events(kind: &DataType) -> Vec<RecordBatch> {
             .collect();
         let times: Vec<i64> = (0..5000).map(|_| (below(50) - 10) * 86_400_000_000).collect();
         let refunds: Vec<bool> = (0..5000).map(|_| below(9) == 0).collect();
+        // Of the first rows all alike, as of ids that are numbers.
+        let ranks: Vec<i64> = (0..5000)
+            .map(|_| if begin < ROWS / 2 { 0 } else { below(3) * (i64::MAX / 2) })
+            .collect();
         let channels: ArrayRef = match begin % 10_000 {
             0 => new_null_array(&DataType::Utf8, 5000),
             _ => Arc::new(StringArray::from_iter((0..5000).map(|_| match below(3) {
@@ -69,6 +74,7 @@ fn events(kind: &DataType) -> Vec<RecordBatch> {
             Arc::new(TimestampMicrosecondArray::from(times)),
             channels,
             Arc::new(BooleanArray::from(refunds)),
+            Arc::new(Int64Array::from(ranks)),
             new_null_array(&DataType::Decimal128(18, 2), 5000),
         ];
         batches.push(RecordBatch::try_new(schema(kind), columns).expect("a batch"));
@@ -84,6 +90,7 @@ fn schema(id: &DataType) -> SchemaRef {
         ("ordered_at", time),
         ("channel", DataType::Utf8),
         ("is_refund", DataType::Boolean),
+        ("order_rank", DataType::Int64),
         ("cost", DataType::Decimal128(18, 2)),
     ];
     Arc::new(Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec()))
@@ -158,7 +165,7 @@ async fn rows_whose_keys_repeat_are_taken_out_wherever_they_are() {
     for memory in [1 << 30, 2 << 20] {
         let context = session(2, memory);
         let mut collected = collected(&context, &batches).await;
-        let images = collected.repeats().await.expect("images");
+        let images = collected.repeats(Keys::default()).await.expect("images");
         assert_eq!(images.len(), 20);
         let mut out = Vec::new();
         let taken = collected.take_out(images, async |batch| {
@@ -167,7 +174,8 @@ async fn rows_whose_keys_repeat_are_taken_out_wherever_they_are() {
         });
         taken.await.expect("taken out");
         assert_eq!(out.iter().map(RecordBatch::num_rows).sum::<usize>(), 40);
-        collected.put_back(&again).expect("put back");
+        let back = self::collected(&context, std::slice::from_ref(&again)).await;
+        collected.take_in(back);
         let clustered = collected.cluster().await.expect("clustered");
         let found = together(&context, Arc::new(clustered.plan())).await;
         let roomy = session(2, 1 << 30);

@@ -144,12 +144,28 @@ pub struct SourceRead {
     pub rejected: BTreeMap<String, u64>,
     /// Changes when a file, its size or its version changes.
     pub fingerprint: String,
+    /// Of the identity map, what it merges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
     /// Path, size and version of each file, for `retry` to compare.
     #[serde(default)]
     pub files: Vec<SourceFile>,
     /// The version, of a table that has one (Delta).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_version: Option<u64>,
+}
+
+/// What an identity map says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Ids that are somebody else's.
+    pub ids: u64,
+    /// Whose they are.
+    pub customers: u64,
+    /// Ids that others lead to and that lead on.
+    pub chained: u64,
+    /// Those of them that lead back to themselves.
+    pub circular: u64,
 }
 
 /// A file of a source, as it was when a run read it.

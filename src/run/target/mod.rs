@@ -56,7 +56,7 @@ pub use clock::{Clock, Day, Malformed, RunId};
 pub use error::Error;
 pub use gc::{GcPlan, Removal, Why};
 pub use journal::{
-    Journal, RUNS, Record, RunSummary, SourceFile, SourceListed, SourceRead, Status, Step,
+    Journal, Merged, RUNS, Record, RunSummary, SourceFile, SourceListed, SourceRead, Status, Step,
 };
 pub use lease::{LEASE, Lease, LeaseState, Life, LockState, LockTimes};
 pub use manifest::{

@@ -3,7 +3,7 @@
 
 use chrono::NaiveDate;
 
-use super::history::{Event, History, Ids, refund, sale};
+use super::history::{Event, History, Ids, Says, refund, refund_that, sale};
 use super::settings::Settings;
 
 fn history(as_of: &str, customers: Vec<Vec<Event>>) -> History {
@@ -73,6 +73,61 @@ pub fn edges() -> History {
         vec![sale("2020-03-01 10:00", 800), sale("2024-02-01 10:00", 800)],
     ];
     history("2024-02-29", customers)
+}
+
+/// Refunds that say of which sale they are, in every way.
+pub fn named_refunds() -> History {
+    let number = Says::Number;
+    let name = Says::Name;
+    let customers = vec![
+        // Of an older sale, in parts, by number and by name; and one that says nothing.
+        vec![
+            sale("2023-11-05 10:00", 10_000),
+            sale("2023-12-05 10:00", 5_000),
+            refund_that(number(0, 0), "2023-12-20 10:00", 1_000),
+            refund_that(number(0, 0), "2024-01-20 10:00", 2_000),
+            refund_that(name(0, 0), "2024-02-20 10:00", 4_000),
+            refund("2024-02-21 10:00", 500),
+        ],
+        // Of somebody else's sale; and of one that comes later.
+        vec![
+            refund_that(name(0, 1), "2024-01-01 10:00", 100),
+            refund_that(name(1, 2), "2023-10-01 10:00", 200),
+            sale("2023-12-31 23:59", 3_000),
+        ],
+        // Somebody who never bought, by number and by name.
+        vec![
+            refund_that(number(1, 2), "2024-01-02 10:00", 300),
+            refund_that(name(1, 2), "2024-01-03 10:00", 400),
+        ],
+        // Of a sale after the day; of a refund; of itself.
+        vec![
+            sale("2024-01-01 10:00", 7_000),
+            sale("2024-03-01 10:00", 8_000),
+            refund_that(number(3, 1), "2024-02-01 10:00", 600),
+            refund_that(name(3, 2), "2024-02-02 10:00", 700),
+            refund_that(name(3, 4), "2024-02-03 10:00", 800),
+        ],
+        // Of a sale before the history starts: set aside with it.
+        vec![
+            sale("2023-09-01 10:00", 9_000),
+            sale("2024-01-05 10:00", 1_000),
+            refund_that(number(4, 0), "2024-01-06 10:00", 9_000),
+            refund_that(name(4, 0), "2024-01-07 10:00", 50),
+        ],
+        // Copies, and two of one time that differ.
+        vec![
+            sale("2024-01-05 10:00", 1_000),
+            refund_that(number(5, 0), "2024-01-06 10:00", 10),
+            refund_that(number(5, 0), "2024-01-06 10:00", 10),
+            refund_that(number(5, 0), "2024-01-07 10:00", 10),
+            refund_that(number(5, 0), "2024-01-08 10:00", 20),
+            refund_that(number(5, 0), "2024-01-08 10:00", 30),
+        ],
+    ];
+    let mut history = history("2024-02-29", customers);
+    history.settings.history_start = NaiveDate::from_ymd_opt(2023, 10, 1);
+    history
 }
 
 /// As `edges`, with a month that the day cuts short, ids that are texts, and

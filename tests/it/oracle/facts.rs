@@ -6,7 +6,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use super::calendar::{Grain, Period};
 use super::cells::{Cents, Expected, count, divided, expected};
-use super::history::{Details, History, Id, Profile, local_day};
+use super::history::{Details, History, Id, Profile, Row, local_day};
 use super::settings::Settings;
 
 /// Everything the metrics are made from.
@@ -73,6 +73,8 @@ struct Happened {
     day: NaiveDate,
     kind: &'static str,
     cents: i64,
+    /// Of a refund, the sale that it names and that counts.
+    sale: Option<Id>,
     details: Details,
 }
 
@@ -163,7 +165,9 @@ impl Facts {
             let is_known_before = known_before.contains(&id);
             facts.customers.push(Customer { is_known_before, ..live(id, profile, life) });
         }
-        facts.unattributed.sort_by_key(|refund| refund.id.clone());
+        facts.unattributed.sort_by_key(|refund| {
+            (refund.id.clone(), refund.at, refund.customer.clone(), refund.cents)
+        });
         facts
     }
 
@@ -199,33 +203,81 @@ impl Facts {
     }
 }
 
-/// The rows that count, with their day and kind.
+/// The rows that count, with their day and kind, and refunds with the sale they name.
 fn accepted(history: &History) -> Vec<Happened> {
     let settings = &history.settings;
-    let rows = history.rows().into_iter().filter_map(|row| {
-        let event = row.event;
-        let day = local_day(event.at, settings.timezone);
-        let amount = event.amount.map(|amount| amount.0);
-        let (kind, cents) = match (event.kind, amount) {
-            (Some("redemption"), _) => ("redemption", 0),
-            (_, None) => return None,
-            (Some("refund"), Some(amount)) => ("refund", amount.abs()),
-            (_, Some(amount)) if amount < 0 => ("refund", -amount),
-            (_, Some(amount)) => ("sale", amount),
-        };
-        let is_in_time =
-            day <= settings.as_of && settings.history_start.is_none_or(|start| day >= start);
-        is_in_time.then_some(Happened {
-            id: row.order,
-            customer: row.customer,
-            at: event.at,
-            day,
-            kind,
-            cents,
-            details: event.details,
-        })
-    });
-    rows.collect()
+    let mut aside: BTreeSet<Id> = BTreeSet::new();
+    let mut named: Vec<(Happened, Id)> = Vec::new();
+    let mut rows: Vec<Happened> = Vec::new();
+    for row in told_apart(history.rows()) {
+        let name = row.refund_of.clone().unwrap_or_else(|| row.order.clone());
+        let day = local_day(row.event.at, settings.timezone);
+        let (is_refund, order) = (row.event.is_refund(), row.order.clone());
+        match happened(row, settings) {
+            Some(refund) if refund.is_refund() => named.push((refund, name)),
+            Some(sale) => rows.push(sale),
+            // What comes after the day is as if it were not there.
+            None if !is_refund && day <= settings.as_of => drop(aside.insert(order)),
+            None => {}
+        }
+    }
+    let sales: BTreeMap<Id, Id> =
+        rows.iter().map(|sale| (sale.id.clone(), sale.customer.clone())).collect();
+    for (refund, name) in named {
+        match sales.get(&name) {
+            Some(customer) => {
+                rows.push(Happened { customer: customer.clone(), sale: Some(name), ..refund });
+            }
+            None if aside.contains(&name) => {}
+            None => rows.push(refund),
+        }
+    }
+    rows
+}
+
+/// Rows without copies of refunds, and without refunds of one number and one time that
+/// differ. Those that are set aside anyway tell nothing apart from those that count.
+fn told_apart(rows: Vec<Row>) -> Vec<Row> {
+    let alike = |a: &Row, b: &Row| a.order == b.order && a.event.at == b.event.at;
+    let equal = |a: &Row, b: &Row| {
+        a.customer == b.customer && a.refund_of == b.refund_of && a.event.holds(&b.event)
+    };
+    let is_known = |row: &Row| row.event.is_refund() && row.event.amount.is_some();
+    let mut kept: Vec<Row> = Vec::new();
+    for row in &rows {
+        let others = || rows.iter().filter(|other| is_known(other) && alike(row, other));
+        let is_copy = kept.iter().any(|other| is_known(other) && alike(row, other));
+        if !is_known(row) || others().all(|other| equal(row, other)) && !is_copy {
+            kept.push(row.clone());
+        }
+    }
+    kept
+}
+
+/// What a row says, if it counts.
+fn happened(row: Row, settings: &Settings) -> Option<Happened> {
+    let event = row.event;
+    let day = local_day(event.at, settings.timezone);
+    let amount = event.amount.map(|amount| amount.0);
+    let (kind, cents) = match (event.kind, amount) {
+        (Some("redemption"), _) => ("redemption", 0),
+        (_, None) => return None,
+        (Some("refund"), Some(amount)) => ("refund", amount.abs()),
+        (_, Some(amount)) if amount < 0 => ("refund", -amount),
+        (_, Some(amount)) => ("sale", amount),
+    };
+    let is_in_time =
+        day <= settings.as_of && settings.history_start.is_none_or(|start| day >= start);
+    is_in_time.then_some(Happened {
+        id: row.order,
+        customer: row.customer,
+        at: event.at,
+        day,
+        kind,
+        cents,
+        sale: None,
+        details: event.details,
+    })
 }
 
 /// What the rows tell that the history leaves out.
@@ -268,14 +320,18 @@ fn live(id: Id, profile: Option<Profile>, life: Vec<Happened>) -> Customer {
     };
     let first_day = life.iter().filter(|event| !event.is_refund()).map(|event| event.day).min();
     let first_day = first_day.expect("a sale");
-    // Refunds before the first sale wait for it.
-    let mut early = Vec::new();
+    // Refunds before the first sale wait for it, and those that name one for all.
+    let (mut early, mut named) = (Vec::new(), Vec::new());
     for event in life {
         let cost = event.details.cost.map(|cost| cost.0);
         let booked = customer.days.entry(event.day.max(first_day)).or_default();
         if event.is_refund() {
             booked.net -= event.cents;
-            early.push((event.day.max(first_day), event.cents, cost));
+            let refund = (event.day.max(first_day), event.cents, cost);
+            match event.sale {
+                Some(sale) => named.push((sale, refund)),
+                None => early.push(refund),
+            }
         } else {
             booked.net += event.cents;
             booked.orders += 1;
@@ -292,19 +348,30 @@ fn live(id: Id, profile: Option<Profile>, life: Vec<Happened>) -> Customer {
             });
         }
         let Some(place) = customer.sales.len().checked_sub(1) else { continue };
-        for (day, cents, cost) in early.drain(..) {
-            let sale = &mut customer.sales[place];
-            sale.refunded += cents;
-            // A refund goes the way of its sale; without a cost it takes back no goods.
-            if let Some(known) = &mut sale.cost {
-                *known += cost.unwrap_or(0);
-                let booked = customer.days.entry(day).or_default();
-                booked.add_costed(-cents, cost.unwrap_or(0));
-            }
-            customer.refunds.push((day, place, cents));
-        }
+        early.drain(..).for_each(|refund| take_off(&mut customer, place, refund));
+    }
+    for (sale, refund) in named {
+        let place = customer.sales.iter().position(|other| other.id == sale);
+        take_off(&mut customer, place.expect("a sale of this customer"), refund);
     }
     customer
+}
+
+/// Takes a refund off a sale: its day, its money and its cost.
+fn take_off(
+    customer: &mut Customer,
+    place: usize,
+    (day, cents, cost): (NaiveDate, i64, Option<i64>),
+) {
+    let sale = &mut customer.sales[place];
+    sale.refunded += cents;
+    // A refund goes the way of its sale; without a cost it takes back no goods.
+    if let Some(known) = &mut sale.cost {
+        *known += cost.unwrap_or(0);
+        let booked = customer.days.entry(day).or_default();
+        booked.add_costed(-cents, cost.unwrap_or(0));
+    }
+    customer.refunds.push((day, place, cents));
 }
 
 /// facts.orders.
@@ -441,8 +508,13 @@ pub fn customer_periods(facts: &Facts) -> Expected {
 
 /// facts.unattributed_refunds.
 pub fn unattributed_refunds(facts: &Facts) -> Expected {
-    expected!("facts.unattributed_refunds", &facts.unattributed, |refund| {
+    let refunds = &facts.unattributed;
+    let rows: Vec<_> = refunds.iter().enumerate().collect();
+    let number =
+        |place: usize| refunds[..=place].iter().filter(|r| r.id == refunds[place].id).count();
+    expected!("facts.unattributed_refunds", rows, |(place, refund)| {
         order_id: refund.id.clone(),
+        refund_number: count(number(place)),
         customer_id: refund.customer.clone(),
         ordered_at: refund.at,
         order_date: refund.day,

@@ -53,11 +53,42 @@ pub struct Event {
     pub at: NaiveDateTime,
     pub kind: Option<&'static str>,
     pub amount: Option<Cents>,
+    pub says: Says,
     pub details: Details,
 }
 
+/// What an event says of another: of the customer of a number, its event of a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Says {
+    #[default]
+    Nothing,
+    /// It carries the number of that event, if it is a refund and that one is none.
+    Number(usize, usize),
+    /// Its `refund_of` is the number of that event.
+    Name(usize, usize),
+}
+
+impl Event {
+    /// Whether money goes back.
+    pub fn is_refund(&self) -> bool {
+        match (self.kind, self.amount) {
+            (Some("refund"), _) => true,
+            (Some("redemption"), _) => false,
+            (_, amount) => amount.is_some_and(|amount| amount.0 < 0),
+        }
+    }
+
+    /// Whether a row of the other would be the same as one of this.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.at == other.at
+            && self.kind == other.kind
+            && self.amount.map(|amount| amount.0) == other.amount.map(|amount| amount.0)
+            && self.details == other.details
+    }
+}
+
 /// What need not be known of an order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     pub channel: Option<&'static str>,
     pub store: Option<&'static str>,
@@ -79,6 +110,7 @@ pub struct Profile {
 pub struct Row {
     pub order: Id,
     pub customer: Id,
+    pub refund_of: Option<Id>,
     pub event: Event,
 }
 
@@ -88,17 +120,42 @@ impl History {
         let mut rows: Vec<Row> = Vec::new();
         for (customer, events) in self.customers.iter().enumerate() {
             for (number, event) in events.iter().enumerate() {
-                // Ids that follow neither time nor customers, and none twice.
-                let order = (customer * 1_000 + number + 1) * 7_919 % 1_000_003;
+                let refund_of = match event.says {
+                    Says::Name(..) => self.target(event.says).map(|(a, b)| self.order(a, b)),
+                    _ => None,
+                };
+                let carried = match event.says {
+                    Says::Number(..) if event.is_refund() => self.target(event.says),
+                    _ => None,
+                };
+                let is_sale = |(a, b): &(usize, usize)| !self.customers[*a][*b].is_refund();
+                let (a, b) = carried.filter(is_sale).unwrap_or((customer, number));
                 rows.push(Row {
-                    order: self.id(order, "o"),
+                    order: self.order(a, b),
                     customer: self.customer(customer),
+                    refund_of,
                     event: event.clone(),
                 });
             }
         }
         rows.sort_by_key(|row| row.order.clone());
         rows
+    }
+
+    /// The number of an event. Numbers follow neither time nor customers, and none
+    /// stands for two.
+    fn order(&self, customer: usize, number: usize) -> Id {
+        self.id((customer * 1_000 + number + 1) * 7_919 % 1_000_003, "o")
+    }
+
+    /// The event that another one speaks of, if there is such a one.
+    fn target(&self, says: Says) -> Option<(usize, usize)> {
+        let (Says::Number(customer, number) | Says::Name(customer, number)) = says else {
+            return None;
+        };
+        let customer = customer % self.customers.len();
+        let events = self.customers[customer].len();
+        (events > 0).then(|| (customer, number % events))
     }
 
     /// The id of the customer of a number.
@@ -116,13 +173,14 @@ impl History {
     /// Writes the sources and a pipeline that publishes `tables`.
     pub fn write(&self, project: &Project, tables: &[&str]) {
         let mut text = String::from(
-            "order_id,customer_id,ordered_at,amount,kind,channel,store,campaign,discount,cost\n",
+            "order_id,customer_id,ordered_at,amount,kind,channel,store,campaign,discount,cost,\
+             refund_of\n",
         );
         for row in self.rows() {
             let Details { channel, store, campaign, discount, cost } = row.event.details;
             let words = [row.event.kind, channel, store, campaign].map(Option::unwrap_or_default);
             text += &format!(
-                "{},{},{:?},{},{},{},{}\n",
+                "{},{},{:?},{},{},{},{},{}\n",
                 row.order,
                 row.customer,
                 row.event.at,
@@ -130,6 +188,7 @@ impl History {
                 words.join(","),
                 blank(discount),
                 blank(cost),
+                blank(row.refund_of),
             );
         }
         project.orders("orders/all.parquet", &text);
@@ -208,12 +267,25 @@ fn event(first: NaiveDate, span: u64, as_of: NaiveDate) -> impl Strategy<Value =
         1 => select(days),
     ];
     let time = select(vec![0, 1, 43_200, 82_800, 86_399]);
-    (day, time, money(), details()).prop_map(|(day, second, (kind, amount), details)| Event {
-        at: day.and_hms_opt(second / 3600, second / 60 % 60, second % 60).expect("a time"),
-        kind,
-        amount,
-        details,
-    })
+    (day, time, money(), says(), details()).prop_map(
+        |(day, second, (kind, amount), says, details)| Event {
+            at: day.and_hms_opt(second / 3600, second / 60 % 60, second % 60).expect("a time"),
+            kind,
+            amount,
+            says,
+            details,
+        },
+    )
+}
+
+/// Most say nothing; others speak of their own customer as of anybody.
+fn says() -> impl Strategy<Value = Says> {
+    let other = || (0..60_usize, 0..8_usize);
+    prop_oneof![
+        4 => Just(Says::Nothing),
+        1 => other().prop_map(|(customer, number)| Says::Number(customer, number)),
+        1 => other().prop_map(|(customer, number)| Says::Name(customer, number)),
+    ]
 }
 
 /// Amounts that repeat, and their kinds, said or not.
@@ -273,9 +345,20 @@ pub fn refund(at: &str, cents: i64) -> Event {
     event_of(at, Some("refund"), -cents)
 }
 
+/// A refund that says something of an event.
+pub fn refund_that(says: Says, at: &str, cents: i64) -> Event {
+    Event { says, ..refund(at, cents) }
+}
+
 fn event_of(at: &str, kind: Option<&'static str>, cents: i64) -> Event {
     let at = NaiveDateTime::parse_from_str(&format!("{at}:00"), "%Y-%m-%d %H:%M:%S");
-    Event { at: at.expect("a time"), kind, amount: Some(Cents(cents)), details: Details::default() }
+    Event {
+        at: at.expect("a time"),
+        kind,
+        amount: Some(Cents(cents)),
+        says: Says::Nothing,
+        details: Details::default(),
+    }
 }
 
 /// The local day of an instant.

@@ -157,6 +157,11 @@ fn ties_early_refunds_and_leap_days_have_one_meaning() {
 }
 
 #[test]
+fn refunds_that_say_their_sale_come_off_it() {
+    agrees(&edges::named_refunds());
+}
+
+#[test]
 fn a_month_cut_short_is_flagged_and_nobody_is_lost_in_it() {
     agrees(&edges::edges_cut_short());
 }

@@ -246,14 +246,14 @@ fn a_column_is_added_in_the_commit_that_has_it_first() {
     let project = published();
     project.run(BEFORE);
     let file = "sql/facts/unattributed_refunds.sql";
-    let line = "-- refunded     decimal(18,2)  what was given back, positive\n";
-    change(&project, file, line, &format!("{line}-- remark       text           why\n"));
-    let select = "        refunds.refunded\n\n    from refunds";
+    let line = "-- refunded       decimal(18,2)  what was given back, positive\n";
+    change(&project, file, line, &format!("{line}-- remark         text           why\n"));
+    let select = "        refunded\n\n    from unattributed";
     change(
         &project,
         file,
         select,
-        "        refunds.refunded,\n        'none' as remark\n\n    from refunds",
+        "        refunded,\n        'none' as remark\n\n    from unattributed",
     );
     project.run(DAY);
     assert_eq!(kinds(&project, "unattributed_refunds", 2), "commitInfo metaData txn remove add");
@@ -264,7 +264,7 @@ fn a_column_is_added_in_the_commit_that_has_it_first() {
     let added = r#"{"metadata":{"comment":"why"},"name":"remark","nullable":true,"type":"string"}"#;
     assert!(schema.contains(added), "{schema}");
 
-    change(&project, file, "-- remark       text  ", "-- remark       bigint");
+    change(&project, file, "-- remark         text  ", "-- remark         bigint");
     change(&project, file, "'none' as remark", "1 as remark");
     let manifest_before = manifest(&project)["publication"].clone();
     assert_snapshot!(error(&refused(&project, BEFORE)), @"
