@@ -23,6 +23,7 @@ pub mod session;
 mod slots;
 pub mod spool;
 pub mod spread;
+pub mod text;
 mod unordered;
 
 pub use kept::nothing;

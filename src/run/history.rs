@@ -58,7 +58,7 @@ pub async fn scheme(
     hasher.update(format!("{FORMAT} {} {partitions} {timezone}\n", env!("CARGO_PKG_VERSION")));
     // Another hash function would look for customers elsewhere.
     hasher.update(format!("{:?}\n", probe()?));
-    hasher.update(format!("{:?} {:?}\n", source.format, opened.table.compression));
+    hasher.update(format!("{:?}\n", source.format));
     for mapping in &source.columns {
         hasher.update(format!("{}: {}\n", mapping.column.name, mapping.expression));
     }

@@ -25,6 +25,7 @@ mod retries;
 mod reuse;
 mod selections;
 mod table_formats;
+mod texts;
 mod withdrawals;
 
 use std::path::PathBuf;
