@@ -77,9 +77,8 @@ pub fn unread(source: &SourcePlan, place: &str, error: &DataFusionError) -> Prob
 /// Whether a packed file ends too early, by what its decoders say.
 fn is_cut(cause: &str) -> bool {
     let cause = cause.to_lowercase();
-    ["unexpected end of file", "incomplete frame", "failed to fill whole buffer", "corrupt deflate"]
-        .iter()
-        .any(|words| cause.contains(words))
+    let ends = ["unexpected end of file", "incomplete", "failed to fill whole buffer", "corrupt"];
+    ends.iter().any(|words| cause.contains(words))
 }
 
 fn cut(place: &str, cause: &str) -> Problem {
@@ -117,6 +116,16 @@ pub fn faulty(source: &SourcePlan, place: &str, fault: &Fault) -> Problem {
             at(*opened, message)
                 .note("note", "if a quote is missing, lines between the two are no rows any more")
                 .help(close_quotes(*opened, *backslash))
+        }
+        Fault::HoldsRows { opened, line } => {
+            let message = format!(
+                "the value in quotes that opens in line {opened} of the file ends in line {line}, \
+                 and each of these lines looks like a row of its own"
+            );
+            at(*opened, message).help(format!(
+                "{}; if the lines do belong to the value, write it without line breaks",
+                close_quotes(*opened, None)
+            ))
         }
         Fault::NotAnObject { line, column, why, found } => {
             at(*line, format!("line {line} of the file is not a JSON object"))

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::future::try_join_all;
 
 use super::build::Builder;
+use super::columns::ColumnsToKeep;
 use super::pieces::Renewal;
 use super::reuse::Look;
 use super::target::{

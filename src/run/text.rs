@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use ::bytes::Bytes;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
-use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;

@@ -19,9 +19,6 @@ use crate::plan::CsvStyle;
 
 /// Reads some columns of a file, by their places in it. Tells `counted` how many
 /// records the file has, without its header, once it has been read to its end.
-///
-/// # Errors
-/// The columns are not those of a file.
 pub fn rows(
     text: Chunks,
     style: CsvStyle,
@@ -29,7 +26,7 @@ pub fn rows(
     places: Vec<usize>,
     batch_rows: usize,
     counted: impl FnMut(u64) + Send + 'static,
-) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+) -> BoxStream<'static, Result<RecordBatch>> {
     let builder = ReaderBuilder::new(Arc::clone(columns))
         .with_header(true)
         .with_delimiter(style.delimiter.byte())
@@ -42,18 +39,18 @@ pub fn rows(
     let rows = Rows {
         text,
         chunk: Bytes::new(),
-        quotes: Quotes::new(style.delimiter.byte(), style.escape.byte().is_some()),
+        quotes: Quotes::new(style.delimiter.byte(), style.escape.byte().is_some())
+            .of_columns(columns.fields().len()),
         decoder: builder.build_decoder(),
         given: 0,
         has_ended: false,
         counted,
     };
-    let batches =
-        try_unfold(
-            rows,
-            |mut rows| async move { Ok(rows.next().await?.map(|batch| (batch, rows))) },
-        );
-    Ok(batches.boxed())
+    try_unfold(rows, |mut rows| async move {
+        let batch = rows.next().await?;
+        Ok(batch.map(|batch| (batch, rows)))
+    })
+    .boxed()
 }
 
 struct Rows<F> {

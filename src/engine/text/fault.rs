@@ -35,6 +35,14 @@ pub enum Fault {
         /// Where `\"` stands first, if it does and is no escape.
         backslash: Option<u64>,
     },
+    /// A value in quotes runs over several lines, each of which is a row of its own.
+    #[error("the value that opens in line {opened} holds rows")]
+    HoldsRows {
+        /// Where the value begins.
+        opened: u64,
+        /// Where its record ends.
+        line: u64,
+    },
     /// A line that is not one JSON object.
     #[error("line {line} is not a JSON object: {why} at character {column}")]
     NotAnObject {

@@ -106,7 +106,7 @@ pub fn rows(
         .buffered(at_once.max(1))
         .map_ok(move |batches| {
             counted(batches.iter().map(|batch| batch.num_rows() as u64).sum());
-            futures::stream::iter(batches.into_iter().map(Ok))
+            futures::stream::iter(batches.into_iter().map(Ok::<_, DataFusionError>))
         })
         .try_flatten()
         .boxed()

@@ -146,7 +146,7 @@ impl Reader {
         let (origins, places) = self.origins(&file, own)?;
         let counted = move |count: u64| records.add(usize::try_from(count).unwrap_or(usize::MAX));
         let rows = match self.format {
-            Format::Csv(style) => csv::rows(text, style, own, places, batch_rows, counted)?,
+            Format::Csv(style) => csv::rows(text, style, own, places, batch_rows, counted),
             Format::Json => {
                 let schema = Arc::new(own.project(&places)?);
                 json::rows(text, &schema, batch_rows, self.at_once, counted)

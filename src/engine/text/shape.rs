@@ -106,7 +106,13 @@ impl Shape {
         match (&mut self.kind, other.kind) {
             (Clashing(_) | Unread, _) | (_, Null) | (Text, Text) | (Boolean, Boolean) => {}
             (Null, kind) => *self = Self { kind, line: other.line },
-            (_, kind @ (Clashing(_) | Unread)) => self.kind = kind,
+            (_, Unread) => self.kind = Unread,
+            (kind, Clashing(clash)) => {
+                // Lines further up tell it first.
+                let first = (kind.noun(), self.line);
+                let other = if clash.first.0 == first.0 { clash.other } else { clash.first };
+                self.kind = Clashing(Clash { first, other });
+            }
             (Number(digits), Number(more)) => digits.widen(more),
             (Object(fields), Object(more)) => fields.merge(more),
             (List(items), List(more)) => items.merge(*more),

@@ -14,6 +14,7 @@ mod locks;
 mod mixed;
 mod models;
 mod parquet;
+mod mutations;
 mod people;
 mod pieces;
 mod planner;

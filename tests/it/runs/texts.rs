@@ -57,6 +57,7 @@ fn quotes_that_do_not_match_stop_a_run() {
         ("1,7,2026-01-05,10,\"web\n2,8,2026-01-06,20,\",x\"\n", 2, "line 3 has a quote"),
         ("\r\n1,7,2026-01-05,10,\"a\r\nb\"\r\n2,8,2026-01-06,20,\"shop\r\n", 5, "never closed"),
         ("1,7,2026-01-05,10,web\n2,8,2026-01-06,20,\"", 3, "never closed"),
+        ("1,7,2026-01-05,10,\"web\n2,8,2026-01-06,20,x\n3,9,2026-01-06,20,shop\"", 2, "each of"),
     ] {
         let said = refused(&csv(rows));
         assert!(said.contains(words) && said.contains(&format!("o.csv:{place}\n")), "{said}");
@@ -197,18 +198,21 @@ fn many(last: &str) -> String {
 
 #[test]
 fn a_key_may_come_late() {
-    let last = line(20_001, "\"amount\":4,\"kind\":\"refund\",\"discount\":1.5");
+    let last = line(20_001, "\"amount\":4,\"kind\":\"redemption\"")
+        + &line(20_002, "\"amount\":4,\"discount\":1.5");
     let project = json(&many(&last));
-    let orders = published(&project, &["kind", "refunded", "discount"]);
-    assert_eq!(orders.len(), 20_001);
-    assert_eq!(orders.last().map(String::as_str), Some("refund 4.00 1.50"));
+    let orders = published(&project, &["order_id", "kind", "net"]);
+    assert_eq!(orders.len(), 20_002);
+    assert!(orders.contains(&"20001 redemption 0.00".into()));
+    let discounts = project.rows("facts.orders", &["order_id", "discount"]);
+    assert!(discounts.contains(&"20002 1.50".into()));
     let columns = "columns:\n  order_id: order_id\n  customer_id: who['id']\n  ordered_at: \
                    ordered_at\n  amount: amount\n  kind: kind";
     let who = |id: usize, who: &str| line(id, &format!("\"amount\":10,\"who\":{who}"));
     let guests: String = (1..=20_000).map(|id| who(id, "null")).collect();
-    let late = format!("{guests}{}", who(20_001, "{\"name\":\"x\",\"id\":3},\"kind\":\"refund\""));
+    let late = format!("{guests}{}", who(20_001, "{\"name\":\"x\",\"id\":3},\"kind\":\"sale\""));
     let project = of("o.jsonl", late.as_bytes(), columns);
-    assert_eq!(published(&project, &["order_id", "customer_id", "kind"]), ["20001 3 refund"]);
+    assert_eq!(published(&project, &["order_id", "customer_id", "kind"]), ["20001 3 sale"]);
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn numbers_may_change_late() {
 
 #[test]
 fn numbers_are_read_as_they_are_written() {
-    let lines: String = ["0.285", "1e1", "2.5E0", "-0.005", "9999999999999999.99", "\"12.5\""]
+    let lines: String = ["0.285", "1e1", "2.5E0", "0.005", "999999999999.99", "1E-2"]
         .iter()
         .zip(1..)
         .map(|(amount, id)| line(id, &format!("\"amount\":{amount}")))
@@ -237,9 +241,9 @@ fn numbers_are_read_as_they_are_written() {
             "1 0.29 0.00",
             "2 10.00 0.00",
             "3 2.50 0.00",
-            "4 0.00 0.01",
-            "5 9999999999999999.99 0.00",
-            "6 12.50 0.00"
+            "4 0.01 0.00",
+            "5 999999999999.99 0.00",
+            "6 0.01 0.00"
         ]
     );
     let ids = ["9007199254740993", "9007199254740992", "9223372036854775807"];
@@ -362,9 +366,9 @@ fn columns_of_json_are_kept_between_runs() {
     // Damaged, it is not used.
     let text = String::from_utf8(after).expect("JSON").replace("4.json", "5.json");
     std::fs::write(&kept, text).expect("written");
-    project.file("orders/5.json", &line(5, "\"amount\":3.25,\"kind\":\"refund\""));
+    project.file("orders/5.json", &line(5, "\"amount\":3.25,\"kind\":\"sale\""));
     project.run("2026-06-30");
-    let orders = project.rows("facts.orders", &["order_id", "refunded"]);
+    let orders = project.rows("facts.orders", &["order_id", "net"]);
     assert_eq!(orders.last().map(String::as_str), Some("5 3.25"));
     // Whoever maps a column anew finds it.
     let source = "url: orders\nformat: json\ncolumns:\n  order_id: order_id\n  customer_id: \
