@@ -169,12 +169,7 @@ pub enum Escape {
 
 impl Escape {
     /// Each, as a pipeline writes it.
-    pub const ALL: [(&str, Self); 4] = [
-        ("quote", Self::Quote),
-        ("backslash", Self::Backslash),
-        ("\"", Self::Quote),
-        ("\\", Self::Backslash),
-    ];
+    pub const ALL: [(&str, Self); 2] = [("quote", Self::Quote), ("backslash", Self::Backslash)];
 
     /// The character in front of a quote, where it is no quote.
     pub fn byte(self) -> Option<u8> {

@@ -76,9 +76,9 @@ fn records(block: &Block) -> Result<impl Iterator<Item = (u64, &str)>, Fault> {
         let (line, behind) = rest.split_at(end);
         rest = behind;
         number += 1;
-        Some((number - 1, line))
+        Some((number - 1, line.trim_ascii_end()))
     });
-    Ok(lines.filter(|(_, line)| !line.trim_ascii().is_empty()))
+    Ok(lines.filter(|(_, line)| !line.is_empty()))
 }
 
 fn beginning(text: &str) -> String {

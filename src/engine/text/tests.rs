@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
@@ -330,7 +330,7 @@ fn a_type_holds_every_value() {
         let backwards: Vec<&str> = values.iter().rev().copied().collect();
         assert_eq!(type_of(&backwards), expected, "{backwards:?}");
     }
-    let fields = [Field::new("a", Int64, true), Field::new("b", Utf8, true)];
+    let fields = vec![Field::new("a", Int64, true), Field::new("b", Utf8, true)];
     let expected = DataType::Struct(fields.into());
     assert_eq!(type_of(&["{\"b\":\"x\"}", "null", "{\"a\":1,\"b\":2}"]), Some(expected));
 }

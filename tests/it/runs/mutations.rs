@@ -94,7 +94,8 @@ fn check(format: &str, content: &[u8], records: Option<usize>) -> bool {
     let said = &outcome.stderr;
     assert!([0, 1, 2].contains(&outcome.code) && !said.contains("panicked"), "{text}\n{said}");
     if outcome.code != 0 {
-        assert!(said.contains("= help: ") || said.contains("= cause: "), "{text}\n{said}");
+        let is_told = ["= help: ", "= cause: ", "= note: "].iter().any(|note| said.contains(note));
+        assert!(is_told, "{text}\n{said}");
         return false;
     }
     let steps = journal(&project);
