@@ -6,20 +6,19 @@ use std::sync::Arc;
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::config::{CsvOptions, TableParquetOptions};
+use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics};
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
-    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
@@ -29,6 +28,7 @@ use futures::future::try_join_all;
 use object_store::ObjectMeta;
 use parquet::arrow::arrow_reader::RowSelection;
 
+use super::text::scan::TextScan;
 use crate::plan::FileFormat;
 
 /// Files of one format and schema in one store.
@@ -44,8 +44,6 @@ pub struct FilesTable {
     pub partition_columns: Vec<FieldRef>,
     /// The format of the files.
     pub format: FileFormat,
-    /// How the files are compressed as a whole (CSV and JSON).
-    pub compression: FileCompressionType,
     /// How rows are spread over the files and sorted within, where known.
     pub layout: Option<Layout>,
     /// Rows of all files, where known: the planner puts the smaller side of a
@@ -115,28 +113,6 @@ impl FilesTable {
         }
     }
 
-    /// The files by the order of their columns, where that is not the order of
-    /// the table in all of them.
-    fn by_columns(&self) -> Vec<FilesTable> {
-        let own = |file: &TableFile| file.columns.as_ref().unwrap_or(&self.schema).clone();
-        if self.files.iter().all(|file| own(file).fields() == self.schema.fields()) {
-            return Vec::new();
-        }
-        let mut alike: Vec<FilesTable> = Vec::new();
-        for file in &self.files {
-            let schema = own(file);
-            let file = TableFile { columns: None, ..file.clone() };
-            match alike.iter_mut().find(|table| table.schema.fields() == schema.fields()) {
-                Some(table) => table.files.push(file),
-                None => {
-                    let files = vec![file];
-                    alike.push(FilesTable { files, schema, rows: None, ..self.clone() });
-                }
-            }
-        }
-        alike
-    }
-
     /// The files by the names of their columns, where any are called otherwise than in the
     /// table; each with the names it has in common.
     fn by_names(&self) -> Vec<(FilesTable, Arc<[String]>)> {
@@ -187,51 +163,11 @@ impl FilesTable {
         Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
     }
 
-    /// Reads the columns `fields` by their names; those that are not there are
-    /// null.
-    async fn scan_named(
-        &self,
-        state: &dyn Session,
-        fields: &Fields,
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let own = TableProvider::schema(self);
-        let found: Vec<usize> =
-            fields.iter().filter_map(|field| own.index_of(field.name()).ok()).collect();
-        let scan = self.scan(state, Some(&found), &[], limit).await?;
-        let columns = fields.iter().map(|field| {
-            let expr: Arc<dyn PhysicalExpr> = match scan.schema().index_of(field.name()) {
-                Ok(index) => Arc::new(Column::new(field.name(), index)),
-                Err(_) => Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)),
-            };
-            Ok(ProjectionExpr { expr, alias: field.name().clone() })
-        });
-        let columns: Vec<ProjectionExpr> = columns.collect::<Result<_>>()?;
-        Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
-    }
-
-    fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
-        let schema = self.table_schema();
-        match self.format {
-            FileFormat::Parquet | FileFormat::Delta(_) => {
-                let mut global = state.config_options().execution.parquet.clone();
-                global.coerce_int96 = Some(INT96_UNIT.into());
-                let options = TableParquetOptions { global, ..TableParquetOptions::default() };
-                Arc::new(ParquetSource::new(schema).with_table_parquet_options(options))
-            }
-            FileFormat::Csv(delimiter) => {
-                let options = CsvOptions {
-                    has_header: Some(true),
-                    delimiter: delimiter.byte(),
-                    quote: b'"',
-                    // A file that is read in ranges would be cut within a value.
-                    newlines_in_values: Some(true),
-                    ..CsvOptions::default()
-                };
-                Arc::new(CsvSource::new(schema).with_csv_options(options))
-            }
-            FileFormat::Json => Arc::new(JsonSource::new(schema)),
-        }
+    fn parquet_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
+        let mut global = state.config_options().execution.parquet.clone();
+        global.coerce_int96 = Some(INT96_UNIT.into());
+        let options = TableParquetOptions { global, ..TableParquetOptions::default() };
+        Arc::new(ParquetSource::new(self.table_schema()).with_table_parquet_options(options))
     }
 }
 
@@ -275,17 +211,15 @@ impl TableProvider for FilesTable {
                 .map(|(table, _)| table.scan_as(state, schema.fields(), projection, limit));
             return together(try_join_all(scans).await?);
         }
-        let alike = self.by_columns();
-        if !alike.is_empty() {
-            let scans = alike.iter().map(|table| table.scan_named(state, schema.fields(), limit));
-            return together(try_join_all(scans).await?);
+        let partitions = state.config().target_partitions();
+        if let Some(scan) = TextScan::new(self, &self.schema(), projection, partitions)? {
+            return Ok(Arc::new(scan));
         }
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = self.rows.map_or(Precision::Absent, Precision::Exact);
-        let config = FileScanConfigBuilder::new(self.store.clone(), self.file_source(state))
-            .with_file_groups(self.groups(state.config().target_partitions()))
+        let config = FileScanConfigBuilder::new(self.store.clone(), self.parquet_source(state))
+            .with_file_groups(self.groups(partitions))
             .with_statistics(statistics)
-            .with_file_compression_type(self.compression)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit);
         let config = match &self.layout {

@@ -25,6 +25,7 @@ pub mod session;
 mod slots;
 pub mod spool;
 pub mod spread;
+pub mod text;
 mod unordered;
 pub mod without;
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{DECIMAL64_MAX_PRECISION, DataType, FieldRef, SchemaRef};
 use datafusion::common::TableReference;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::{
@@ -187,7 +186,6 @@ impl Scratch {
             schema,
             partition_columns: Vec::new(),
             format: FileFormat::Parquet,
-            compression: FileCompressionType::UNCOMPRESSED,
             layout: None,
         }
     }

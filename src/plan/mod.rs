@@ -145,11 +145,42 @@ pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
     /// Text with a header line; every column is read as text.
-    Csv(Delimiter),
+    Csv(CsvStyle),
     /// One JSON object a line.
     Json,
     /// A Delta table, at its newest version or at this one.
     Delta(Option<u64>),
+}
+
+/// How CSV is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CsvStyle {
+    /// What stands between fields.
+    pub delimiter: Delimiter,
+    /// How a quote is written within quotes.
+    pub escape: Escape,
+}
+
+/// How a quote is written within a value in quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// Twice, `""`, as the standard has it.
+    Quote,
+    /// Behind a backslash, `\"`, as Spark and MySQL write it.
+    Backslash,
+}
+
+impl Escape {
+    /// Each, as a pipeline writes it.
+    pub const ALL: [(&str, Self); 2] = [("quote", Self::Quote), ("backslash", Self::Backslash)];
+
+    /// The character in front of a quote, where it is no quote.
+    pub fn byte(self) -> Option<u8> {
+        match self {
+            Self::Quote => None,
+            Self::Backslash => Some(b'\\'),
+        }
+    }
 }
 
 /// What stands between the fields of a line of CSV.

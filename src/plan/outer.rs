@@ -11,8 +11,8 @@ use super::compile::{Purpose, Variables};
 use super::sources::{Need, SOURCES, SourceKind, source_kind};
 use super::spec::{SourceSpec, Spanned, Spec};
 use super::{
-    Delimiter, Encodings, EnginePlan, FileFormat, Mapping, PublishPlan, Rejection, Rows,
-    SourcePlan, TableFormat, Writers, limits, pitfalls, unheeded,
+    CsvStyle, Delimiter, Encodings, EnginePlan, Escape, FileFormat, Mapping, PublishPlan,
+    Rejection, Rows, SourcePlan, TableFormat, Writers, limits, pitfalls, unheeded,
 };
 use crate::problem::{Problem, suggest};
 
@@ -73,7 +73,8 @@ fn one_source(
 
 fn file_format(source: &SourceSpec, problems: &mut Vec<Problem>) -> Option<FileFormat> {
     let delimiter = choice(source.delimiter.as_ref(), "delimiter", &Delimiter::ALL, problems)?;
-    let csv = FileFormat::Csv(delimiter);
+    let escape = choice(source.escape.as_ref(), "escape", &Escape::ALL, problems)?;
+    let csv = FileFormat::Csv(CsvStyle { delimiter, escape });
     let delta = FileFormat::Delta(source.version.as_ref().map(|version| version.value));
     let formats = [
         ("parquet", FileFormat::Parquet),
@@ -82,9 +83,12 @@ fn file_format(source: &SourceSpec, problems: &mut Vec<Problem>) -> Option<FileF
         ("delta", delta),
     ];
     let format = choice(source.format.as_ref(), "format", &formats, problems)?;
-    if let Some(written) = source.delimiter.as_ref().filter(|_| format != csv) {
-        let problem = Problem::at(&written.at, "only CSV has a delimiter");
-        problems.push(problem.help("say `format: csv`, or leave it out"));
+    let of_csv = [(&source.delimiter, "a delimiter"), (&source.escape, "an escape")];
+    for (written, what) in of_csv.iter().filter(|_| format != csv) {
+        if let Some(written) = written {
+            let problem = Problem::at(&written.at, format!("only CSV has {what}"));
+            problems.push(problem.help("say `format: csv`, or leave it out"));
+        }
     }
     if let Some(written) = source.version.as_ref().filter(|_| format != delta) {
         let problem = Problem::at(&written.at, "only Delta tables have versions");

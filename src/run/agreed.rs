@@ -1,7 +1,7 @@
 //! What files of one source have in common: their columns, by name, in types
 //! that hold the values of all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -9,9 +9,9 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema, Schema
 use super::instants::is_text;
 use super::schema::{FileSchema, IS_INT96};
 use super::source::Found;
-use crate::plan::SourcePlan;
 use crate::plan::sources::{Need, SourceColumn};
 use crate::plan::types::ColumnType;
+use crate::plan::{FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
 
@@ -80,6 +80,10 @@ impl<'a> All<'a> {
         let is_alike = field.data_type() == new.data_type() || is_float(field) && is_float(new);
         let is_lost = |kind: &DataType| {
             (kind.is_floating() || kind.is_decimal()) && !is_alike && role().is_id
+        };
+        let common = match self.plan.format {
+            FileFormat::Json => common_of_json,
+            FileFormat::Csv(_) | FileFormat::Parquet | FileFormat::Delta(_) => common,
         };
         let kind = common(field.data_type(), new.data_type())
             .or_else(|| instants(field, new))
@@ -193,6 +197,16 @@ pub fn is_read(plan: &SourcePlan, name: &str) -> bool {
     Role::of(plan, name).is_read
 }
 
+/// Whether anything may be made from a value at some keys, the outermost first.
+pub fn is_read_at(plan: &SourcePlan, keys: &[String]) -> bool {
+    let Some((column, below)) = keys.split_first() else { return false };
+    let mappings = plan.columns.iter().map(|mapping| &mapping.expression);
+    let mut all = mappings.chain(plan.reject.iter().map(|reject| &reject.expression));
+    is_read(plan, column)
+        && (below.is_empty()
+            || all.any(|expression| keys.iter().all(|key| stands_in(key, expression))))
+}
+
 /// Whether a column may stand in an expression: as a word of it.
 fn stands_in(name: &str, expression: &str) -> bool {
     let (name, expression) = (name.to_lowercase(), expression.to_lowercase());
@@ -239,6 +253,35 @@ fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         },
         (Float32 | Float64, Float32 | Float64) => Some(Float64),
         _ => None,
+    }
+}
+
+/// The same of JSON, whose values are read as they are written whatever the type
+/// of the column is: beside texts, numbers are texts.
+fn common_of_json(a: &DataType, b: &DataType) -> Option<DataType> {
+    use DataType::{Boolean, List, Struct, Utf8};
+    let is_value = |kind: &DataType| is_text(kind) || is_number(kind) || *kind == Boolean;
+    match (a, b) {
+        (Struct(a), Struct(b)) => {
+            let mut fields: BTreeMap<&str, Option<DataType>> = BTreeMap::new();
+            for field in a.iter().chain(b) {
+                let kind = Some(field.data_type().clone());
+                fields
+                    .entry(field.name().as_str())
+                    .and_modify(|known| {
+                        *known = known.as_ref().and_then(|a| common_of_json(a, field.data_type()));
+                    })
+                    .or_insert(kind);
+            }
+            let fields = fields.into_iter();
+            let fields = fields.filter_map(|(name, kind)| Some(Field::new(name, kind?, true)));
+            Some(Struct(fields.collect()))
+        }
+        (List(a), List(b)) => {
+            Some(DataType::new_list(common_of_json(a.data_type(), b.data_type())?, true))
+        }
+        (a, b) if is_value(a) && is_value(b) => Some(common(a, b).unwrap_or(Utf8)),
+        (a, b) => common(a, b),
     }
 }
 

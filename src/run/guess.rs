@@ -1,7 +1,7 @@
 //! What a file seems to be that is not what its source says: by how it begins,
 //! or by its name.
 
-use super::malformed::beginning;
+use super::malformed::{AS_UTF_8, beginning};
 use crate::plan::{Delimiter, FileFormat};
 use crate::problem::Problem;
 
@@ -16,16 +16,24 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
         let convert = format!("such as with `iconv -f {encoding} -t UTF-8`");
         return Err(problem.help(format!("write the file as UTF-8, {convert}")));
     }
-    let lead = lead.strip_prefix(b"\xef\xbb\xbf").unwrap_or(lead).trim_ascii_start();
+    let lead = lead.trim_ascii_start();
     let line = lead.split(|byte| *byte == b'\n').next().unwrap_or(lead).trim_ascii_end();
     let found = |message: &str, help: String| {
         Err(Problem::named(place, message).note("found", beginning(line)).help(help))
     };
+    if lead.starts_with(b"PK\x03\x04") {
+        let problem = Problem::named(place, "the file is a zip archive, as workbooks of Excel are");
+        return Err(problem.help("save the sheet as `CSV UTF-8`, or unpack the archive"));
+    }
     // Behind the mark of Parquet stand numbers, behind a column of that name text.
     let is_number = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     if lead.starts_with(b"PAR1") && lead.get(4).is_some_and(is_number) {
         let problem = Problem::named(place, "the file is a Parquet file");
         return Err(problem.help("say `format: parquet` for this source"));
+    }
+    if std::str::from_utf8(line).is_err_and(|error| error.error_len().is_some()) {
+        let problem = Problem::named(place, "the first line of the file is not UTF-8");
+        return Err(problem.note("found", beginning(line)).help(AS_UTF_8));
     }
     match format {
         FileFormat::Csv(_) if is_json(lead) => {
@@ -35,7 +43,7 @@ pub fn other_than(format: FileFormat, lead: &[u8], place: &str) -> Result<(), Pr
             };
             found("the file is JSON, not CSV", help.into())
         }
-        FileFormat::Csv(delimiter) => match separator(line, delimiter) {
+        FileFormat::Csv(style) => match separator(line, style.delimiter) {
             Some(word) => found(
                 "the fields of the file are separated by something else",
                 format!(
@@ -122,10 +130,12 @@ fn is_json(lead: &[u8]) -> bool {
 /// What stands between the three fields or more of a header without the delimiter;
 /// once may be part of a name, and so may what is quoted.
 fn separator(line: &[u8], delimiter: Delimiter) -> Option<&'static str> {
-    if line.contains(&delimiter.byte()) || line.contains(&b'"') {
+    let outside = line.split(|byte| *byte == b'"').step_by(2);
+    let outside: Vec<u8> = outside.flatten().copied().collect();
+    if outside.contains(&delimiter.byte()) {
         return None;
     }
-    let is_between = |byte: u8| line.iter().filter(|other| **other == byte).count() > 1;
+    let is_between = |byte: u8| outside.iter().filter(|other| **other == byte).count() > 1;
     let known = Delimiter::ALL.into_iter();
     known.rev().find(|(_, other)| is_between(other.byte())).map(|(word, _)| word)
 }

@@ -55,7 +55,7 @@ pub async fn scheme(
     hasher.update(format!("{} {partitions} {timezone}\n", crate::VERSION));
     // Another hash function would look for customers elsewhere.
     hasher.update(format!("{:?}\n", probe()?));
-    hasher.update(format!("{:?} {:?}\n", source.format, opened.table.compression));
+    hasher.update(format!("{:?}\n", source.format));
     for mapping in &source.columns {
         hasher.update(format!("{}: {}\n", mapping.column.name, mapping.expression));
     }

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 
+use super::columns::{ColumnsToKeep, KeptColumns};
 use super::mapping;
 use super::pieces::{Cache, Renewal};
 use super::reading::{Counts, Reading};
@@ -21,7 +22,7 @@ use super::{Event, Job, audit, classify, diagnose, folders, history};
 use crate::engine::scratch::Scratch;
 use crate::error::{Error, Result};
 use crate::panics;
-use crate::plan::{Plan, SourcePlan};
+use crate::plan::{FileFormat, Plan, SourcePlan};
 use crate::problem::Problem;
 
 /// What became of a source.
@@ -36,8 +37,13 @@ pub struct Ingested {
     pub is_kept: bool,
     /// Pieces for later runs, on their way.
     pub renewal: Option<Renewal>,
+<<<<<<< HEAD
     /// What is odd about it.
     pub warnings: Vec<String>,
+=======
+    /// The columns of its files, for later runs.
+    pub columns: Option<ColumnsToKeep>,
+>>>>>>> text-formats
 }
 
 /// Reads a source; registers `sources.<name>` and `quarantine.<name>` in the
@@ -53,7 +59,7 @@ pub async fn ingest(
     source: &SourcePlan,
 ) -> Result<Ingested> {
     let begun = Instant::now();
-    let opened = source::open(source, job.base, job.variables).await?;
+    let (opened, columns) = open(job, source).await?;
     let name = source.kind.name;
     if let Some(text) = folders::left_out(source, &opened.left_out) {
         job.observer.event(&Event::Warning(text));
@@ -91,7 +97,26 @@ pub async fn ingest(
     let read = tally(&opened, source, counts)?;
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
+<<<<<<< HEAD
     Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal, warnings })
+=======
+    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal, columns })
+}
+
+/// Opens a source, with what earlier runs know of the columns of its files.
+async fn open(job: &Job<'_>, source: &SourcePlan) -> Result<(Opened, Option<ColumnsToKeep>)> {
+    if source.format != FileFormat::Json {
+        let kept = KeptColumns::default();
+        return Ok((source::open(source, job.base, job.variables, &kept).await?, None));
+    }
+    let target = super::open_target(&job.plan.publish, job.base, job.variables)?;
+    let target = target.location();
+    let kept = KeptColumns::open(target, source, job.refresh).await;
+    let kept = kept.map_err(|error| super::explained(error.explained()))?;
+    let opened = source::open(source, job.base, job.variables, &kept).await?;
+    let columns = kept.renewed(target, source, &opened);
+    Ok((opened, columns))
+>>>>>>> text-formats
 }
 
 /// The type that ids of customers have in orders, for the other sources: a number
@@ -110,7 +135,7 @@ async fn ids_of_orders(
         let is_number = id.data_type().is_integer();
         return Ok(Some(if is_number { DataType::Int64 } else { DataType::Utf8 }));
     }
-    let opened = source::open(orders, job.base, job.variables).await?;
+    let (opened, _) = open(job, orders).await?;
     let timezone = job.plan.text("timezone").unwrap_or("UTC");
     let raw = context.read_table(Arc::new(opened.table.clone()));
     let raw = raw.map_err(|error| failed(orders.kind.name, &error))?;

@@ -8,7 +8,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{col, lit};
 use object_store::ObjectStoreExt;
@@ -168,7 +167,6 @@ impl Builder<'_> {
             schema: Arc::clone(schema),
             partition_columns: Vec::new(),
             format: FileFormat::Parquet,
-            compression: FileCompressionType::UNCOMPRESSED,
             layout: None,
             rows: usize::try_from(files.iter().map(|file| file.rows).sum::<u64>()).ok(),
         };

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::functions::core::expr_fn::nullif;
+use datafusion::functions::string::expr_fn::rtrim;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, col, lit, try_cast};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{self, Ident, VisitMut, VisitorMut};
@@ -134,6 +135,7 @@ impl Mapper<'_> {
                 return Ok(MappedColumn { column: *column, value, raw: None, stored });
             }
         };
+        let raw = self.without_zeros(column, raw);
         let raw_type = self.type_of(&raw);
         let ids = self.ids_of(column);
         let stored = ids.cloned().unwrap_or_else(|| stored(column.kind, &raw_type));
@@ -164,6 +166,23 @@ impl Mapper<'_> {
         };
         let raw = Some(Raw { written: raw, read, at: at.cloned() });
         Ok(MappedColumn { column: *column, value, raw, stored })
+    }
+
+    /// A text or an id of what are numbers in JSON, some of them with a point: 12 and
+    /// 12.0 are one store.
+    fn without_zeros(&self, column: &SourceColumn, raw: Expr) -> Expr {
+        let is_text = matches!(column.kind, ColumnType::Id | ColumnType::Text);
+        let is_json = self.plan.format == FileFormat::Json;
+        let ids_are_numbers = self.ids_of(column).is_some_and(DataType::is_integer);
+        // Who casts a number says how it is written.
+        let is_cast = matches!(raw, Expr::Cast(_) | Expr::TryCast(_));
+        match self.type_of(&raw) {
+            DataType::Decimal128(_, 1..) if is_text && is_json && !is_cast && !ids_are_numbers => {
+                let digits = rtrim(vec![cast(raw, DataType::Utf8), lit("0")]);
+                rtrim(vec![digits, lit(".")])
+            }
+            _ => raw,
+        }
     }
 
     /// The day of `ordered_at`, which is a column of its own.

@@ -11,6 +11,7 @@ mod audit;
 mod build;
 mod canonical;
 mod classify;
+mod columns;
 mod compute;
 mod diagnose;
 mod encode;
@@ -52,6 +53,7 @@ mod table_formats;
 mod tables;
 mod take_over;
 pub mod target;
+mod text;
 mod times;
 mod turns;
 mod withdrawal;
@@ -264,7 +266,7 @@ async fn work(
     let builder = build::Builder { job, context: &context, scratch: &scratch };
     let made = make(job, target, claim, &builder, &mut look);
     let Made { known, entered, staged, tables } = stop.unless_asked(made).await?;
-    let Entered { read: sources, renewals } = entered;
+    let Entered { read: sources, renewals, columns } = entered;
     let turned_over = look.turned_over(plan, claim.manifest());
     let behind =
         steps::publish(job, claim, &[known, sources.clone()].concat(), &look, staged, stop).await?;
@@ -275,6 +277,15 @@ async fn work(
         }
         if let Err(error) = renewal.finish().await {
             let text = format!("the pieces of the order history could not be kept: {error}");
+            job.observer.event(&Event::Warning(text));
+        }
+    }
+    for columns in columns {
+        if stop.is_asked() {
+            break;
+        }
+        if let Err(error) = columns.keep().await {
+            let text = format!("the columns of the source's files could not be kept: {error}");
             job.observer.event(&Event::Warning(text));
         }
     }

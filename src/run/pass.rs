@@ -21,6 +21,7 @@ use crate::engine::collect::{Collected, Collector};
 use crate::engine::keys::{self, KeyFile, Keys};
 use crate::engine::scratch::Scratch;
 use crate::engine::spool::{Spool, SpoolWriter};
+use crate::engine::text::scan::records;
 use crate::plan::SourcePlan;
 
 /// Keys a task holds before it writes them to a file: eight megabytes.
@@ -42,7 +43,7 @@ pub struct Pass<'a> {
 
 /// What a pass gave.
 pub struct Passed {
-    /// Rows read.
+    /// Rows of the files.
     pub rows: u64,
     /// Rows that were not set aside.
     pub accepted: u64,
@@ -128,7 +129,7 @@ impl<'a> Pass<'a> {
     /// The files or the disk fail.
     pub async fn run(self) -> Result<Passed> {
         let shared = Arc::new(self.shared()?);
-        let plan = self.plan;
+        let plan = Arc::clone(&self.plan);
         let mut tasks = JoinSet::new();
         for stream in execute_stream_partitioned(plan, self.context.task_ctx())? {
             tasks.spawn(work(stream, Arc::clone(&shared)));
@@ -137,6 +138,8 @@ impl<'a> Pass<'a> {
         while let Some(done) = tasks.join_next().await {
             all.add(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
         }
+        // Of texts, the records that their files have, whatever the parser gave.
+        let rows = records(self.plan.as_ref()).unwrap_or(all.rows);
         let Some(Shared { aside, sink, .. }) = Arc::into_inner(shared) else {
             return Err(DataFusionError::Internal("a task of the pass goes on".into()));
         };
@@ -144,8 +147,12 @@ impl<'a> Pass<'a> {
             Sink::Spool(spool) => Rest::Spooled(spool, all.keys),
             Sink::Cluster(collector) => Rest::Collected(Collector::finish(collector)?),
         };
+<<<<<<< HEAD
         let Part { rows, accepted, has_gaps, .. } = all;
         Ok(Passed { rows, accepted, has_gaps, aside, rest })
+=======
+        Ok(Passed { rows, accepted: all.accepted, aside, rest })
+>>>>>>> text-formats
     }
 
     fn shared(&self) -> Result<Shared> {

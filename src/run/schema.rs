@@ -1,36 +1,23 @@
-//! What columns a file has, read from its footer, header or first records.
+//! What columns a file has, read from its footer, its header or its records.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use arrow::error::ArrowError;
-use bytes::Bytes;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::physical_plan::parquet::Int96Coercer;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::ObjectMeta;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::guess;
+use super::{guess, text};
 use crate::panics;
-use crate::plan::{Delimiter, FileFormat, SourcePlan};
+use crate::plan::{FileFormat, SourcePlan};
 use crate::problem::Problem;
 use crate::storage::Location;
 
-/// Enough of a text file for its header or first records.
-const HEAD_BYTES: u64 = 1 << 20;
-
-/// Enough of a text to tell what it is: its first line, as a rule.
-const LEAD_BYTES: u64 = 1 << 14;
-
-/// JSON records looked at to find the columns.
-const JSON_RECORDS: usize = 10_000;
-
 /// The columns of one file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileSchema {
     /// Names and types.
     pub schema: SchemaRef,
@@ -51,11 +38,8 @@ pub async fn read(
     let place = location.shown(relative);
     let found = match plan.format {
         FileFormat::Parquet | FileFormat::Delta(_) => parquet(location, meta, &place).await,
-        FileFormat::Csv(delimiter) => {
-            let columns = |head| csv_schema(head, delimiter);
-            text(plan.format, location, meta, &place, columns).await
-        }
-        FileFormat::Json => text(plan.format, location, meta, &place, json_schema).await,
+        FileFormat::Csv(style) => text::csv(plan, style, location, meta, &place).await,
+        FileFormat::Json => text::json(plan, location, meta, &place).await,
     }?;
     match twice(&found.schema) {
         Some(name) => Err(Problem::named(place, format!("two columns are called `{name}`"))
@@ -153,61 +137,4 @@ fn not_parquet(meta: &ObjectMeta, place: &str, error: &dyn std::error::Error) ->
         .causes(error)
         .note("note", format!("{} bytes", meta.size))
         .help(help)
-}
-
-async fn text(
-    format: FileFormat,
-    location: &Location,
-    meta: &ObjectMeta,
-    place: &str,
-    infer: impl Fn(Box<dyn Read + Send>) -> Result<Schema, ArrowError>,
-) -> Result<FileSchema, Problem> {
-    let broken = |error: &dyn std::error::Error| {
-        Problem::named(place, "the columns of the file cannot be read").causes(error)
-    };
-    let range = 0..meta.size.min(HEAD_BYTES);
-    let head = match range.is_empty() {
-        true => Bytes::new(),
-        false => location.store().get_range(&meta.location, range).await.map_err(|e| broken(&e))?,
-    };
-    let compression = match meta.location.extension() {
-        Some("gz") => FileCompressionType::GZIP,
-        Some("zst") => FileCompressionType::ZSTD,
-        _ => FileCompressionType::UNCOMPRESSED,
-    };
-    let mut reader = compression.convert_read(Cursor::new(head)).map_err(|error| broken(&error))?;
-    let mut lead = Vec::new();
-    let read = reader.by_ref().take(LEAD_BYTES).read_to_end(&mut lead);
-    read.map_err(|error| broken(&error))?;
-    guess::other_than(format, &lead, place)?;
-    let whole = Cursor::new(lead).chain(reader);
-    let schema = infer(Box::new(whole)).map_err(|error| broken(&error))?;
-    if schema.fields().is_empty() {
-        return Err(guess::no_columns(format, place));
-    }
-    Ok(FileSchema { schema: Arc::new(schema), rows: None })
-}
-
-/// Names from the header line; every column is text, so that `007` stays
-/// `007` until the mapping says what it is.
-fn csv_schema(reader: Box<dyn Read + Send>, delimiter: Delimiter) -> Result<Schema, ArrowError> {
-    let format = arrow::csv::reader::Format::default().with_header(true);
-    let format = format.with_delimiter(delimiter.byte());
-    let (schema, _) = format.infer_schema(reader, Some(0))?;
-    let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
-    Ok(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-fn json_schema(reader: Box<dyn Read + Send>) -> Result<Schema, ArrowError> {
-    let mut reader = BufReader::new(reader);
-    // The last record of the head may be cut; up to there is enough.
-    let mut values = Vec::new();
-    let mut line = String::new();
-    while values.len() < JSON_RECORDS && reader.read_line(&mut line).unwrap_or(0) > 0 {
-        if let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) {
-            values.push(Ok(value));
-        }
-        line.clear();
-    }
-    arrow::json::reader::infer_json_schema_from_iterator(values.into_iter())
 }

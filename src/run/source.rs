@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::Job;
 use super::agreed::agree;
+use super::columns::KeptColumns;
 use super::failure::of_store;
 pub(super) use super::folders::is_data;
 use super::folders::{is_left_out, partition_columns, partitions};
@@ -52,6 +52,8 @@ pub struct Opened {
     pub names: String,
     /// Files that are not read because of a name, although they may be meant.
     pub left_out: Vec<String>,
+    /// The columns of each file.
+    pub schemas: Vec<FileSchema>,
 }
 
 impl Opened {
@@ -102,20 +104,28 @@ impl Listed {
 /// # Errors
 /// Nothing there, no access, a file that is not of the format, or files that
 /// contradict each other; each naming the file.
-pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Result<Opened> {
+pub async fn open(
+    plan: &SourcePlan,
+    base: &Path,
+    variables: &Variables,
+    kept: &KeptColumns,
+) -> Result<Opened> {
     let listed = list(plan, base, variables).await?;
     let files = listed.files();
     let Listed { location, mut found, table, left_out } = listed;
     if let Some(table) = table {
         return table_formats::open(plan, table).await;
     }
-    alike_packed(plan, &location, &found)?;
-    let schemas: Vec<FileSchema> = futures::stream::iter(
-        found.iter().map(|file| schema::read(plan, &location, &file.meta, &file.relative)),
-    )
-    .buffered(FOOTERS_IN_FLIGHT_MAX)
-    .try_collect()
-    .await?;
+    let schemas: Vec<FileSchema> =
+        futures::stream::iter(found.iter().zip(&files).map(async |(file, record)| {
+            match kept.of(record) {
+                Some(known) => Ok(known),
+                None => schema::read(plan, &location, &file.meta, &file.relative).await,
+            }
+        }))
+        .buffered(FOOTERS_IN_FLIGHT_MAX)
+        .try_collect()
+        .await?;
     let schema = agree(plan, &location, &found, &schemas)?;
     // What a file says itself counts more than the name of its folder.
     found.iter_mut().for_each(|file| {
@@ -123,7 +133,6 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
     });
     let partition_columns = partition_columns(plan, &location, &found)?;
     let rows = schemas.iter().map(|schema| schema.rows).sum::<Option<u64>>();
-    let compression = compression(&found, plan.format);
     let table = FilesTable {
         store: store_url(plan.kind.name)?,
         files: found
@@ -143,13 +152,12 @@ pub async fn open(plan: &SourcePlan, base: &Path, variables: &Variables) -> Resu
         schema,
         partition_columns,
         format: plan.format,
-        compression,
         layout: None,
         rows: rows.and_then(|rows| usize::try_from(rows).ok()),
     };
     let fingerprint = fingerprint(&files, None);
     let (version, names) = (None, String::new());
-    Ok(Opened { table, location, files, rows, fingerprint, version, names, left_out })
+    Ok(Opened { table, location, files, rows, fingerprint, version, names, left_out, schemas })
 }
 
 /// Lists every source of a job.
@@ -361,32 +369,6 @@ pub(super) fn cannot_read(plan: &SourcePlan, error: &storage::Error) -> Problem 
     problem.message = format!("cannot read source `{}`", plan.kind.name);
     problem.notes.insert(0, ("cause", what));
     problem
-}
-
-/// That the files are packed alike, or none is: they are read in one way.
-fn alike_packed(plan: &SourcePlan, location: &Location, files: &[Found]) -> Result<(), Problem> {
-    let how = |file: &Found| {
-        let name = file.relative.to_lowercase();
-        [".gz", ".zst"].into_iter().find(|ending| name.ends_with(ending))
-    };
-    let other = files.iter().find(|file| how(file) != files.first().and_then(how));
-    let Some(other) = other.filter(|_| plan.format != FileFormat::Parquet) else { return Ok(()) };
-    let message = format!("files of source `{}` are not packed alike", plan.kind.name);
-    let first = files.first().map(|first| location.shown(&first.relative)).unwrap_or_default();
-    Err(Problem::named(location.shown(&other.relative), message)
-        .note("elsewhere", first)
-        .help("pack all of them or none, or name those of one kind by a glob in `url`"))
-}
-
-fn compression(files: &[Found], format: FileFormat) -> FileCompressionType {
-    let ends =
-        |ending: &str| files.iter().all(|file| file.relative.to_lowercase().ends_with(ending));
-    match format {
-        FileFormat::Parquet | FileFormat::Delta(_) => FileCompressionType::UNCOMPRESSED,
-        _ if ends(".gz") => FileCompressionType::GZIP,
-        _ if ends(".zst") => FileCompressionType::ZSTD,
-        _ => FileCompressionType::UNCOMPRESSED,
-    }
 }
 
 /// What changes when the content does, as far as the store knows it.

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::future::try_join_all;
 
 use super::build::Builder;
+use super::columns::ColumnsToKeep;
 use super::pieces::Renewal;
 use super::reuse::Look;
 use super::target::{
@@ -40,6 +41,8 @@ pub struct Entered {
     pub read: Vec<SourceRead>,
     /// What becomes of their pieces once the run is published.
     pub renewals: Vec<Renewal>,
+    /// The columns of their files, to be kept for later runs.
+    pub columns: Vec<ColumnsToKeep>,
 }
 
 /// Reads the sources that something depends on, and stages what is set aside.
@@ -55,7 +58,7 @@ pub async fn read(
 ) -> Result<Entered> {
     let plan = job.plan;
     let mut read: Vec<SourceRead> = Vec::new();
-    let mut renewals = Vec::new();
+    let (mut renewals, mut columns) = (Vec::new(), Vec::new());
     // Asked anew each time: a source that has changed since it was listed can
     // make others necessary.
     while let Some(source) = plan.sources_in_order().into_iter().find(|source| {
@@ -92,8 +95,9 @@ pub async fn read(
         }
         read.push(ingested.read);
         renewals.extend(ingested.renewal);
+        columns.extend(ingested.columns);
     }
-    Ok(Entered { read, renewals })
+    Ok(Entered { read, renewals, columns })
 }
 
 /// The end of a run that sets too much aside. The rows are staged for somebody

@@ -84,6 +84,8 @@ pub struct SourceSpec {
     pub delimiter: Option<Spanned<String>>,
     /// Which version of a Delta table.
     pub version: Option<Spanned<u64>>,
+    /// How a quote is written within quotes of CSV.
+    pub escape: Option<Spanned<String>>,
     /// `orders` or `lines`.
     pub rows: Option<Spanned<String>>,
     /// Canonical name: source column or SQL expression.
@@ -280,6 +282,7 @@ fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec>
         "format",
         "delimiter",
         "version",
+        "escape",
         "rows",
         "columns",
         "reject",
@@ -294,6 +297,7 @@ fn source_spec(entry: &Entry, problems: &mut Vec<Problem>) -> Option<SourceSpec>
         format: fields.text("format", problems),
         delimiter: fields.text("delimiter", problems),
         version: fields.count("version", 0, problems),
+        escape: fields.text("escape", problems),
         rows: fields.text("rows", problems),
         columns: fields.pairs("columns", problems),
         reject: fields.pairs("reject", problems),

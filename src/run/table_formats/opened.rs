@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::ScalarValue;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, parquet_to_arrow_schema};
@@ -76,7 +75,6 @@ pub async fn open(plan: &SourcePlan, table: Table) -> Result<Opened> {
             schema: plain(&table.columns),
             partition_columns: partitions.iter().map(typed).collect(),
             format: FileFormat::Parquet,
-            compression: FileCompressionType::UNCOMPRESSED,
             layout: None,
             rows: Some(rows),
         },
@@ -86,6 +84,7 @@ pub async fn open(plan: &SourcePlan, table: Table) -> Result<Opened> {
         version: Some(table.version),
         names: names_read(plan, &table),
         left_out: Vec::new(),
+        schemas: Vec::new(),
         location: table.location,
     })
 }

@@ -67,9 +67,11 @@ fn objects_that_are_not_on_lines_of_their_own_are_told() {
     exit 1
     "#);
     assert_snapshot!(said("json", "{\n\"order_id\":1\n}\n"), @"
-    error: no line of the file is a JSON object
-    --> [TMP]/orders/o.json
-     = help: `format: json` reads one whole object a line: `jq -c '.[]'` makes such lines of an array, `jq -c .` of objects
+    error: line 1 of the file is not a JSON object
+    --> [TMP]/orders/o.json:1
+     = found: {
+     = cause: no key begins at character 2
+     = help: correct the line: `format: json` reads one whole object a line; `jq -c .` makes such lines of objects that stand on several
     exit 1
     ");
 }
@@ -134,7 +136,7 @@ fn a_line_that_is_not_utf_8_is_named() {
     assert_snapshot!(run(&text("csv", rows)), @"
     error: line 2 of the file is not UTF-8
     --> [TMP]/orders/o.csv:2
-     = cause: Encountered invalid UTF-8 data for line 2 and field 5
+     = found: field 5
      = help: write the file as UTF-8, such as with `iconv -f WINDOWS-1252 -t UTF-8`
     exit 1
     ");
@@ -162,7 +164,8 @@ fn a_line_that_is_no_json_object_is_named() {
     error: line 3 of the file is not a JSON object
     --> [TMP]/orders/o.json:3
      = found: hello
-     = help: correct the line: `format: json` reads one whole object a line
+     = cause: no object begins at character 1
+     = help: correct the line: `format: json` reads one whole object a line; `jq -c .` makes such lines of objects that stand on several
     exit 1
     ");
     let cut = said("json", &format!("{row}{{\"order_id\":2,\"customer_id\""));

@@ -261,20 +261,7 @@ fn a_column_that_is_missed_is_told_and_no_other() {
     ");
 }
 
-#[test]
-fn files_are_packed_alike() {
-    let project = Project::new();
-    project.file("orders/a.csv", "order_id,customer_id,ordered_at,amount\n1,7,2024-01-01,10\n");
-    project.file("orders/b.csv.gz", "no matter what");
-    assert_snapshot!(refused(&project, "url: orders\nformat: csv"), @"
-    error: files of source `orders` are not packed alike
-    --> [TMP]/orders/b.csv.gz
-     = elsewhere: [TMP]/orders/a.csv
-     = help: pack all of them or none, or name those of one kind by a glob in `url`
-    ");
-}
-
-/// A large file is read in ranges, and none may end within a value.
+/// No part of a large file may end within a value.
 #[test]
 fn a_value_may_have_line_breaks_in_a_large_file() {
     let project = Project::new();

@@ -15,6 +15,7 @@ mod lines;
 mod locks;
 mod mixed;
 mod models;
+mod mutations;
 mod parquet;
 mod people;
 mod pieces;
@@ -28,6 +29,7 @@ mod retries;
 mod reuse;
 mod selections;
 mod table_formats;
+mod texts;
 mod withdrawals;
 
 use std::path::PathBuf;
