@@ -37,13 +37,10 @@ pub struct Ingested {
     pub is_kept: bool,
     /// Pieces for later runs, on their way.
     pub renewal: Option<Renewal>,
-<<<<<<< HEAD
     /// What is odd about it.
     pub warnings: Vec<String>,
-=======
     /// The columns of its files, for later runs.
     pub columns: Option<ColumnsToKeep>,
->>>>>>> text-formats
 }
 
 /// Reads a source; registers `sources.<name>` and `quarantine.<name>` in the
@@ -97,10 +94,8 @@ pub async fn ingest(
     let read = tally(&opened, source, counts)?;
     let currency = mapped.columns.iter().find(|column| column.column.name == "currency");
     let has_currency = currency.is_some_and(|column| column.raw.is_some());
-<<<<<<< HEAD
-    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal, warnings })
-=======
-    Ok(Ingested { read, elapsed: begun.elapsed(), has_currency, is_kept, renewal, columns })
+    let elapsed = begun.elapsed();
+    Ok(Ingested { read, elapsed, has_currency, is_kept, renewal, warnings, columns })
 }
 
 /// Opens a source, with what earlier runs know of the columns of its files.
@@ -116,7 +111,6 @@ async fn open(job: &Job<'_>, source: &SourcePlan) -> Result<(Opened, Option<Colu
     let opened = source::open(source, job.base, job.variables, &kept).await?;
     let columns = kept.renewed(target, source, &opened);
     Ok((opened, columns))
->>>>>>> text-formats
 }
 
 /// The type that ids of customers have in orders, for the other sources: a number

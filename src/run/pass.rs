@@ -147,12 +147,8 @@ impl<'a> Pass<'a> {
             Sink::Spool(spool) => Rest::Spooled(spool, all.keys),
             Sink::Cluster(collector) => Rest::Collected(Collector::finish(collector)?),
         };
-<<<<<<< HEAD
-        let Part { rows, accepted, has_gaps, .. } = all;
+        let Part { accepted, has_gaps, .. } = all;
         Ok(Passed { rows, accepted, has_gaps, aside, rest })
-=======
-        Ok(Passed { rows, accepted: all.accepted, aside, rest })
->>>>>>> text-formats
     }
 
     fn shared(&self) -> Result<Shared> {
