@@ -59,8 +59,8 @@ fn a_window_that_calls_lost_those_who_come_back_is_told() {
 /// observed for a year.
 #[test]
 fn windows_that_fit_are_not_told() {
-    let gone = |customer| vec![customer + 700, customer + 710];
-    let back = |customer| vec![customer + 700, customer + 710, customer + 450];
+    let gone = |customer: u64| vec![customer + 700, customer + 710];
+    let back = |customer: u64| vec![customer + 700, customer + 710, customer + 450];
     let half = (0..10).map(move |one| if one % 2 == 0 { gone(one) } else { back(one) });
     assert!(said(&shop(half, ""), &[]).is_none());
     let most = (0..10).map(move |one| if one % 3 == 0 { gone(one) } else { back(one) });
