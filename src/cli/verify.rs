@@ -38,7 +38,7 @@ pub struct Arguments {
 /// A file that is not as it was published, each named with the next move;
 /// nothing is published there; the target cannot be read.
 pub async fn verify(arguments: &Arguments, console: &Console) -> Result<()> {
-    let opened = project::open(&arguments.pipeline)?;
+    let opened = project::open(&arguments.pipeline, console)?;
     let (target, own) = (opened.target()?, opened.name()?);
     let scope = scope(arguments, &target).await?;
     let checked = target.verify(&scope).await.map_err(run::explain)?;

@@ -317,7 +317,6 @@ async fn make(
     builder: &build::Builder<'_>,
     look: &mut Look<'_>,
 ) -> Result<Made> {
-    let plan = job.plan;
     let Taken { mut staged, mut tables, read: known } =
         take_over(job, claim, builder, look).await?;
     let entered = steps::read(job, claim, builder, look, &mut staged).await?;
