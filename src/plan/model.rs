@@ -221,7 +221,7 @@ fn body(source: &Source) -> Range<usize> {
 
 /// A parser's error: its message ends in ` at Line: 3, Column: 7`.
 pub fn syntax(source: &Arc<Source>, error: &str) -> Problem {
-    if error.to_lowercase().contains("recursion limit") {
+    if error.to_lowercase().replace(' ', "").contains("recursionlimit") {
         return Problem::at(&source.at(body(source)), "the query is nested too deep to be read")
             .help("give its inner parts names, in `with … as (…)` or in models of their own");
     }

@@ -23,6 +23,8 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 pub struct Unheeded {
     /// The words, as they are looked for in the text: each of several spellings.
     words: &'static [&'static str],
+    /// What it is called, where that is not the words.
+    name: Option<&'static str>,
     /// Before them in the text.
     near: Span,
     /// The next move.
@@ -35,7 +37,7 @@ impl Unheeded {
         let mut words = self.words.iter();
         let found = words.find_map(|words| Some((find(text, words, self.near.start)?, words)));
         let (place, what) = match found {
-            Some((place, words)) => (place, format!("`{words}`")),
+            Some((place, words)) => (place, self.name.map_or(format!("`{words}`"), Into::into)),
             None => (self.near, self.words.first().copied().unwrap_or_default().to_owned()),
         };
         (place, format!("{what} has no effect here: the engine takes no notice of it"))
@@ -70,7 +72,12 @@ fn find(text: &str, words: &str, from: Location) -> Option<Span> {
 const LEAVE_OUT: &str = "leave it out";
 
 fn no(words: &'static [&'static str], near: Span, help: &'static str) -> ControlFlow<Unheeded> {
-    ControlFlow::Break(Unheeded { words, near, help })
+    ControlFlow::Break(Unheeded { words, name: None, near, help })
+}
+
+/// The same, of what is called otherwise than it is written.
+fn called(name: &'static str, found: ControlFlow<Unheeded>) -> ControlFlow<Unheeded> {
+    found.map_break(|found| Unheeded { name: Some(name), ..found })
 }
 
 /// Refuses where something is there.
@@ -194,7 +201,10 @@ impl Visitor for Search {
         } = select;
         let near = select_token.0.span;
         let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = group_by;
-        none_of(!optimizer_hints.is_empty(), &["select"], near, "leave out the hint, `/*+ … */`")?;
+        called(
+            "a hint",
+            none_of(!optimizer_hints.is_empty(), &["select"], near, "leave out `/*+ … */`"),
+        )?;
         none_of(
             select_modifiers.is_some(),
             &[
@@ -386,24 +396,30 @@ fn kind(data_type: &DataType, near: Span) -> ControlFlow<Unheeded> {
         | DataType::Character(Some(_))
         | DataType::CharVarying(Some(_))
         | DataType::CharacterVarying(Some(_))
-        | DataType::String(Some(_)) => no(
-            &[
-                "varchar",
-                "nvarchar",
-                "character varying",
-                "char varying",
-                "character",
-                "char",
-                "string",
-            ],
-            near,
-            "write `varchar` without a length, and `left(…, 10)` to cut a text",
+        | DataType::String(Some(_)) => called(
+            "the length of a text",
+            no(
+                &[
+                    "varchar",
+                    "nvarchar",
+                    "character varying",
+                    "char varying",
+                    "character",
+                    "char",
+                    "string",
+                ],
+                near,
+                "write `varchar` without a length, and `left(…, 10)` to cut a text",
+            ),
         ),
-        DataType::Double(info) | DataType::Float(info) => none_of(
-            matches!(info, ExactNumberInfo::PrecisionAndScale(..)),
-            &["double", "float"],
-            near,
-            "write `decimal(18,2)`, or `double` without places",
+        DataType::Double(info) | DataType::Float(info) => called(
+            "the number of places",
+            none_of(
+                matches!(info, ExactNumberInfo::PrecisionAndScale(..)),
+                &["double", "float"],
+                near,
+                "write `decimal(18,2)`, or `double` without places",
+            ),
         ),
         _ => ControlFlow::Continue(()),
     }

@@ -2,22 +2,27 @@
 //! has its checksum in the manifest. Nothing is computed from one that has decayed.
 
 use super::reuse::Look;
-use super::target::{DataFile, Day, Manifest, Target};
+use super::target::{DataFile, Day, Error, Manifest, Target};
 use super::{Event, Job, explain};
 use crate::error::Result;
 use crate::problem::Problem;
 
-/// What is wrong with the first of some files that is not what was written.
+/// What is wrong with the first file of a table that is not what was written, and which
+/// it is.
 ///
 /// # Errors
 /// The store refuses or fails.
-pub async fn damage(target: &Target, files: &[DataFile]) -> Result<Option<String>> {
-    for file in files {
-        if let Some(damage) = target.damage(file).await.map_err(explain)? {
-            return Ok(Some(damage));
-        }
+pub async fn damage(
+    target: &Target,
+    table: &str,
+    day: Day,
+    files: &[DataFile],
+) -> Result<Option<String>> {
+    match target.check_content(table, day, files).await {
+        Ok(()) => Ok(None),
+        Err(Error::Damaged { place, cause, .. }) => Ok(Some(format!("{place}: {cause}"))),
+        Err(error) => Err(explain(error)),
     }
-    Ok(None)
 }
 
 /// Looks at the published tables that this run would read, and builds again those
@@ -35,7 +40,7 @@ pub async fn leave_out_damaged(
     // What is built again may read others.
     while let Some(name) = look.work.read_back.difference(&look.intact).next().cloned() {
         let files = manifest.entry(&name, day).map(|entry| entry.files.as_slice());
-        match damage(target, files.unwrap_or_default()).await? {
+        match damage(target, &name, day, files.unwrap_or_default()).await? {
             None => drop(look.intact.insert(name)),
             Some(damage) => {
                 let text = format!("`{name}` is damaged and built again: {damage}");

@@ -103,7 +103,7 @@ impl Builder<'_> {
         let days = manifest.tables.get(BACKTEST);
         let mut last = days.and_then(|days| days.range(..today).next_back());
         if let Some((day, entry)) = last
-            && let Some(damage) = intact::damage(target, &entry.files).await?
+            && let Some(damage) = intact::damage(target, BACKTEST, *day, &entry.files).await?
         {
             // That day was published, and this one can be without it.
             self.job.observer.event(&Event::Warning(format!(

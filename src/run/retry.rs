@@ -8,7 +8,7 @@ use super::target::{
     Day, Error as TargetError, LockState, Record, RunId, RunSummary, SourceFile, SourceListed,
     SourceRead, StagedTable, Status, Step, Target,
 };
-use super::{Job, explain, intact, source};
+use super::{Job, explain, source};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::problem::Problem;
@@ -275,9 +275,7 @@ impl Earlier {
             if offer.table.day != day || !is_counted(name) {
                 continue;
             }
-            if target.is_whole(&offer.table).await.map_err(explain)?
-                && intact::damage(target, &offer.table.files).await?.is_none()
-            {
+            if target.is_whole(&offer.table).await.map_err(explain)? {
                 whole.insert(name.clone(), offer.clone());
             }
         }

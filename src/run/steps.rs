@@ -142,7 +142,7 @@ pub async fn reuse_published(
         // Most were looked at before it was decided to read them.
         if !look.intact.contains(name)
             && let Some(entry) = claim.manifest().entry(name, day)
-            && let Some(damage) = intact::damage(target, &entry.files).await?
+            && let Some(damage) = intact::damage(target, name, day, &entry.files).await?
         {
             return Err(intact::damaged(name, &damage).into());
         }

@@ -177,15 +177,6 @@ impl Target {
         verify::verify(self, scope).await
     }
 
-    /// What is wrong with a file of a table; none if it is byte by byte what was
-    /// written.
-    ///
-    /// # Errors
-    /// When the store refuses or fails.
-    pub async fn damage(&self, file: &DataFile) -> Result<Option<String>, Error> {
-        staging::damage(&self.location, file).await
-    }
-
     /// The journal of a run that needs no lock: it publishes nothing.
     pub fn journal(&self, run_id: &RunId) -> Journal {
         Journal::new(&self.location, run_id, &self.clock)

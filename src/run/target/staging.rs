@@ -147,25 +147,6 @@ pub(super) async fn incomplete<'a>(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// What is wrong with a file, as `<place> <what>`; none if it is byte by byte what
-/// was written.
-///
-/// # Errors
-/// When the store refuses or fails.
-pub(super) async fn damage(location: &Location, file: &DataFile) -> Result<Option<String>, Error> {
-    let place = location.shown(&file.path);
-    Ok(match location.digest(&file.path).await? {
-        None => Some(format!("{place} is not there")),
-        Some(found) if found.bytes != file.bytes => {
-            Some(format!("{place} has {} bytes, not {}", found.bytes, file.bytes))
-        }
-        Some(found) if found.sha256 != file.sha256 => {
-            Some(format!("{place} has another checksum than it was written with"))
-        }
-        Some(_) => None,
-    })
-}
-
 async fn verify_file(location: &Location, file: &DataFile) -> Result<(), Error> {
     let found_bytes = location.head(&file.path).await?.map(|meta| meta.size);
     if found_bytes == Some(file.bytes) {
