@@ -40,7 +40,7 @@ fn an_unknown_key_deep_down_is_told_too() {
     5 |     rejct: {}
       |     ^^^^^
       |
-      = help: did you mean `reject`? known keys: url, format, delimiter, escape, rows, columns, reject, reject_max, storage
+      = help: did you mean `reject`? known keys: url, format, delimiter, version, escape, rows, columns, reject, reject_max, storage
 
     error: 1 problem in 1 file; nothing was run
     exit 2

@@ -136,10 +136,8 @@ fn no_run_computes_from_a_damaged_table() {
     let content = fs::read(&path).expect("a file");
     flip(&path, content.len() * 4);
     let run = command(&project, &["run", "--as-of", DAY]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stderr.contains("a file of `facts.customers` as of"), "{}", run.stderr);
-    let next = format!("`tenure run PIPELINE --as-of {DAY} --full-refresh` makes it again");
-    assert!(run.stderr.contains(&next), "{}", run.stderr);
-    project.run_with(DAY, &["--full-refresh"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let said = "`facts.customers` is damaged and built again";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
     assert_eq!(command(&project, &["verify"]).code, 0);
 }
