@@ -182,8 +182,10 @@ impl<'a> Parser<'a> {
         loop {
             let rest = &self.bytes[self.at..];
             let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            if let Some(place) = rest[..end].iter().position(|byte| *byte < b' ') {
-                self.at += place;
+            let is_control = |byte: &u8| *byte < b' ';
+            // All at once: there is hardly ever one.
+            if rest[..end].iter().fold(false, |found, byte| found | is_control(byte)) {
+                self.at += rest[..end].iter().position(is_control).unwrap_or(0);
                 return Err(self.wrong("a control character stands in a text"));
             }
             self.at += end;
