@@ -369,10 +369,8 @@ impl<L: Likelihood<N>, const N: usize> Surface<'_, L, N> {
     fn upright(&self, mut matrix: [[f64; N]; N]) -> [[f64; N]; N] {
         let largest = largest(&matrix);
         for n in (0..N).filter(|n| self.held[*n]) {
-            for m in 0..N {
-                matrix[n][m] = 0.0;
-                matrix[m][n] = 0.0;
-            }
+            matrix[n] = [0.0; N];
+            matrix.iter_mut().for_each(|row| row[n] = 0.0);
             matrix[n][n] = f64::max(largest, f64::MIN_POSITIVE);
         }
         matrix

@@ -58,7 +58,7 @@ pub struct Passed {
 /// Where accepted rows are.
 pub enum Rest {
     /// On their way into the clustered order.
-    Collected(Collected),
+    Collected(Box<Collected>),
     /// In the scratch folder, with the images of their keys.
     Spooled(Arc<Spool>, KeyFiles),
 }
@@ -145,7 +145,7 @@ impl<'a> Pass<'a> {
         };
         let rest = match sink {
             Sink::Spool(spool) => Rest::Spooled(spool, all.keys),
-            Sink::Cluster(collector) => Rest::Collected(Collector::finish(collector)?),
+            Sink::Cluster(collector) => Rest::Collected(Box::new(Collector::finish(collector)?)),
         };
         let Part { accepted, has_gaps, .. } = all;
         Ok(Passed { rows, accepted, has_gaps, aside, rest })

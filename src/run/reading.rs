@@ -84,7 +84,7 @@ impl Reading<'_> {
         let mut counts = Counts::of_orders(passed.rows, passed.accepted, BTreeMap::new());
         match passed.rest {
             Rest::Collected(collected) => {
-                counts.accepted = self.orders(collected, passed.accepted, None, &rules).await?;
+                counts.accepted = self.orders(*collected, passed.accepted, None, &rules).await?;
             }
             Rest::Spooled(spool, keys) => {
                 self.rows(&spool, &keys, passed.has_gaps, &mut counts).await?;

@@ -72,10 +72,12 @@ fn shop(kind: &str, seed: u64) -> (Vec<History>, f64) {
         let (mut day, mut last, mut frequency) = (start, start, 0);
         while leaves == 0.0 || random.uniform() >= leaves {
             day += gap(kind, drawn, &mut random);
-            match day {
-                ..=CALIBRATION => (last, frequency) = (day, frequency + 1),
-                ..=END => later += 1.0,
-                _ => break,
+            if day <= CALIBRATION {
+                (last, frequency) = (day, frequency + 1);
+            } else if day <= END {
+                later += 1.0;
+            } else {
+                break;
             }
         }
         let days = |to: u32| Span::days(f64::from(to - start));

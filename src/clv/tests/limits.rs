@@ -101,11 +101,7 @@ fn likelihoods_and_slopes_are_those_of_many_digits() {
                 "{} at {:?} of {:?}, {what}: {got} is not {want}",
                 case.model, case.point, case.history
             );
-            if std::env::var_os("SHOW").is_some() && !(error <= TOLERANCE) {
-                println!("{error:e} {text}");
-            } else {
-                assert!(error <= TOLERANCE, "{text}");
-            }
+            assert!(error <= TOLERANCE, "{text}");
             if error > worst.0 {
                 worst = (error, text);
             }
@@ -127,7 +123,7 @@ fn the_future_is_right_at_the_limits_and_near_them() {
     let one_rate = |mean| Rates { mean, kappa: 0.0 };
     let one_chance = Chances { p: 0.05, q: 0.95, phi: 0.0 };
     let of_one = |mean| Process::AfterPurchase { rates: one_rate(mean), chances: one_chance };
-    close(of_one(0.23).expected(52.0), 9.001_792_845_567_969, 1e-13);
+    close(of_one(0.23).expected(52.0), 9.001_792_845_567_97, 1e-13);
     close(of_one(2.5).expected(1000.0), 20.0, 1e-13);
     let near = |mean, a, b| {
         let rates = Rates::new(1e8, 1e8 / mean);
@@ -139,7 +135,7 @@ fn the_future_is_right_at_the_limits_and_near_them() {
     close(near(3.0, 5e9, 95e9).expected(1000.0), 20.000_000_003_8, 1e-11);
     let discount = libm::log(1.15) / 52.0;
     let discounted = |process: Process| process.expected_discounted(discount).expect("a discount");
-    close(discounted(of_one(0.23)), 16.211_191_324_800_312, 1e-10);
+    close(discounted(of_one(0.23)), 16.211_191_324_800_31, 1e-10);
 
     let leaving =
         |mean, drop| Process::AtAnyTime { rates: one_rate(mean), dropout: one_rate(drop) };

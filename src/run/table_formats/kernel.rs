@@ -172,8 +172,9 @@ fn all(
     files: &[FileMeta],
     read: impl Fn(&FileMeta) -> KernelResult<Batches> + Send + 'static,
 ) -> FileDataReadResultIterator {
-    let files = files.to_vec().into_iter();
-    Box::new(files.flat_map(move |file| -> Batches {
+    // Whoever reads keeps its own list of them.
+    let files = Vec::from(files);
+    Box::new(files.into_iter().flat_map(move |file| -> Batches {
         match read(&file) {
             Ok(batches) => batches,
             Err(error) => Box::new(std::iter::once(Err(error))),

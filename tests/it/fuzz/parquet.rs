@@ -73,7 +73,7 @@ fn damaged_parquet_files_are_refused_or_every_row_is_accounted_for() {
 /// Rows accepted and set aside, as the run tells them.
 fn rows_read(log: &str) -> Option<u64> {
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let source = events.filter(|event| event["event"] == "source").last()?;
+    let source = events.rev().find(|event| event["event"] == "source")?;
     let rejected = source["rejected"].as_object()?.values().filter_map(Value::as_u64);
     Some(source["accepted"].as_u64()? + rejected.sum::<u64>())
 }

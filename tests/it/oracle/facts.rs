@@ -193,13 +193,13 @@ impl Facts {
     }
 
     /// The customers whose first order is in the history.
-    pub fn new(&self) -> impl Iterator<Item = &Customer> {
+    pub fn first_seen(&self) -> impl Iterator<Item = &Customer> {
         self.customers.iter().filter(|customer| !customer.is_known_before)
     }
 
     /// The customers who bought first in a period.
     pub fn cohort(&self, period: &Period) -> Vec<&Customer> {
-        self.new().filter(|customer| period.holds(customer.first_day())).collect()
+        self.first_seen().filter(|customer| period.holds(customer.first_day())).collect()
     }
 }
 

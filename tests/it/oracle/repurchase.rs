@@ -46,7 +46,7 @@ pub fn summary(facts: &Facts) -> Expected {
         let mut cells = std::array::from_fn(|_| nothing());
         cells[0] = Cell::from(count(repeat));
         cells[1] = rate(count(repeat), all.customers);
-        let new = count(facts.new().count());
+        let new = count(facts.first_seen().count());
         rows.push(("all", Period { is_complete: true, ..*first }, all, new, cells));
     }
     for (place, period) in periods.iter().enumerate() {
@@ -171,10 +171,11 @@ pub fn windows(facts: &Facts) -> Expected {
 /// metrics.repurchase_steps.
 pub fn steps(facts: &Facts) -> Expected {
     let window = facts.settings.step_window_days;
-    let longest = facts.new().map(|customer| customer.sales.len()).max();
+    let longest = facts.first_seen().map(|customer| customer.sales.len()).max();
     let mut rows = Vec::new();
     for place in 0..longest.unwrap_or(0) {
-        let reached: Vec<_> = facts.new().filter(|customer| customer.sales.len() > place).collect();
+        let reached: Vec<_> =
+            facts.first_seen().filter(|customer| customer.sales.len() > place).collect();
         let eligible: Vec<_> = reached
             .iter()
             .filter(|customer| facts.age(customer.sales[place].day) >= window)

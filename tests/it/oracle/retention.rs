@@ -73,7 +73,7 @@ pub fn retention_windows(facts: &Facts) -> Expected {
     for (place, days) in windows.iter().copied().enumerate() {
         let mut look = |method, needed: i64, came_back: &dyn Fn(i64) -> bool| {
             let observed = |customer: &&Customer| facts.age(customer.first_day()) >= needed;
-            let eligible: Vec<_> = facts.new().filter(observed).collect();
+            let eligible: Vec<_> = facts.first_seen().filter(observed).collect();
             let retained = eligible
                 .iter()
                 .filter(|customer| returns(customer).into_iter().any(came_back))

@@ -169,7 +169,7 @@ struct Shop {
 impl Shop {
     fn of(facts: &Facts) -> Self {
         let mut years: BTreeMap<_, Vec<Money>> = BTreeMap::new();
-        for customer in facts.new().filter(|one| facts.age(one.first_day()) >= YEAR) {
+        for customer in facts.first_seen().filter(|one| facts.age(one.first_day()) >= YEAR) {
             let year = returned(facts, customer, 1..=YEAR);
             years.entry(acquisition_channel(customer)).or_default().push(year);
         }
