@@ -32,7 +32,6 @@ fn what_the_planner_leaves_out_is_found_where_it_stands() {
         ("select a from t connect by prior a = b", "connect by"),
         ("select a, sum(b) from t group by a with rollup", "with rollup"),
         ("select a into u from t", "into"),
-        ("with x as materialized (select 1 as a) select a from x", "materialized"),
         ("select upper(distinct a) from t", "distinct"),
         ("select round(a) filter (where b > 1) from t", "filter"),
         ("select abs(a) over (order by b) from t", "over"),
